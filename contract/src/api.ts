@@ -1,0 +1,20 @@
+import { z } from 'zod'
+
+/** RFC 9457 problem details, the body of every error of the API. */
+export const Problem = z.object({
+  type: z.string(),
+  title: z.string(),
+  status: z.number().int(),
+  detail: z.string().optional(),
+})
+export type Problem = z.infer<typeof Problem>
+
+/** The envelope of every list: `next`, where there is one, goes into `after` of the call for the next page. */
+export function listOf<T extends z.ZodType>(item: T) {
+  return z.object({ items: z.array(item), next: z.string().nullable() })
+}
+
+export const ListQuery = z.object({
+  limit: z.coerce.number().int().min(1).max(10_000).default(100),
+  after: z.string().optional(),
+})

@@ -1,0 +1,90 @@
+import { z } from 'zod'
+import { AgentRef } from './identity.ts'
+
+export const ApprovalState = z.enum(['pending', 'approved', 'used', 'denied', 'expired', 'cancelled'])
+export type ApprovalState = z.infer<typeof ApprovalState>
+
+/** One thing a command does: an action on a resource, both in the names of the policy schema. */
+export const Effect = z.object({
+  action: z.string().describe('for example sql:write'),
+  resource: z.object({ type: z.string().describe('Cedar entity type, for example Table'), id: z.string() }),
+  kind: z.string().describe('the part of the statement that has this effect, for example delete'),
+  bounded: z.boolean().describe('false where the effect reaches every row'),
+})
+export type Effect = z.infer<typeof Effect>
+
+/** A wire parameter as text where it can be shown, `null` for SQL NULL, or bytes that have no text form. */
+export const Parameter = z.union([z.string(), z.null(), z.object({ base64: z.string() })])
+export type Parameter = z.infer<typeof Parameter>
+
+export const Requirement = z.object({
+  policy: z.string(),
+  reason: z.string().optional(),
+  groups: z.array(z.string()),
+  quorum: z.number().int().positive(),
+  approvedBy: z.array(z.string()).describe('names of the people who count towards this requirement'),
+})
+export type Requirement = z.infer<typeof Requirement>
+
+export const Decision = z.object({
+  person: z.string().describe('name of the person'),
+  personId: z.string(),
+  verdict: z.enum(['approve', 'deny']),
+  reason: z.string(),
+  window: z.string(),
+  at: z.iso.datetime(),
+})
+export type Decision = z.infer<typeof Decision>
+
+/** What became of a command after an approval released it. */
+export const Outcome = z.object({
+  status: z.enum(['completed', 'failed']),
+  sqlstate: z.string().optional(),
+  message: z.string().optional(),
+  tag: z.string().optional(),
+  rows: z.number().int().nonnegative().optional(),
+  ms: z.number().nonnegative().optional(),
+})
+export type Outcome = z.infer<typeof Outcome>
+
+/** A held command (`GET /v1/approvals`). */
+export const Approval = z.object({
+  id: z.string(),
+  state: ApprovalState,
+  connection: z.string(),
+  connectionTags: z.array(z.string()),
+  protocol: z.string(),
+  agent: z.string().describe('agent id, ISSUER#SUBJECT'),
+  identity: AgentRef,
+  session: z.string(),
+  purpose: z.string().optional().describe("the requester's own words"),
+  command: z.object({
+    text: z.string(),
+    parameters: z.array(Parameter),
+    kind: z.string(),
+    effects: z.array(Effect),
+    digest: z.string().describe('sha256:HEX, what a decision binds to'),
+  }),
+  requirements: z.array(Requirement),
+  decisions: z.array(Decision),
+  requestedAt: z.iso.datetime(),
+  expiresAt: z.iso.datetime(),
+  closedAt: z.iso.datetime().optional(),
+  closedBecause: z.string().optional().describe('in words: why it expired, was cancelled or denied'),
+  hold: z.enum(['wait', 'fail']),
+  mayDecide: z.boolean().optional().describe('whether the caller may decide it now'),
+  mayNotDecideBecause: z.string().optional(),
+  outcome: Outcome.optional(),
+})
+export type Approval = z.infer<typeof Approval>
+
+/** Body of `POST /v1/approvals/ID/decisions`. */
+export const DecisionRequest = z.strictObject({
+  verdict: z.enum(['approve', 'deny']),
+  reason: z.string().max(2000).default(''),
+  digest: z.string(),
+  window: z
+    .union([z.enum(['once', 'session']), z.string().regex(/^[1-9]\d*(s|m|h|d)$/, 'a duration such as 30m')])
+    .default('once'),
+})
+export type DecisionRequest = z.input<typeof DecisionRequest>

@@ -1,0 +1,20 @@
+import { z } from 'zod'
+import { Approval } from './approval.ts'
+import { Session } from './session.ts'
+
+const base = { seq: z.number().int().nonnegative(), at: z.iso.datetime() }
+
+/**
+ * A message of `GET /v1/feed` (one JSON object a WebSocket text frame). `seq` is global and rises; gaps are what this
+ * role may not see. `reset` says that the sequence number asked for is no longer kept: load everything anew; its `seq`
+ * is where the feed goes on from.
+ */
+export const FeedMessage = z.discriminatedUnion('type', [
+  z.object({ ...base, type: z.literal('approval.opened'), data: Approval }),
+  z.object({ ...base, type: z.literal('approval.decided'), data: Approval }),
+  z.object({ ...base, type: z.literal('approval.closed'), data: Approval }),
+  z.object({ ...base, type: z.literal('session.opened'), data: Session }),
+  z.object({ ...base, type: z.literal('session.closed'), data: Session }),
+  z.object({ ...base, type: z.literal('reset'), data: z.object({}) }),
+])
+export type FeedMessage = z.infer<typeof FeedMessage>

@@ -1,0 +1,29 @@
+import { z } from 'zod'
+import { AgentRef } from './identity.ts'
+
+export const SessionState = z.enum(['open', 'closed', 'terminated', 'interrupted'])
+export type SessionState = z.infer<typeof SessionState>
+
+export const Session = z.object({
+  id: z.string(),
+  state: SessionState,
+  connection: z.string(),
+  connectionTags: z.array(z.string()),
+  protocol: z.string(),
+  mode: z.enum(['enforce', 'observe']),
+  agent: z.string().describe('agent id, ISSUER#SUBJECT'),
+  identity: AgentRef,
+  purpose: z.string().optional(),
+  client: z.object({ address: z.string(), application: z.string().optional() }),
+  openedAt: z.iso.datetime(),
+  closedAt: z.iso.datetime().optional(),
+  closedBecause: z.string().optional(),
+  counts: z.object({
+    commands: z.number().int(),
+    held: z.number().int(),
+    denied: z.number().int(),
+    errors: z.number().int(),
+  }),
+  recording: z.object({ bytes: z.number().int(), complete: z.boolean() }),
+})
+export type Session = z.infer<typeof Session>

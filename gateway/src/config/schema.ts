@@ -1,0 +1,150 @@
+import { z } from 'zod'
+
+/** `500ms`, `30s`, `10m`, `8h` or `90d`, as milliseconds. */
+export const Duration = z
+  .string()
+  .regex(/^\d+(ms|s|m|h|d)$/, 'a duration is a number and ms, s, m, h or d, for example 10m')
+  .transform((text) => {
+    const [, number, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text)!
+    return Number(number) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit as 'ms']
+  })
+
+/** `512KiB`, `1MiB`, `2GiB` or a plain number of bytes, as bytes. */
+export const Size = z
+  .union([z.number().int().nonnegative(), z.string()])
+  .refine((v) => typeof v === 'number' || /^\d+(B|KiB|MiB|GiB)$/.test(v), 'a size is a number and B, KiB, MiB or GiB')
+  .transform((v) => {
+    if (typeof v === 'number') return v
+    const [, number, unit] = /^(\d+)(B|KiB|MiB|GiB)$/.exec(v)!
+    return Number(number) * { B: 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 }[unit as 'B']
+  })
+
+/** A secret is never inline: the name of an environment variable or the path of a file. */
+export const SecretRef = z.union([z.strictObject({ env: z.string() }), z.strictObject({ file: z.string() })], {
+  error: 'a secret is never inline: write { env: NAME } or { file: PATH }',
+})
+export type SecretRef = z.infer<typeof SecretRef>
+
+export const ListenAddress = z
+  .string()
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'an address is HOST:PORT, for example 127.0.0.1:7440')
+
+export const ConnectionName = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9-]*$/, 'a connection name is lower-case letters, digits and hyphens, and starts with neither')
+
+const common = {
+  tags: z.array(z.string()).default([]),
+  access: z.enum(['standing', 'jit']).default('standing'),
+  mode: z.enum(['enforce', 'observe']).default('enforce'),
+  data_classes: z.record(z.string(), z.string()).default({}),
+}
+
+export const UpstreamTls = z.strictObject({
+  mode: z.enum(['disable', 'require', 'verify-ca', 'verify-full']),
+  ca: z.string().optional(),
+})
+
+export const PostgresConnection = z.strictObject({
+  kind: z.literal('postgres'),
+  host: z.string(),
+  port: z.number().int().min(1).max(65_535).default(5432),
+  database: z.string(),
+  user: z.string(),
+  password: SecretRef.optional(),
+  tls: UpstreamTls.optional(),
+  ...common,
+})
+export const SshConnection = z.strictObject({
+  kind: z.literal('ssh'),
+  host: z.string(),
+  port: z.number().int().min(1).max(65_535).default(22),
+  user: z.string(),
+  private_key: SecretRef.optional(),
+  password: SecretRef.optional(),
+  host_key: z.string(),
+  ...common,
+})
+export const KubernetesConnection = z.strictObject({
+  kind: z.literal('kubernetes'),
+  server: z.url(),
+  ca: z.string().optional(),
+  token: SecretRef.optional(),
+  ...common,
+})
+const headers = z.record(z.string(), SecretRef).default({})
+export const McpConnection = z.strictObject({ kind: z.literal('mcp'), url: z.url(), headers, ...common })
+export const HttpConnection = z.strictObject({ kind: z.literal('http'), url: z.url(), headers, ...common })
+
+export const Connection = z.discriminatedUnion('kind', [
+  PostgresConnection,
+  SshConnection,
+  KubernetesConnection,
+  McpConnection,
+  HttpConnection,
+])
+
+export const Issuer = z.strictObject({
+  issuer: z.url(),
+  for: z.enum(['people', 'agents', 'both']),
+  audience: z.string(),
+  groups: z.string().default('groups'),
+  /** What `GET /v1/sign-in` tells a console; only of use for people's issuers. */
+  client_id: z.string().optional(),
+  scopes: z.array(z.string()).default(['openid', 'profile', 'offline_access']),
+  resource: z.string().optional(),
+})
+
+const listener = z.strictObject({ listen: ListenAddress })
+
+/** gateway.yaml (contract.md section 2). Unknown keys are errors. */
+export const GatewayConfig = z.strictObject({
+  data: z.string().default('./countersign-data'),
+  store: z.union([z.literal('sqlite'), z.strictObject({ postgres: SecretRef })]).default('sqlite'),
+  recordings: z.union([z.literal('file'), z.strictObject({ s3: z.record(z.string(), z.unknown()) })]).default('file'),
+  api: z.strictObject({ listen: ListenAddress, url: z.url().optional() }),
+  postgres: listener.optional(),
+  ssh: listener.optional(),
+  http: listener.optional(),
+  tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+  identity: z.strictObject({
+    issuers: z.array(Issuer).min(1),
+    roles: z
+      .strictObject({
+        approver: z.array(z.string()).default([]),
+        reviewer: z.array(z.string()).default([]),
+        auditor: z.array(z.string()).default([]),
+        admin: z.array(z.string()).default([]),
+      })
+      .prefault({}),
+  }),
+  connections: z.record(ConnectionName, Connection).default({}),
+  policy: z.string().default('./policy'),
+  masking: z.strictObject({ style: z.enum(['redact', 'partial', 'hash', 'null']).default('redact') }).prefault({}),
+  approvals: z
+    .strictObject({
+      expires: Duration.prefault('10m'),
+      use_within: Duration.prefault('10m'),
+      max_window: Duration.prefault('8h'),
+      hold: z.enum(['wait', 'fail']).default('wait'),
+      in_transaction: z.enum(['wait', 'fail']).default('fail'),
+      webhooks: z.array(z.url()).default([]),
+    })
+    .prefault({}),
+  retention: z.strictObject({ recordings: Duration.prefault('90d') }).prefault({}),
+  limits: z
+    .strictObject({
+      max_statement: Size.prefault('1MiB'),
+      max_message: Size.prefault('64MiB'),
+      sessions_per_agent: z.number().int().positive().default(50),
+      drain: Duration.prefault('30s'),
+      /** Result rows kept in a recording, per command. */
+      recorded_rows: z.number().int().nonnegative().default(1000),
+      recorded_bytes: Size.prefault('1MiB'),
+    })
+    .prefault({}),
+})
+export type GatewayConfig = z.infer<typeof GatewayConfig>
+export type ConnectionConfig = z.infer<typeof Connection>
+export type PostgresConnectionConfig = z.infer<typeof PostgresConnection>
+export type IssuerConfig = z.infer<typeof Issuer>

@@ -1,0 +1,93 @@
+import type { Effect as EffectView, Parameter } from '@countersign/contract/approval'
+import type { AgentPrincipal } from '../identity/principal.ts'
+
+/** The connection as policy sees it. */
+export interface ConnectionRef {
+  name: string
+  kind: string
+  tags: string[]
+  mode: 'enforce' | 'observe'
+}
+
+/** A resource in the names of policy.cedarschema. `attrs` are the entity's attributes. */
+export interface Resource {
+  type: 'Connection' | 'Table' | 'Routine' | 'Resource' | 'Path' | 'Tool' | 'DataClass'
+  /** Cedar entity id, for example `orders/public.customers`. */
+  id: string
+  attrs?: Record<string, string>
+}
+
+/** One thing a command does: contract.md section 4. */
+export interface Effect {
+  action: string
+  resource: Resource
+  /** Cedar context's `command`, by protocol, for example { kind: 'delete', bounded: true, functions: [] }. */
+  command: Record<string, string | boolean | string[]>
+  /** Identity of the object now (for example a relation's OID), so that a renamed or recreated one is another. */
+  object?: string
+}
+
+/** A command at the gate. Everything in it but `signal` enters the digest that an approval binds to. */
+export interface Command {
+  protocol: 'postgres' | 'ssh' | 'kubernetes' | 'http' | 'mcp'
+  connection: ConnectionRef
+  agent: AgentPrincipal
+  session: { id: string; purpose?: string; grant?: string }
+  text: string
+  parameters: Parameter[]
+  /** Kind of the whole, for the card: select, delete, … or `several`. */
+  kind: string
+  /** At least one. */
+  effects: Effect[]
+  /** What text and parameters mean at this moment beyond the effects: search_path, role, the statement behind EXECUTE … */
+  meaning: Record<string, unknown>
+}
+
+export type Verdict =
+  | { outcome: 'allow'; policies: string[]; digest: string; approval?: { id: string; by: string[] }; observed?: string }
+  | { outcome: 'denied'; policies: string[]; digest: string; reason: string }
+  | { outcome: 'denied-by-person'; approval: string; digest: string; person: string; reason: string }
+  | { outcome: 'expired'; approval: string; digest: string }
+  | { outcome: 'cancelled'; approval: string; digest: string; reason: string }
+  /** Only with hold 'fail': a person has yet to decide; the same command may be sent again. */
+  | { outcome: 'held'; approval: string; digest: string; groups: string[]; expiresAt: Date }
+
+/** What a decision without side effects says: used where a command is announced but not yet run (PostgreSQL's Parse). */
+export interface Preview {
+  outcome: 'allow' | 'deny' | 'hold'
+  policies: string[]
+  reason: string
+}
+
+export interface HoldNotice {
+  approval: string
+  groups: string[]
+  expiresAt: Date
+}
+
+export interface SubmitOptions {
+  hold: 'wait' | 'fail'
+  /** Aborted when the client goes or cancels: a pending approval is then cancelled, and never released. The abort reason's message is shown. */
+  signal: AbortSignal
+  /** Told once, when the command is held and somebody will be asked. */
+  onHeld?: (notice: HoldNotice) => void
+  /**
+   * Called after the verdict is known and before submit answers, while a released approval is not yet used: writes the
+   * command's record. Where it throws, the command is refused and nothing was used. `durable` asks for fsync.
+   */
+  record: (verdict: Verdict, options: { durable: boolean }) => Promise<void> | void
+}
+
+export interface Gate {
+  /**
+   * The one way through: decides, holds where policy says so, waits for people, decides afresh at release.
+   * Never throws for a refusal; whatever goes wrong inside is a `denied` that says what to do.
+   */
+  submit(command: Command, options: SubmitOptions): Promise<Verdict>
+  /** Decides without holding. An error is a deny. */
+  preview(command: Command): Preview
+  /** Tells what became of a command that an approval released; shown on its card. */
+  report(approval: string, outcome: import('@countersign/contract/approval').Outcome): void
+}
+
+export type { EffectView }

@@ -1,0 +1,48 @@
+import type { AgentRef, PersonRef, Role } from '@countersign/contract/identity'
+
+/** Whoever presented a token that was checked: signature, issuer, audience, times (RFC 7519, RFC 9068). */
+export type Principal = AgentPrincipal | PersonPrincipal
+
+export interface AgentPrincipal extends AgentRef {
+  kind: 'agent'
+  /** When the token, and with it every session opened by it, ends. */
+  expiresAt: Date
+}
+
+export interface PersonPrincipal extends PersonRef {
+  kind: 'person'
+  groups: string[]
+  roles: Role[]
+  /** E-mail claim where there is one: helps to tell that a person is the one an agent acts for. */
+  email?: string
+  expiresAt: Date
+}
+
+export type TokenFault =
+  | 'malformed'
+  | 'algorithm'
+  | 'issuer'
+  | 'audience'
+  | 'signature'
+  | 'expired'
+  | 'not-yet-valid'
+  | 'subject'
+  | 'issuer-unreachable'
+
+/** A token that was refused. `message` is for the log; the one who presented it only learns that it was refused. */
+export class TokenError extends Error {
+  readonly fault: TokenFault
+  constructor(fault: TokenFault, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'TokenError'
+    this.fault = fault
+  }
+}
+
+export interface Identity {
+  /**
+   * Checks a token against the configured issuers.
+   * @throws TokenError for every token that is not to be trusted, and when that can't be told
+   */
+  authenticate(token: string): Promise<Principal>
+}

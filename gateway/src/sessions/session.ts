@@ -1,0 +1,67 @@
+import type { NewRecordingEvent } from '@countersign/contract/recording'
+import type { Session, SessionState } from '@countersign/contract/session'
+import type { ConnectionRef } from '../gate/command.ts'
+import type { AgentPrincipal } from '../identity/principal.ts'
+
+export interface OpenRequest {
+  connection: ConnectionRef
+  protocol: string
+  agent: AgentPrincipal
+  purpose?: string
+  client: { address: string; application?: string }
+}
+
+/** A live session: one agent on one connection, by one client connection. The protocol's handler owns it. */
+export interface LiveSession {
+  readonly id: string
+  readonly connection: ConnectionRef
+  readonly agent: AgentPrincipal
+  /** Aborted when the session must end: terminated by a person, token expired, gateway stopping. `reason` is an EndReason. */
+  readonly ended: AbortSignal
+  readonly recorder: Recorder
+  /** Ends the session in the store and seals the recording. Called once by its owner when the client or upstream has gone. */
+  close(state: Exclude<SessionState, 'open'>, reason: string): Promise<void>
+}
+
+/** What `ended.reason` is: who ends it, and the words for the client. */
+export class EndReason extends Error {
+  readonly cause_: 'terminated' | 'token-expired' | 'shutdown'
+  constructor(cause: 'terminated' | 'token-expired' | 'shutdown', message: string) {
+    super(message)
+    this.name = 'EndReason'
+    this.cause_ = cause
+  }
+}
+
+/**
+ * Writes a session's recording. `append` has written the line to the operating system when it returns (so that a
+ * killed gateway has recorded what it forwarded).
+ * @throws RecordingError when it can't be written (disk full, …): the caller must refuse the command, and end the session
+ */
+export interface Recorder {
+  append(event: NewRecordingEvent): void
+  /** Everything appended so far is on disk (fsync) when this resolves. */
+  sync(): Promise<void>
+  /** How many rows and bytes of one command's result are kept. */
+  readonly resultBound: { rows: number; bytes: number }
+}
+
+export class RecordingError extends Error {
+  override name = 'RecordingError'
+}
+
+export interface Sessions {
+  /**
+   * Opens a session and its recording.
+   * @throws SessionRefused when the agent has too many, or the gateway is draining
+   * @throws RecordingError when no recording can be written
+   */
+  open(request: OpenRequest): Promise<LiveSession>
+  get(id: string): Promise<Session | undefined>
+  /** Ends a live session; resolves false where it isn't live. */
+  terminate(id: string, by: string, reason: string): Promise<boolean>
+}
+
+export class SessionRefused extends Error {
+  override name = 'SessionRefused'
+}
