@@ -1,0 +1,308 @@
+import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { type JWK, SignJWT } from 'jose'
+import { Provider } from 'oidc-provider'
+// @ts-expect-error no types. Named outright because the provider warns in every log about taking it by default.
+import MemoryAdapter from 'oidc-provider/lib/adapters/memory_adapter.js'
+
+export interface IssuerPerson {
+  subject: string
+  name: string
+  email?: string
+  groups: string[]
+  /** One line for the sign-in page. */
+  about?: string
+}
+
+export interface IssuerAgent {
+  subject: string
+  groups: string[]
+  owner?: string
+  name?: string
+  /** For the client_credentials grant at the token endpoint; without it the agent only gets tokens by `agentToken`. */
+  secret?: string
+}
+
+export interface IssuerOptions {
+  port?: number
+  people?: IssuerPerson[]
+  agents?: IssuerAgent[]
+  /** `aud` of access tokens. */
+  audience?: string
+  /** Seconds that access tokens of the token endpoint live. */
+  tokenSeconds?: number
+}
+
+export interface TokenRequest {
+  subject: string
+  groups?: string[]
+  name?: string
+  audience?: string | string[]
+  /** Seconds from now, may be negative. */
+  expiresIn?: number
+  /** More claims, or others' values. `undefined` leaves a claim out. */
+  claims?: Record<string, unknown>
+}
+
+export interface RunningIssuer extends AsyncDisposable {
+  url: string
+  /** What a console signs in with. */
+  clientId: string
+  resource: string
+  /** An access token as the token endpoint would sign it, for any subject. */
+  agentToken(request: TokenRequest): Promise<string>
+  personToken(request: TokenRequest): Promise<string>
+  /** A token by the client_credentials grant (RFC 6749, section 4.4), as an agent's runtime gets it. */
+  clientCredentials(subject: string): Promise<string>
+  /** Follows an authorization URL as a browser would and signs in as that person. Answers the last page's text. */
+  completeLogin(authorizationUrl: string, subject: string): Promise<string>
+  /** New signing key; the old one is no longer published. */
+  rotate(): void
+  stop(): Promise<void>
+}
+
+const clientId = 'countersign-console'
+const resource = 'urn:countersign'
+
+/**
+ * A real OIDC provider (oidc-provider) on 127.0.0.1 with people who sign in by choosing their name, and agents with
+ * client credentials. For the sample world and tests: it has no passwords.
+ */
+export async function startIssuer(options: IssuerOptions = {}): Promise<RunningIssuer> {
+  const audience = options.audience ?? 'countersign'
+  const people = new Map((options.people ?? []).map((p) => [p.subject, p]))
+  const agents = new Map((options.agents ?? []).map((a) => [a.subject, a]))
+  let handle: (req: IncomingMessage, res: ServerResponse) => unknown = (_req, res) => res.writeHead(503).end()
+  const server = createServer((req, res) => handle(req, res))
+  server.listen(options.port ?? 0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`
+
+  let key: { kid: string; private: KeyObject }
+  const cookieKey = randomBytes(24).toString('base64url')
+  const rotate = () => {
+    key = newKey()
+    const provider = newProvider(key)
+    const callback = provider.callback()
+    handle = (req, res) => (req.url?.startsWith('/sign-in/') ? signIn(provider, req, res) : callback(req, res))
+  }
+
+  function newProvider(signing: { kid: string; private: KeyObject }): Provider {
+    const jwk = { ...signing.private.export({ format: 'jwk' }), kid: signing.kid, alg: 'RS256', use: 'sig' } as JWK
+    const provider = new Provider(url, {
+      adapter: MemoryAdapter,
+      jwks: { keys: [jwk as never] },
+      cookies: { keys: [cookieKey] },
+      clients: [
+        {
+          client_id: clientId,
+          client_name: 'Countersign console',
+          application_type: 'native',
+          token_endpoint_auth_method: 'none',
+          redirect_uris: ['http://127.0.0.1/callback'],
+          grant_types: ['authorization_code', 'refresh_token'],
+          response_types: ['code'],
+        },
+        ...[...agents.values()]
+          .filter((a) => a.secret !== undefined)
+          .map((a) => ({
+            client_id: a.subject,
+            client_secret: a.secret!,
+            grant_types: ['client_credentials'],
+            redirect_uris: [],
+            response_types: [],
+          })),
+      ],
+      pkce: { required: () => true },
+      claims: { profile: ['name'], email: ['email'], groups: ['groups'] },
+      scopes: ['openid', 'profile', 'email', 'groups', 'offline_access'],
+      features: {
+        devInteractions: { enabled: false },
+        clientCredentials: { enabled: true },
+        rpInitiatedLogout: { enabled: true },
+        resourceIndicators: {
+          enabled: true,
+          defaultResource: () => resource,
+          useGrantedResource: () => true,
+          getResourceServerInfo: () => ({
+            scope: 'openid profile email groups offline_access',
+            audience,
+            accessTokenFormat: 'jwt',
+            accessTokenTTL: options.tokenSeconds ?? 3600,
+            jwt: { sign: { alg: 'RS256' } },
+          }),
+        },
+      },
+      ttl: {
+        Session: 86_400,
+        Grant: 86_400,
+        Interaction: 3600,
+        RefreshToken: 86_400,
+        AuthorizationCode: 60,
+        IdToken: options.tokenSeconds ?? 3600,
+        AccessToken: options.tokenSeconds ?? 3600,
+        ClientCredentials: options.tokenSeconds ?? 3600,
+      },
+      issueRefreshToken: (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+      extraTokenClaims(_ctx, token) {
+        if (token.kind === 'ClientCredentials') return claimsOfAgent(agents.get(token.clientId ?? ''))
+        return 'accountId' in token ? claimsOfPerson(people.get(token.accountId as string)) : undefined
+      },
+      findAccount: (_ctx, id) => {
+        const person = people.get(id)
+        return person && { accountId: id, claims: () => ({ sub: id, ...claimsOfPerson(person) }) }
+      },
+      // The console is the organisation's own: nobody is asked whether it may see their name.
+      async loadExistingGrant(ctx) {
+        const grant = new ctx.oidc.provider.Grant({
+          clientId: ctx.oidc.client!.clientId,
+          accountId: ctx.oidc.session!.accountId!,
+        })
+        grant.addOIDCScope('openid profile email groups offline_access')
+        grant.addResourceScope(resource, 'openid profile email groups offline_access')
+        await grant.save()
+        return grant
+      },
+      interactions: { url: (_ctx, interaction) => `/sign-in/${interaction.uid}` },
+      renderError(ctx, out) {
+        ctx.type = 'text/plain'
+        ctx.body = `Sign-in failed: ${out.error_description ?? out.error}`
+      },
+    })
+    return provider
+  }
+
+  async function signIn(provider: Provider, req: IncomingMessage, res: ServerResponse) {
+    try {
+      const { prompt } = await provider.interactionDetails(req, res)
+      const chosen = new URL(req.url!, url).searchParams.get('person')
+      if (prompt.name === 'login' && (chosen === null || !people.has(chosen))) return page(res, req.url!, people)
+      await provider.interactionFinished(
+        req,
+        res,
+        prompt.name === 'login' ? { login: { accountId: chosen! } } : { consent: {} },
+      )
+    } catch (error) {
+      res.writeHead(400, { 'content-type': 'text/plain' }).end(`Sign-in failed: ${(error as Error).message}`)
+    }
+  }
+
+  async function sign(request: TokenRequest, known: Record<string, unknown>): Promise<string> {
+    const now = Math.floor(Date.now() / 1000)
+    const claims: Record<string, unknown> = {
+      iss: url,
+      aud: request.audience ?? audience,
+      sub: request.subject,
+      iat: now,
+      exp: now + (request.expiresIn ?? 3600),
+      jti: randomBytes(12).toString('base64url'),
+      ...known,
+      ...(request.groups && { groups: request.groups }),
+      ...(request.name && { name: request.name }),
+      ...request.claims,
+    }
+    for (const name of Object.keys(claims)) if (claims[name] === undefined) delete claims[name]
+    return new SignJWT(claims).setProtectedHeader({ alg: 'RS256', typ: 'at+jwt', kid: key.kid }).sign(key.private)
+  }
+
+  rotate()
+  const stop = async () => {
+    server.closeAllConnections()
+    if (server.listening) await new Promise((resolve) => server.close(resolve))
+  }
+  return {
+    url,
+    clientId,
+    resource,
+    agentToken: (request) =>
+      sign(request, { client_id: request.subject, ...claimsOfAgent(agents.get(request.subject)) }),
+    personToken: (request) => sign(request, { client_id: clientId, ...claimsOfPerson(people.get(request.subject)) }),
+    async clientCredentials(subject) {
+      const secret = agents.get(subject)?.secret ?? ''
+      const answer = await fetch(`${url}/token`, {
+        method: 'POST',
+        headers: { authorization: `Basic ${Buffer.from(`${subject}:${secret}`).toString('base64')}` },
+        body: new URLSearchParams({ grant_type: 'client_credentials', resource }),
+      })
+      const body = (await answer.json()) as { access_token?: string; error_description?: string }
+      if (!body.access_token) throw new Error(`the issuer gave no token: ${body.error_description ?? answer.status}`)
+      return body.access_token
+    },
+    completeLogin: (authorizationUrl, subject) => follow(authorizationUrl, subject),
+    rotate,
+    stop,
+    [Symbol.asyncDispose]: stop,
+  }
+}
+
+function newKey(): { kid: string; private: KeyObject } {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const kid = createHash('sha256')
+    .update(publicKey.export({ type: 'spki', format: 'der' }))
+    .digest('base64url')
+  return { kid, private: privateKey }
+}
+
+function claimsOfPerson(person: IssuerPerson | undefined) {
+  return person && { name: person.name, groups: person.groups, ...(person.email && { email: person.email }) }
+}
+
+function claimsOfAgent(agent: IssuerAgent | undefined) {
+  return (
+    agent && {
+      groups: agent.groups,
+      ...(agent.name && { name: agent.name }),
+      ...(agent.owner && { owner: agent.owner }),
+    }
+  )
+}
+
+function page(res: ServerResponse, path: string, people: Map<string, IssuerPerson>) {
+  const escape = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
+  const choices = [...people.values()].map(
+    (p) =>
+      `<li><a href="${escape(path)}?person=${encodeURIComponent(p.subject)}"><b>${escape(p.name)}</b><span>${escape(p.about ?? p.groups.join(', '))}</span></a></li>`,
+  )
+  res.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(`<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>
+<style>
+:root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif;background:light-dark(#f7f7f5,#131316);color:light-dark(#1d1d1b,#ececee)}
+main{max-width:26rem;margin:12vh auto;padding:0 1rem}h1{font-size:1.25rem}p,span{color:light-dark(#6d6c66,#a3a3ab)}
+ul{list-style:none;padding:0;display:grid;gap:8px}a{display:flex;justify-content:space-between;gap:1rem;padding:12px 16px;border:1px solid light-dark(#e4e3de,#2e2e34);border-radius:8px;background:light-dark(#fff,#1a1a1e);color:inherit;text-decoration:none}
+a:hover,a:focus-visible{border-color:light-dark(#2f5bea,#8aa5ff)}
+</style><main><h1>Who are you?</h1><p>The sample world's identity provider. It asks for no password.</p><ul>${choices.join('')}</ul></main></html>`)
+}
+
+/** A browser's part of a sign-in: redirects, cookies by path, and the choice of a person. */
+async function follow(start: string, subject: string): Promise<string> {
+  const jar = new Map<string, { value: string; path: string }>()
+  let target = new URL(start)
+  const home = target.origin
+  for (let hop = 0; hop < 12; hop++) {
+    const cookie = [...jar]
+      .filter(([, c]) => target.origin === home && target.pathname.startsWith(c.path))
+      .map(([name, c]) => `${name}=${c.value}`)
+      .join('; ')
+    const answer = await fetch(target, { redirect: 'manual', headers: cookie ? { cookie } : {} })
+    for (const line of answer.headers.getSetCookie()) {
+      const [pair, ...attributes] = line.split(';').map((part) => part.trim())
+      const [name, ...value] = pair!.split('=')
+      const path = attributes.find((a) => a.toLowerCase().startsWith('path='))?.slice(5) ?? '/'
+      jar.set(name!, { value: value.join('='), path })
+    }
+    const location = answer.headers.get('location')
+    if (location) {
+      target = new URL(location, target)
+      continue
+    }
+    const text = await answer.text()
+    if (target.origin === home && target.pathname.startsWith('/sign-in/') && !target.searchParams.has('person')) {
+      target.searchParams.set('person', subject)
+      continue
+    }
+    if (!answer.ok) throw new Error(`sign-in as ${subject} failed at ${target.pathname}: ${answer.status} ${text}`)
+    return text
+  }
+  throw new Error(`sign-in as ${subject} goes in circles`)
+}
