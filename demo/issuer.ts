@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type JWK, SignJWT } from 'jose'
 import { Provider } from 'oidc-provider'
-// @ts-expect-error no types. Named outright because the provider warns in every log about taking it by default.
+// @ts-expect-error no types
 import MemoryAdapter from 'oidc-provider/lib/adapters/memory_adapter.js'
 
 export interface IssuerPerson {
@@ -62,6 +62,9 @@ export interface RunningIssuer extends AsyncDisposable {
   stop(): Promise<void>
 }
 
+/** A class of our own, because the provider warns in every log where it is given its own one. */
+class InMemory extends MemoryAdapter {}
+
 const clientId = 'countersign-console'
 const resource = 'urn:countersign'
 
@@ -91,7 +94,7 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
   function newProvider(signing: { kid: string; private: KeyObject }): Provider {
     const jwk = { ...signing.private.export({ format: 'jwk' }), kid: signing.kid, alg: 'RS256', use: 'sig' } as JWK
     const provider = new Provider(url, {
-      adapter: MemoryAdapter,
+      adapter: InMemory,
       jwks: { keys: [jwk as never] },
       cookies: { keys: [cookieKey] },
       clients: [
@@ -259,10 +262,10 @@ function claimsOfAgent(agent: IssuerAgent | undefined) {
 }
 
 function page(res: ServerResponse, path: string, people: Map<string, IssuerPerson>) {
-  const escape = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
+  const asText = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
   const choices = [...people.values()].map(
     (p) =>
-      `<li><a href="${escape(path)}?person=${encodeURIComponent(p.subject)}"><b>${escape(p.name)}</b><span>${escape(p.about ?? p.groups.join(', '))}</span></a></li>`,
+      `<li><a href="${asText(path)}?person=${encodeURIComponent(p.subject)}"><b>${asText(p.name)}</b><span>${asText(p.about ?? p.groups.join(', '))}</span></a></li>`,
   )
   res.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>

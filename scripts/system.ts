@@ -1,0 +1,60 @@
+import { spawnSync } from 'node:child_process'
+import { accessSync, constants, existsSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+
+/** A program that tests need from the system, and the Debian package that has it. */
+export interface SystemProgram {
+  names: string[]
+  debian: string
+  what: string
+}
+
+export const chromium: SystemProgram = {
+  names: ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'],
+  debian: 'chromium',
+  what: 'a Chromium, in which the console is driven end to end',
+}
+export const psql: SystemProgram = {
+  names: ['psql'],
+  debian: 'postgresql-client',
+  what: 'psql, a client that people use',
+}
+
+/** Path of the first of the program's names on PATH. */
+export function find(program: SystemProgram): string | undefined {
+  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+    for (const name of program.names) {
+      const file = join(folder, name)
+      try {
+        accessSync(file, constants.X_OK)
+        return file
+      } catch {}
+    }
+  }
+  return undefined
+}
+
+/**
+ * Finds programs, installing what is missing with apt-get where that may be done without asking (root on a Debian).
+ * @throws Error naming the one command that installs what is missing
+ */
+export function provide(programs: SystemProgram[]): void {
+  const missing = programs.filter((p) => !find(p))
+  if (missing.length === 0) return
+  const packages = missing.map((p) => p.debian)
+  const command = `apt-get update && apt-get install -y --no-install-recommends ${packages.join(' ')}`
+  const mayInstall = process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
+  if (mayInstall) {
+    console.log(`installing ${packages.join(', ')}: ${missing.map((p) => p.what).join('; ')}`)
+    const run = (...args: string[]) =>
+      spawnSync('apt-get', args, {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
+      })
+    run('update', '-qq')
+    run('install', '-y', '-qq', '--no-install-recommends', ...packages)
+    if (missing.every((p) => find(p))) return
+  }
+  const what = missing.map((p) => `  ${p.names[0]}: ${p.what}`).join('\n')
+  throw new Error(`The tests need programs that are not here:\n${what}\nInstall them with\n  sudo sh -c '${command}'`)
+}
