@@ -2,7 +2,7 @@ import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'no
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type JWK, SignJWT } from 'jose'
-import { Provider } from 'oidc-provider'
+import { type AdapterConstructor, Provider } from 'oidc-provider'
 // @ts-expect-error no types
 import MemoryAdapter from 'oidc-provider/lib/adapters/memory_adapter.js'
 
@@ -94,7 +94,7 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
   function newProvider(signing: { kid: string; private: KeyObject }): Provider {
     const jwk = { ...signing.private.export({ format: 'jwk' }), kid: signing.kid, alg: 'RS256', use: 'sig' } as JWK
     const provider = new Provider(url, {
-      adapter: InMemory,
+      adapter: InMemory as unknown as AdapterConstructor,
       jwks: { keys: [jwk as never] },
       cookies: { keys: [cookieKey] },
       clients: [
