@@ -1,0 +1,105 @@
+import type { ApprovalState } from '@countersign/contract/approval'
+import type { SessionState } from '@countersign/contract/session'
+import type { ColumnType, Generated, Insertable, Selectable } from 'kysely'
+
+/** JSON kept as text: whoever owns the table parses it, so that a row's shape is checked in one place. */
+export type Json = string
+/** `Date.toISOString()`: sorts as text. */
+export type Timestamp = string
+/** SQLite and PostgreSQL agree on 0 and 1, not on true and false. */
+export type Flag = 0 | 1
+
+export interface ApprovalsTable {
+  id: string
+  state: ApprovalState
+  hold: 'wait' | 'fail'
+  connection: string
+  connection_tags: Json
+  protocol: string
+  agent: string
+  identity: Json
+  session: string
+  purpose: string | null
+  text: string
+  parameters: Json
+  kind: string
+  effects: Json
+  digest: string
+  /** Requirements without `approvedBy`, which follows from the decisions. */
+  requirements: Json
+  requested_at: Timestamp
+  expires_at: Timestamp
+  /** Until when an approved one may be used; null while it is pending. */
+  use_by: Timestamp | null
+  closed_at: Timestamp | null
+  closed_because: string | null
+  outcome: Json | null
+}
+
+export interface DecisionsTable {
+  id: Generated<number>
+  approval: string
+  person: string
+  person_name: string
+  /** The person's groups when they decided: a later change of groups changes nothing decided. */
+  person_groups: Json
+  verdict: 'approve' | 'deny'
+  reason: string
+  window: string
+  at: Timestamp
+}
+
+/** A digest that was approved for more than once. `session` is set where it ends with one. */
+export interface WindowsTable {
+  approval: string
+  digest: string
+  agent: string
+  connection: string
+  session: string | null
+  until: Timestamp
+  groups: Json
+  people: Json
+}
+
+export interface FeedTable {
+  seq: Generated<number>
+  at: Timestamp
+  type: string
+  data: Json
+}
+
+export interface SessionsTable {
+  id: string
+  state: SessionState
+  connection: string
+  connection_tags: Json
+  protocol: string
+  mode: 'enforce' | 'observe'
+  agent: string
+  identity: Json
+  purpose: string | null
+  client: Json
+  opened_at: Timestamp
+  closed_at: Timestamp | null
+  closed_because: string | null
+  commands: ColumnType<number, number | undefined, number>
+  held: ColumnType<number, number | undefined, number>
+  denied: ColumnType<number, number | undefined, number>
+  errors: ColumnType<number, number | undefined, number>
+  recording_bytes: ColumnType<number, number | undefined, number>
+  recording_complete: ColumnType<Flag, Flag | undefined, Flag>
+}
+
+export interface Tables {
+  approvals: ApprovalsTable
+  decisions: DecisionsTable
+  windows: WindowsTable
+  feed: FeedTable
+  sessions: SessionsTable
+}
+
+export type ApprovalRow = Selectable<ApprovalsTable>
+export type NewApprovalRow = Insertable<ApprovalsTable>
+export type DecisionRow = Selectable<DecisionsTable>
+export type WindowRow = Selectable<WindowsTable>
+export type SessionRow = Selectable<SessionsTable>
