@@ -1,0 +1,149 @@
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { type Child, startChild } from './child.ts'
+import { type RunningIssuer, startIssuer } from './issuer.ts'
+import { agents, people } from './people.ts'
+import { type RunningPostgres, startPostgres } from './postgres.ts'
+
+export interface WorldOptions {
+  /** Where the gateway's configuration, data and policy go. */
+  folder: string
+  /** Ports on 127.0.0.1; 0 for any free one. */
+  ports?: { api: number; postgres: number }
+  /** Replaces parts of the gateway's configuration, key by key on the first level. */
+  config?: Record<string, unknown>
+  /** Other policy files than demo/policy: name → text. */
+  policy?: Record<string, string>
+  /** What the gateway logs, a line a call. */
+  log?: (line: string) => void
+}
+
+export interface World extends AsyncDisposable {
+  folder: string
+  /** The organisation's provider for people, and another for its agents: roles come from the first alone. */
+  people: RunningIssuer
+  agents: RunningIssuer
+  database: RunningPostgres
+  /** HTTP address of the gateway's API. */
+  api: string
+  /** Where agents connect by PostgreSQL's protocol. */
+  postgres: { host: string; port: number }
+  gateway: Child
+  configFile: string
+  /** Ends the gateway (by SIGKILL where asked) and starts it anew on the same data and ports. */
+  restartGateway(how?: 'SIGTERM' | 'SIGKILL'): Promise<void>
+  stop(): Promise<void>
+}
+
+const here = import.meta.dirname
+const gatewayBin = join(here, '..', 'gateway', 'bin', 'countersign-gateway.js')
+
+/** The sample world without its console and agents: issuer, database and gateway, all real, all on loopback. */
+export async function startWorld(options: WorldOptions): Promise<World> {
+  mkdirSync(options.folder, { recursive: true, mode: 0o700 })
+  const stack = new AsyncDisposableStack()
+  try {
+    const [forPeople, forAgents, database] = await Promise.all([
+      startIssuer({ people }).then((started) => stack.use(started)),
+      startIssuer({ agents }).then((started) => stack.use(started)),
+      startPostgres().then((started) => stack.use(started)),
+    ])
+    await database.query('CREATE DATABASE orders')
+    await database.query(readFileSync(join(here, 'shop.sql'), 'utf8'), 'orders')
+
+    const policy = join(options.folder, 'policy')
+    mkdirSync(policy, { recursive: true })
+    if (options.policy)
+      for (const [name, text] of Object.entries(options.policy)) writeFileSync(join(policy, name), text)
+    else cpSync(join(here, 'policy'), policy, { recursive: true })
+    writeFileSync(join(options.folder, 'orders-password'), 'app_rw', { mode: 0o600 })
+
+    const configFile = join(options.folder, 'gateway.yaml')
+    const write = (ports: { api: number; postgres: number }) =>
+      writeFileSync(
+        configFile,
+        JSON.stringify({ ...sampleConfig(forPeople, forAgents, database, ports), ...options.config }, null, 2),
+      )
+    write(options.ports ?? { api: 0, postgres: 0 })
+
+    const world = { gateway: undefined as unknown as Child, api: '', postgres: { host: '', port: 0 } }
+    const startGateway = async () => {
+      world.gateway = startChild(
+        [gatewayBin, 'serve', '--config', configFile],
+        options.log ? { onError: options.log } : {},
+      )
+      const ready = await world.gateway.line(/^countersign-gateway ready api=(\S+):(\d+) postgres=(\S+):(\d+)/)
+      world.api = `http://${ready[1]}:${ready[2]}`
+      world.postgres = { host: ready[3]!, port: Number(ready[4]) }
+    }
+    stack.defer(async () => void (await world.gateway?.stop()))
+    await startGateway()
+    const whole = stack.move()
+    return Object.assign(world, {
+      folder: options.folder,
+      people: forPeople,
+      agents: forAgents,
+      database,
+      configFile,
+      async restartGateway(how: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
+        if (how === 'SIGKILL') world.gateway.process.kill('SIGKILL')
+        await world.gateway.stop()
+        write({ api: Number(new URL(world.api).port), postgres: world.postgres.port })
+        await startGateway()
+      },
+      stop: () => whole.disposeAsync(),
+      [Symbol.asyncDispose]: () => whole.disposeAsync(),
+    })
+  } catch (error) {
+    await stack.disposeAsync()
+    throw error
+  }
+}
+
+function sampleConfig(
+  forPeople: RunningIssuer,
+  forAgents: RunningIssuer,
+  database: RunningPostgres,
+  ports: { api: number; postgres: number },
+) {
+  const { url: issuer, clientId: client_id, resource } = forPeople
+  return {
+    data: './data',
+    api: { listen: `127.0.0.1:${ports.api}` },
+    postgres: { listen: `127.0.0.1:${ports.postgres}` },
+    identity: {
+      issuers: [
+        {
+          issuer,
+          for: 'people',
+          audience: 'countersign',
+          client_id,
+          resource,
+          scopes: ['openid', 'profile', 'groups', 'offline_access'],
+        },
+        { issuer: forAgents.url, for: 'agents', audience: 'countersign' },
+      ],
+      roles: {
+        approver: ['oncall-dba', 'support-leads'],
+        reviewer: ['security'],
+        auditor: ['audit'],
+        admin: ['platform'],
+      },
+    },
+    connections: {
+      orders: {
+        kind: 'postgres',
+        tags: ['production'],
+        host: database.host,
+        port: database.port,
+        database: 'orders',
+        user: 'app_rw',
+        password: { file: './orders-password' },
+        tls: { mode: 'disable' },
+      },
+    },
+    policy: './policy',
+    approvals: { expires: '10m' },
+    limits: { drain: '5s' },
+  }
+}
