@@ -232,7 +232,7 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
       if (!body.access_token) throw new Error(`the issuer gave no token: ${body.error_description ?? answer.status}`)
       return body.access_token
     },
-    completeLogin: (authorizationUrl, subject) => follow(authorizationUrl, subject),
+    completeLogin,
     rotate,
     stop,
     [Symbol.asyncDispose]: stop,
@@ -277,8 +277,11 @@ a:hover,a:focus-visible{border-color:light-dark(#2f5bea,#8aa5ff)}
 </style><main><h1>Who are you?</h1><p>The sample world's identity provider. It asks for no password.</p><ul>${choices.join('')}</ul></main></html>`)
 }
 
-/** A browser's part of a sign-in: redirects, cookies by path, and the choice of a person. */
-async function follow(start: string, subject: string): Promise<string> {
+/**
+ * A browser's part of a sign-in: redirects, cookies by path, and the choice of a person.
+ * @throws Error with the page's text when the sign-in fails
+ */
+export async function completeLogin(start: string, subject: string): Promise<string> {
   const jar = new Map<string, { value: string; path: string }>()
   let target = new URL(start)
   const home = target.origin

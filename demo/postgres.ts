@@ -227,12 +227,17 @@ async function start(
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
+/** A TCP port on 127.0.0.1 that nobody listens on: the one asked for if it is free, else any. */
+export async function freePort(wanted = 0): Promise<number> {
+  const server = createServer()
+  const port = await new Promise<number>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE' && wanted !== 0) resolve(freePort())
+      else reject(error)
+    })
+    server.listen(wanted, '127.0.0.1', () => resolve((server.address() as { port: number }).port))
+  })
+  if (server.listening) await new Promise((resolve) => server.close(resolve))
   return port
 }
 
