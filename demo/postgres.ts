@@ -146,13 +146,13 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
   }
 }
 
-interface Account {
+export interface Account {
   uid: number
   gid: number
 }
 
 /** PostgreSQL refuses to run as root: then it runs as `postgres` if there is one, else as `nobody`. */
-function unprivileged(): Account | undefined {
+export function unprivileged(): Account | undefined {
   if (process.platform === 'win32' || userInfo().uid !== 0) return undefined
   for (const name of ['postgres', 'nobody']) {
     const uid = Number(spawnSync('id', ['-u', name], { encoding: 'utf8' }).stdout)

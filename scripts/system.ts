@@ -20,9 +20,20 @@ export const psql: SystemProgram = {
   what: 'psql, a client that people use',
 }
 
+export const pgbench: SystemProgram = {
+  names: ['pgbench'],
+  debian: 'postgresql',
+  what: "PostgreSQL's own load generator",
+}
+export const pgbouncer: SystemProgram = {
+  names: ['pgbouncer'],
+  debian: 'pgbouncer',
+  what: 'the pooler that we compare with',
+}
+
 /** Path of the first of the program's names on PATH. */
 export function find(program: SystemProgram): string | undefined {
-  for (const folder of (process.env.PATH ?? '').split(delimiter)) {
+  for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']) {
     for (const name of program.names) {
       const file = join(folder, name)
       try {
@@ -56,5 +67,5 @@ export function provide(programs: SystemProgram[]): void {
     if (missing.every((p) => find(p))) return
   }
   const what = missing.map((p) => `  ${p.names[0]}: ${p.what}`).join('\n')
-  throw new Error(`The tests need programs that are not here:\n${what}\nInstall them with\n  sudo sh -c '${command}'`)
+  throw new Error(`Programs are needed that are not here:\n${what}\nInstall them with\n  sudo sh -c '${command}'`)
 }
