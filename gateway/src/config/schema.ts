@@ -1,18 +1,30 @@
 import { z } from 'zod'
 
+const durationWords = 'a duration is a number and ms, s, m, h or d, for example 10m'
+
 /** `500ms`, `30s`, `10m`, `8h` or `90d`, as milliseconds. */
 export const Duration = z
-  .string()
-  .regex(/^\d+(ms|s|m|h|d)$/, 'a duration is a number and ms, s, m, h or d, for example 10m')
+  .string({ error: (issue) => (issue.input === undefined ? undefined : durationWords) })
+  .regex(/^\d{1,9}(ms|s|m|h|d)$/, durationWords)
   .transform((text) => {
     const [, number, unit] = /^(\d+)(ms|s|m|h|d)$/.exec(text)!
     return Number(number) * { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }[unit as 'ms']
   })
 
+/** A duration between two others. Timers take 24 days at most, and a hold that nobody looks at for a week is forgotten. */
+function bounded(least: string, most: string) {
+  const [from, to] = [Duration.parse(least), Duration.parse(most)]
+  return Duration.refine((ms) => ms >= from && ms <= to, `must be between ${least} and ${most}`)
+}
+
 /** `512KiB`, `1MiB`, `2GiB` or a plain number of bytes, as bytes. */
 export const Size = z
-  .union([z.number().int().nonnegative(), z.string()])
-  .refine((v) => typeof v === 'number' || /^\d+(B|KiB|MiB|GiB)$/.test(v), 'a size is a number and B, KiB, MiB or GiB')
+  .union([z.number().int().nonnegative(), z.string()], {
+    error: 'a size is a number and B, KiB, MiB or GiB, for example 1MiB',
+  })
+  .refine((v) => typeof v === 'number' || /^\d{1,9}(B|KiB|MiB|GiB)$/.test(v), {
+    error: 'a size is a number and B, KiB, MiB or GiB, for example 1MiB',
+  })
   .transform((v) => {
     if (typeof v === 'number') return v
     const [, number, unit] = /^(\d+)(B|KiB|MiB|GiB)$/.exec(v)!
@@ -20,49 +32,58 @@ export const Size = z
   })
 
 /** A secret is never inline: the name of an environment variable or the path of a file. */
-export const SecretRef = z.union([z.strictObject({ env: z.string() }), z.strictObject({ file: z.string() })], {
-  error: 'a secret is never inline: write { env: NAME } or { file: PATH }',
-})
+export const SecretRef = z.union(
+  [z.strictObject({ env: z.string().min(1) }), z.strictObject({ file: z.string().min(1) })],
+  { error: 'a secret is never inline: write { env: NAME } or { file: PATH }' },
+)
 export type SecretRef = z.infer<typeof SecretRef>
 
 export const ListenAddress = z
   .string()
-  .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$/, 'an address is HOST:PORT, for example 127.0.0.1:7440')
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s[\]/]+):\d{1,5}$/, 'an address is HOST:PORT, for example 127.0.0.1:7440')
+  .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535, 'a port is at most 65535')
 
 export const ConnectionName = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9-]*$/, 'a connection name is lower-case letters, digits and hyphens, and starts with neither')
+  .regex(
+    /^[a-z0-9][a-z0-9-]{0,62}$/,
+    'a connection name is lower-case letters, digits and hyphens, and starts with no hyphen',
+  )
+
+const text = z.string().min(1, 'must not be empty')
 
 const common = {
-  tags: z.array(z.string()).default([]),
+  tags: z.array(text).default([]),
   access: z.enum(['standing', 'jit']).default('standing'),
   mode: z.enum(['enforce', 'observe']).default('enforce'),
   data_classes: z.record(z.string(), z.string()).default({}),
 }
 
+/** How the connection to the target is protected, in libpq's words. Absent: disable on loopback, verify-full elsewhere. */
 export const UpstreamTls = z.strictObject({
   mode: z.enum(['disable', 'require', 'verify-ca', 'verify-full']),
-  ca: z.string().optional(),
+  /** PEM file of the authorities to trust; absent: those that Node trusts. */
+  ca: text.optional(),
 })
 
 export const PostgresConnection = z.strictObject({
   kind: z.literal('postgres'),
-  host: z.string(),
+  host: text,
   port: z.number().int().min(1).max(65_535).default(5432),
-  database: z.string(),
-  user: z.string(),
+  database: text,
+  user: text,
   password: SecretRef.optional(),
   tls: UpstreamTls.optional(),
   ...common,
 })
 export const SshConnection = z.strictObject({
   kind: z.literal('ssh'),
-  host: z.string(),
+  host: text,
   port: z.number().int().min(1).max(65_535).default(22),
-  user: z.string(),
+  user: text,
   private_key: SecretRef.optional(),
   password: SecretRef.optional(),
-  host_key: z.string(),
+  host_key: text,
   ...common,
 })
 export const KubernetesConnection = z.strictObject({
@@ -87,8 +108,8 @@ export const Connection = z.discriminatedUnion('kind', [
 export const Issuer = z.strictObject({
   issuer: z.url(),
   for: z.enum(['people', 'agents', 'both']),
-  audience: z.string(),
-  groups: z.string().default('groups'),
+  audience: text,
+  groups: text.default('groups'),
   /** What `GET /v1/sign-in` tells a console; only of use for people's issuers. */
   client_id: z.string().optional(),
   scopes: z.array(z.string()).default(['openid', 'profile', 'offline_access']),
@@ -99,33 +120,41 @@ const listener = z.strictObject({ listen: ListenAddress })
 
 /** gateway.yaml (contract.md section 2). Unknown keys are errors. */
 export const GatewayConfig = z.strictObject({
-  data: z.string().default('./countersign-data'),
-  store: z.union([z.literal('sqlite'), z.strictObject({ postgres: SecretRef })]).default('sqlite'),
-  recordings: z.union([z.literal('file'), z.strictObject({ s3: z.record(z.string(), z.unknown()) })]).default('file'),
+  data: text.default('./countersign-data'),
+  store: z
+    .union([z.literal('sqlite'), z.strictObject({ postgres: SecretRef })], {
+      error: 'must be sqlite or { postgres: { env: NAME } }',
+    })
+    .default('sqlite'),
+  recordings: z
+    .union([z.literal('file'), z.strictObject({ s3: z.record(z.string(), z.unknown()) })], {
+      error: 'must be file or { s3: { endpoint, bucket, … } }',
+    })
+    .default('file'),
   api: z.strictObject({ listen: ListenAddress, url: z.url().optional() }),
   postgres: listener.optional(),
   ssh: listener.optional(),
   http: listener.optional(),
-  tls: z.strictObject({ cert: z.string(), key: z.string() }).optional(),
+  tls: z.strictObject({ cert: text, key: text }).optional(),
   identity: z.strictObject({
     issuers: z.array(Issuer).min(1),
     roles: z
       .strictObject({
-        approver: z.array(z.string()).default([]),
-        reviewer: z.array(z.string()).default([]),
-        auditor: z.array(z.string()).default([]),
-        admin: z.array(z.string()).default([]),
+        approver: z.array(text).default([]),
+        reviewer: z.array(text).default([]),
+        auditor: z.array(text).default([]),
+        admin: z.array(text).default([]),
       })
       .prefault({}),
   }),
   connections: z.record(ConnectionName, Connection).default({}),
-  policy: z.string().default('./policy'),
+  policy: text.default('./policy'),
   masking: z.strictObject({ style: z.enum(['redact', 'partial', 'hash', 'null']).default('redact') }).prefault({}),
   approvals: z
     .strictObject({
-      expires: Duration.prefault('10m'),
-      use_within: Duration.prefault('10m'),
-      max_window: Duration.prefault('8h'),
+      expires: bounded('1s', '7d').prefault('10m'),
+      use_within: bounded('1s', '7d').prefault('10m'),
+      max_window: bounded('0s', '90d').prefault('8h'),
       hold: z.enum(['wait', 'fail']).default('wait'),
       in_transaction: z.enum(['wait', 'fail']).default('fail'),
       webhooks: z.array(z.url()).default([]),
@@ -137,7 +166,7 @@ export const GatewayConfig = z.strictObject({
       max_statement: Size.prefault('1MiB'),
       max_message: Size.prefault('64MiB'),
       sessions_per_agent: z.number().int().positive().default(50),
-      drain: Duration.prefault('30s'),
+      drain: bounded('0s', '1h').prefault('30s'),
       /** Result rows kept in a recording, per command. */
       recorded_rows: z.number().int().nonnegative().default(1000),
       recorded_bytes: Size.prefault('1MiB'),

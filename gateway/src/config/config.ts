@@ -1,0 +1,178 @@
+import { dirname, resolve } from 'node:path'
+import { isLoopback, type ListenAddress, parseListen } from './address.ts'
+import { invalidity, PairError, readCertificates, readPair, type TlsPair } from './certificate.ts'
+import { type Path, parseDocument } from './document.ts'
+import type { Problem } from './problem.ts'
+import type { GatewayConfig, IssuerConfig, PostgresConnectionConfig } from './schema.ts'
+import { readBounded, resolveSecret, SecretError } from './secret.ts'
+import { checkSense, type Findings, partsOf } from './sense.ts'
+import { shapeProblems } from './shape.ts'
+
+/** gateway.yaml as the gateway uses it: paths absolute, secrets and certificates read. */
+export interface LoadedConfig
+  extends Pick<GatewayConfig, 'identity' | 'masking' | 'approvals' | 'retention' | 'limits'> {
+  /** Absolute path of the file that it came from. */
+  file: string
+  /** Absolute path of the folder for the store, recordings and keys. */
+  data: string
+  api: { listen: ListenAddress; url?: string }
+  postgres?: { listen: ListenAddress }
+  /** Absent: a self-signed pair is made in the data folder. */
+  tls?: TlsPair
+  connections: Map<string, LoadedPostgresConnection>
+  /** Absolute path of the folder of *.cedar files. */
+  policy: string
+}
+
+export interface LoadedPostgresConnection extends Omit<PostgresConnectionConfig, 'password' | 'tls'> {
+  name: string
+  password?: string
+  /** `ca` is PEM text; absent: the authorities that Node trusts. */
+  tls: { mode: 'disable' | 'require' | 'verify-ca' | 'verify-full'; ca?: string }
+}
+
+export type ConfigResult =
+  | { ok: true; config: LoadedConfig; warnings: Problem[] }
+  | { ok: false; problems: Problem[]; warnings: Problem[] }
+
+export interface LoadOptions {
+  environment?: NodeJS.ProcessEnv
+  now?: Date
+}
+
+const largest = 1024 * 1024
+
+/**
+ * Reads gateway.yaml (contract.md section 2) and everything that it refers to but the policies. Never throws for what
+ * a person wrote: every problem comes at once, each with its line.
+ */
+export async function loadConfig(file: string, options: LoadOptions = {}): Promise<ConfigResult> {
+  const problems: Problem[] = []
+  const warnings: Problem[] = []
+  const failed = () => ({ ok: false as const, problems: inOrder(problems), warnings: inOrder(warnings) })
+
+  let text: string
+  try {
+    text = (await readBounded(resolve(file), largest)).text
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error
+    problems.push({ file, line: 1, message: error.message, mend: error.mend })
+    return failed()
+  }
+  const parsed = parseDocument(file, text)
+  if (!parsed.ok) {
+    problems.push(...parsed.problems)
+    return failed()
+  }
+  const { document } = parsed
+  problems.push(...shapeProblems(file, document))
+
+  const findings: Findings = {
+    problem: (path, message, mend) => problems.push({ file, line: document.lineOf(path), message, mend }),
+    warning: (path, message, mend) => warnings.push({ file, line: document.lineOf(path), message, mend }),
+  }
+  const parts = partsOf(document.content)
+  checkSense(document.content, parts, findings)
+
+  const context: Context = {
+    folder: dirname(resolve(file)),
+    environment: options.environment ?? process.env,
+    now: options.now ?? new Date(),
+    findings,
+  }
+  const tls = parts.whole?.tls ? await loadPair(parts.whole.tls, parts.whole.api.url, context) : undefined
+  const connections = new Map<string, LoadedPostgresConnection>()
+  for (const [name, connection] of parts.connections) {
+    if (connection.kind === 'postgres') connections.set(name, await loadConnection(name, connection, context))
+  }
+  if (problems.length > 0 || !parts.whole) return failed()
+
+  const { data, api, postgres, policy, identity, masking, approvals, retention, limits } = parts.whole
+  return {
+    ok: true,
+    warnings: inOrder(warnings),
+    config: {
+      file: resolve(file),
+      data: resolve(context.folder, data),
+      api: { listen: parseListen(api.listen), ...(api.url === undefined ? {} : { url: api.url }) },
+      ...(postgres ? { postgres: { listen: parseListen(postgres.listen) } } : {}),
+      ...(tls ? { tls } : {}),
+      connections,
+      policy: resolve(context.folder, policy),
+      identity,
+      masking,
+      approvals,
+      retention,
+      limits,
+    },
+  }
+}
+
+export type { IssuerConfig }
+
+interface Context {
+  folder: string
+  environment: NodeJS.ProcessEnv
+  now: Date
+  findings: Findings
+}
+
+async function loadPair(
+  files: { cert: string; key: string },
+  url: string | undefined,
+  { folder, now, findings }: Context,
+): Promise<TlsPair | undefined> {
+  try {
+    const { pair, leaf, doubt } = await readPair(resolve(folder, files.cert), resolve(folder, files.key), now)
+    if (doubt) findings.warning(['tls', 'cert'], doubt, '')
+    const host = url === undefined ? undefined : new URL(url).hostname.replace(/^\[|\]$/g, '')
+    if (host !== undefined && leaf.checkHost(host) === undefined && leaf.checkIP(host) === undefined)
+      findings.warning(['tls', 'cert'], `the certificate is not for ${host} of api.url`, 'get one that names it')
+    return pair
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error
+    findings.problem(['tls', error instanceof PairError ? error.at : 'cert'], error.message, error.mend)
+    return undefined
+  }
+}
+
+async function loadConnection(
+  name: string,
+  connection: PostgresConnectionConfig,
+  { folder, environment, now, findings }: Context,
+): Promise<LoadedPostgresConnection> {
+  const path: Path = ['connections', name]
+  const { password: reference, tls, ...rest } = connection
+  const loaded: LoadedPostgresConnection = {
+    ...rest,
+    name,
+    tls: { mode: tls?.mode ?? (isLoopback(connection.host) ? 'disable' : 'verify-full') },
+  }
+  if (reference) {
+    try {
+      const { value, doubt } = await resolveSecret(reference, folder, environment)
+      loaded.password = value
+      if (doubt) findings.warning([...path, 'password'], doubt, 'chmod it to 0600')
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error
+      findings.problem([...path, 'password'], error.message, error.mend)
+    }
+  }
+  if (tls?.ca !== undefined) {
+    const file = resolve(folder, tls.ca)
+    try {
+      const { pem, certificates } = await readCertificates(file)
+      loaded.tls.ca = pem
+      const fault = certificates.map((certificate) => invalidity(certificate, now)).find((words) => words !== undefined)
+      if (fault) findings.warning([...path, 'tls', 'ca'], `a certificate in ${file} ${fault}`, 'get a new one')
+    } catch (error) {
+      if (!(error instanceof SecretError)) throw error
+      findings.problem([...path, 'tls', 'ca'], error.message, error.mend)
+    }
+  }
+  return loaded
+}
+
+function inOrder(problems: Problem[]): Problem[] {
+  return problems.toSorted((a, b) => a.line - b.line)
+}

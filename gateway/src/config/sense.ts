@@ -1,0 +1,167 @@
+import { formatListen, isLoopback, parseListen } from './address.ts'
+import type { Path } from './document.ts'
+import { Connection, type ConnectionConfig, GatewayConfig, Issuer, type IssuerConfig } from './schema.ts'
+
+/** What the checks below tell their findings to; `path` is where in the file. */
+export interface Findings {
+  problem(path: Path, message: string, mend: string): void
+  warning(path: Path, message: string, mend: string): void
+}
+
+/** The parts of the content that have the right shape: each is checked even where another is broken. */
+export interface Parts {
+  whole: GatewayConfig | undefined
+  issuers: [index: number, issuer: IssuerConfig][]
+  connections: [name: string, connection: ConnectionConfig][]
+}
+
+export function partsOf(content: unknown): Parts {
+  const at = (value: unknown, key: string) =>
+    typeof value === 'object' && value !== null ? (Reflect.get(value, key) as unknown) : undefined
+  const issuers = at(at(content, 'identity'), 'issuers')
+  const connections = at(content, 'connections')
+  return {
+    whole: GatewayConfig.safeParse(content).data,
+    issuers: (Array.isArray(issuers) ? issuers : []).flatMap((raw, index) => {
+      const issuer = Issuer.safeParse(raw).data
+      return issuer ? [[index, issuer] as [number, IssuerConfig]] : []
+    }),
+    connections: Object.entries(typeof connections === 'object' && connections ? connections : {}).flatMap(
+      ([name, raw]) => {
+        const connection = Connection.safeParse(raw).data
+        return connection ? [[name, connection] as [string, ConnectionConfig]] : []
+      },
+    ),
+  }
+}
+
+/** What has the right shape and still can't be right, or is likely not meant. */
+export function checkSense(content: unknown, parts: Parts, findings: Findings): void {
+  checkNotBuilt(content, parts, findings)
+  checkListeners(content, findings)
+  checkIssuers(parts, findings)
+  for (const [name, connection] of parts.connections) checkConnection(name, connection, findings)
+  if (parts.whole) checkRoles(parts.whole, findings)
+}
+
+/** What the contract knows and this version can't do yet is refused: a protection that is configured must be there. */
+function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Findings): void {
+  const given: Record<string, unknown> = { ...(content as object | null) }
+  const cannot = (path: Path, what: string, mend: string) => problem(path, `this version can't ${what} yet`, mend)
+  for (const listener of ['ssh', 'http'] as const)
+    if (given[listener] !== undefined) cannot([listener], `listen for ${listener.toUpperCase()}`, 'remove it')
+  if (given.store !== null && typeof given.store === 'object')
+    cannot(['store'], 'keep its state in PostgreSQL', 'write store: sqlite')
+  if (given.recordings !== null && typeof given.recordings === 'object')
+    cannot(['recordings'], 'keep recordings in S3', 'write recordings: file')
+  if (given.masking !== undefined)
+    warning(['masking'], 'this version masks nothing yet', 'restrict columns in the database itself')
+  const webhooks = (given.approvals as { webhooks?: unknown[] } | undefined)?.webhooks
+  if (Array.isArray(webhooks) && webhooks.length > 0) cannot(['approvals', 'webhooks'], 'call webhooks', 'remove them')
+  if (given.retention !== undefined)
+    warning(['retention'], 'this version deletes no recordings yet', 'they stay until you remove them')
+  for (const [name, connection] of parts.connections) {
+    const path = ['connections', name]
+    if (connection.kind !== 'postgres')
+      cannot([...path, 'kind'], `connect to ${connection.kind}`, 'remove the connection')
+    if (connection.access === 'jit') cannot([...path, 'access'], 'give access just in time', 'write access: standing')
+    if (Object.keys(connection.data_classes).length > 0)
+      cannot([...path, 'data_classes'], 'mask values', "remove them, and use the database's own column privileges")
+  }
+}
+
+function checkListeners(content: unknown, { problem, warning }: Findings): void {
+  const taken = new Map<string, string>()
+  const shape = GatewayConfig.shape
+  for (const name of ['api', 'postgres', 'ssh', 'http'] as const) {
+    const listener = shape[name].safeParse((content as Record<string, unknown> | null)?.[name]).data
+    if (!listener) continue
+    const address = parseListen(listener.listen)
+    const key = formatListen(address)
+    const other = taken.get(key)
+    if (other !== undefined && address.port !== 0)
+      problem([name, 'listen'], `${name} listens on ${key}, as ${other} does`, 'give each a port of its own')
+    taken.set(key, name)
+    if (name !== 'api') continue
+    const { url } = listener as { url?: string }
+    if (url === undefined && !isLoopback(address.host))
+      warning(['api', 'listen'], 'others reach this address, but api.url is not given', 'add the URL that they use')
+    if (url === undefined) continue
+    const { protocol, hostname } = new URL(url)
+    if (protocol !== 'https:' && protocol !== 'http:')
+      problem(['api', 'url'], `api.url is ${protocol}`, 'write it with https://')
+    else if (protocol === 'http:' && !isLoopback(hostname))
+      warning(['api', 'url'], 'tokens would go to api.url unencrypted', 'write it with https://')
+  }
+}
+
+function checkIssuers(parts: Parts, { problem, warning }: Findings): void {
+  const seen = new Map<string, number>()
+  for (const [index, issuer] of parts.issuers) {
+    const path = ['identity', 'issuers', index]
+    const url = new URL(issuer.issuer)
+    if (url.protocol === 'http:' && !isLoopback(url.hostname))
+      problem([...path, 'issuer'], 'an issuer by http:// could be forged by anybody on the way', 'write https://')
+    else if (url.protocol !== 'https:' && url.protocol !== 'http:')
+      problem([...path, 'issuer'], `an issuer can't be ${url.protocol}`, 'write https://')
+    // A '#' in it would make ISSUER#SUBJECT ambiguous; RFC 8414 section 2 allows neither query nor fragment.
+    if (issuer.issuer.includes('#') || issuer.issuer.includes('?'))
+      problem([...path, 'issuer'], 'an issuer has no query and no fragment', "copy it from the issuer's metadata")
+    if (url.username || url.password) problem([...path, 'issuer'], 'an issuer holds no password', 'remove it')
+    const first = seen.get(issuer.issuer)
+    if (first !== undefined) problem([...path, 'issuer'], `the same issuer is issuers[${first}]`, 'keep one of the two')
+    seen.set(issuer.issuer, index)
+    if (issuer.for === 'both')
+      warning(
+        [...path, 'for'],
+        "for: both tells agents from people by the token's own claims",
+        'use an issuer for people and another for agents',
+      )
+    if (issuer.for !== 'agents' && issuer.client_id === undefined)
+      warning(path, "people of this issuer can't sign in with a console: client_id is missing", 'add client_id')
+  }
+  if (parts.issuers.length === 0 || !parts.whole) return
+  for (const [group, words] of [
+    ['people', 'nobody can decide'],
+    ['agents', 'no agent can connect'],
+  ] as const)
+    if (!parts.issuers.some(([, issuer]) => issuer.for === group || issuer.for === 'both'))
+      warning(['identity', 'issuers'], `there is no issuer for ${group}: ${words}`, `add one with for: ${group}`)
+}
+
+function checkRoles(config: GatewayConfig, { warning }: Findings): void {
+  if (config.identity.roles.approver.length === 0)
+    warning(
+      ['identity', 'roles'],
+      'nobody is an approver: what is held will expire',
+      'add roles: { approver: [GROUP] }',
+    )
+  if (Object.keys(config.connections).length === 0)
+    warning(['connections'], 'there is no connection', 'add one under connections')
+  if (!config.postgres)
+    warning([], 'no agent can reach the gateway: there is no listener for a protocol', 'add postgres: { listen: … }')
+}
+
+function checkConnection(name: string, connection: ConnectionConfig, { problem, warning }: Findings): void {
+  const path = ['connections', name]
+  if (connection.mode === 'observe')
+    warning([...path, 'mode'], `${name} is only observed: nothing is refused or held`, 'write mode: enforce to protect')
+  if (connection.kind !== 'postgres') return
+  if (connection.host.includes('/'))
+    problem(
+      [...path, 'host'],
+      `the host of ${name} is a path`,
+      'write a name or an address: Unix sockets are not spoken',
+    )
+  const tls = connection.tls
+  if (tls?.mode === 'disable' && !isLoopback(connection.host))
+    problem(
+      [...path, 'tls', 'mode'],
+      `${name} would be reached unencrypted`,
+      'disable is for loopback: use verify-full',
+    )
+  if (tls?.ca !== undefined && (tls.mode === 'disable' || tls.mode === 'require'))
+    warning([...path, 'tls', 'ca'], `ca is not used with mode ${tls.mode}`, 'write mode: verify-full')
+  else if (tls?.mode === 'require' && !isLoopback(connection.host))
+    warning([...path, 'tls', 'mode'], `who answers as ${connection.host} is not checked`, 'write mode: verify-full')
+}
