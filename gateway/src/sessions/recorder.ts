@@ -1,0 +1,280 @@
+import { closeSync, constants, fdatasync, ftruncateSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { mkdir, open } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import type { NewRecordingEvent, RecordingHeader } from '@countersign/contract/recording'
+import { type Recorder, RecordingError } from './session.ts'
+
+export interface RecordingCounts {
+  commands: number
+  held: number
+  denied: number
+  errors: number
+}
+
+export interface RecorderOptions {
+  file: string
+  header: Omit<RecordingHeader, 'type' | 'format'>
+  /** Milliseconds since the epoch. */
+  clock: () => number
+  /** Told of every command's text, for the full-text index. Must be quick and must not throw. */
+  onText?: (text: string) => void
+  /** Told after every append, for whoever keeps counts elsewhere. Must be quick and must not throw. */
+  onAppend?: () => void
+  /** Told once, when the recorder is broken for good. */
+  onBroken?: (error: RecordingError) => void
+}
+
+/** An event's place in a live recording: where to start reading for what comes after `seq`. */
+export interface Mark {
+  seq: number
+  offset: number
+}
+
+const marksEvery = 256
+/** What a power cut may cost of commands that nobody had to approve. */
+const groupSyncMs = 500
+
+/**
+ * Writes one recording: NDJSON, first the header (contract/recording). `append` is one synchronous write(2) on an
+ * O_APPEND descriptor, so the line has left this process when it returns: a killed gateway has recorded what it
+ * forwarded. A line that could be written only in part is cut off again. After the first error nothing more is
+ * accepted: what failed to reach the disk once can't be told from what did (a failed fsync marks pages clean).
+ */
+export class FileRecorder implements Recorder {
+  readonly file: string
+  readonly resultBound: { rows: number; bytes: number }
+  readonly counts: RecordingCounts = { commands: 0, held: 0, denied: 0, errors: 0 }
+  readonly #options: RecorderOptions
+  readonly #fd: number
+  readonly #startedAt: number
+  readonly #marks: Mark[] = []
+  readonly #held = new Set<string>()
+  readonly #heldAndDenied = new Set<string>()
+  #seq = 0
+  #t = 0
+  #bytes = 0
+  #synced = 0
+  #state: { is: 'writing' } | { is: 'broken'; error: RecordingError } | { is: 'closed' } = { is: 'writing' }
+  #syncing: Promise<void> | undefined
+  #nextSync: Promise<void> | undefined
+  #groupSync: NodeJS.Timeout | undefined
+
+  /**
+   * Makes the file (it must not exist yet; mode 0600, folders 0700), writes the header, and has both the file and its
+   * folder's entry on disk.
+   * @throws RecordingError
+   */
+  static async open(options: RecorderOptions): Promise<FileRecorder> {
+    let recorder: FileRecorder
+    try {
+      await makeFolder(dirname(options.file))
+      const { O_APPEND, O_CREAT, O_EXCL, O_WRONLY, O_NOFOLLOW } = constants
+      const fd = openSync(options.file, O_APPEND | O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, 0o600)
+      recorder = new FileRecorder(options, fd)
+    } catch (error) {
+      throw failure('The recording of this session can’t be made', error)
+    }
+    try {
+      recorder.#write(`${JSON.stringify({ type: 'header', format: 'countersign-recording/1', ...options.header })}\n`)
+      await recorder.sync()
+      await syncFolder(dirname(options.file)).catch((error) => {
+        throw failure('The folder of recordings can’t be synced', error)
+      })
+      return recorder
+    } catch (error) {
+      await recorder.close().catch(() => {})
+      unlinkSync(options.file)
+      throw error
+    }
+  }
+
+  private constructor(options: RecorderOptions, fd: number) {
+    this.#options = options
+    this.#fd = fd
+    this.file = options.file
+    this.resultBound = options.header.resultBound
+    this.#startedAt = Date.parse(options.header.startedAt)
+  }
+
+  /** Length of the recording in bytes; whole lines only. */
+  get bytes(): number {
+    return this.#bytes
+  }
+  /** Sequence number of the last event; 0 where there is none. */
+  get seq(): number {
+    return this.#seq
+  }
+  get broken(): RecordingError | undefined {
+    return this.#state.is === 'broken' ? this.#state.error : undefined
+  }
+
+  /** @throws RecordingError when it could not be written, and always after that */
+  append(event: NewRecordingEvent): void {
+    this.#usable()
+    const seq = this.#seq + 1
+    // Never backwards: a reader sorts and seeks by it.
+    this.#t = Math.max(this.#t, Math.round((this.#options.clock() - this.#startedAt) * 1000) / 1000)
+    const offset = this.#bytes
+    this.#write(`${JSON.stringify({ seq, t: this.#t, ...event })}\n`)
+    this.#seq = seq
+    if (seq % marksEvery === 0) this.#marks.push({ seq: seq - 1, offset })
+    this.#count(event)
+    this.#groupSync ??= setTimeout(() => this.sync().catch(() => {}), groupSyncMs).unref()
+    this.#options.onAppend?.()
+  }
+
+  /**
+   * Resolves when everything appended before the call is on disk (fdatasync). Callers that come while one runs share
+   * the next.
+   * @throws RecordingError
+   */
+  sync(): Promise<void> {
+    try {
+      this.#usable()
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    if (this.#synced === this.#bytes) return Promise.resolve()
+    if (!this.#syncing) {
+      this.#syncing = this.#syncNow().finally(() => {
+        this.#syncing = undefined
+      })
+      return this.#syncing
+    }
+    this.#nextSync ??= this.#syncing
+      .catch(() => {})
+      .then(() => {
+        this.#nextSync = undefined
+        return this.sync()
+      })
+    return this.#nextSync
+  }
+
+  /** Where to start reading for events after `seq`. */
+  markBefore(seq: number): Mark {
+    for (let i = this.#marks.length - 1; i >= 0; i--) if (this.#marks[i]!.seq <= seq) return this.#marks[i]!
+    return { seq: 0, offset: 0 }
+  }
+
+  /** Syncs and closes the file. A broken recorder is closed too; its error is thrown. */
+  async close(): Promise<void> {
+    if (this.#state.is === 'closed') return
+    try {
+      await this.sync()
+    } finally {
+      clearTimeout(this.#groupSync)
+      const wasBroken = this.#state.is === 'broken'
+      this.#state = { is: 'closed' }
+      try {
+        closeSync(this.#fd)
+      } catch (error) {
+        if (!wasBroken) this.#break('closing the recording failed', error)
+      }
+    }
+  }
+
+  #usable(): void {
+    if (this.#state.is === 'broken') throw this.#state.error
+    if (this.#state.is === 'closed') throw new RecordingError('The recording is closed: its session has ended.')
+  }
+
+  #write(line: string): void {
+    const bytes = Buffer.from(line)
+    let done = 0
+    try {
+      while (done < bytes.length) {
+        const wrote = writeSync(this.#fd, bytes, done)
+        if (wrote === 0) throw new Error('nothing could be written')
+        done += wrote
+      }
+    } catch (error) {
+      if (done > 0) {
+        try {
+          ftruncateSync(this.#fd, this.#bytes)
+        } catch {
+          // The torn line stays; whoever seals the recording cuts it off.
+        }
+      }
+      throw this.#break('The recording can’t be written', error)
+    }
+    this.#bytes += bytes.length
+  }
+
+  async #syncNow(): Promise<void> {
+    clearTimeout(this.#groupSync)
+    this.#groupSync = undefined
+    const upTo = this.#bytes
+    try {
+      await new Promise<void>((resolve, reject) => fdatasync(this.#fd, (error) => (error ? reject(error) : resolve())))
+    } catch (error) {
+      throw this.#break('The recording can’t be brought to disk', error)
+    }
+    this.#synced = upTo
+  }
+
+  #break(what: string, error: unknown): RecordingError {
+    if (this.#state.is === 'broken') return this.#state.error
+    const broken = failure(what, error)
+    if (this.#state.is === 'writing') {
+      this.#state = { is: 'broken', error: broken }
+      clearTimeout(this.#groupSync)
+      this.#options.onBroken?.(broken)
+    }
+    return broken
+  }
+
+  #count(event: NewRecordingEvent): void {
+    if (event.type === 'command') {
+      this.counts.commands++
+      if (event.verdict.outcome === 'hold') this.#countHeld(event.command)
+      if (event.verdict.outcome === 'deny') this.#countDenied(event.command)
+      this.#options.onText?.(event.text)
+    } else if (event.type === 'hold') {
+      if (event.state === 'pending') this.#countHeld(event.command)
+      if (event.state === 'denied') this.#countDenied(event.command)
+    } else if (event.type === 'result' && event.status === 'failed') this.counts.errors++
+  }
+
+  #countHeld(command: string): void {
+    if (this.#held.has(command)) return
+    this.#held.add(command)
+    this.counts.held++
+  }
+
+  /** A held command that is denied may be told twice: as the hold's end and as the command's verdict. */
+  #countDenied(command: string): void {
+    if (this.#held.has(command)) {
+      if (this.#heldAndDenied.has(command)) return
+      this.#heldAndDenied.add(command)
+    }
+    this.counts.denied++
+  }
+}
+
+/** Makes a folder, those above it too, and has every new entry on disk. */
+async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (first === undefined) return
+  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
+}
+
+/** Makes a folder's entries durable. */
+export async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+function failure(what: string, error: unknown): RecordingError {
+  const code = (error as NodeJS.ErrnoException).code
+  const why =
+    code === 'ENOSPC' || code === 'EDQUOT'
+      ? 'the disk of the data folder is full; make room on it'
+      : error instanceof Error
+        ? error.message
+        : String(error)
+  return new RecordingError(`${what}: ${why}.`, { cause: error })
+}

@@ -1,0 +1,237 @@
+import type { RecordingHeader } from '@countersign/contract/recording'
+import type { Session, SessionState } from '@countersign/contract/session'
+import { sql } from 'kysely'
+import { appendFeed } from '../store/feed.ts'
+import type { Store } from '../store/store.ts'
+import type { SessionRow } from '../store/tables.ts'
+import type { RecordingCounts } from './recorder.ts'
+import { tablesOf } from './tables.ts'
+import { hasCommandLike } from './text.ts'
+
+export interface SessionQuery {
+  agent?: string
+  connection?: string
+  state?: SessionState
+  /** ISO 8601: sessions that were open at or after it … */
+  from?: string
+  /** … and at or before it. */
+  to?: string
+  /** Words of one of its commands. */
+  text?: string
+  /** Only sessions to which an approval belongs that one of these groups may decide. */
+  heldFor?: string[]
+  limit: number
+  /** `next` of the page before. */
+  after?: string
+}
+
+/** `after` that no list of ours gave out. */
+export class BadCursor extends Error {
+  override name = 'BadCursor'
+}
+
+export interface Closing {
+  state: Exclude<SessionState, 'open'>
+  reason: string
+  at: string
+  counts: RecordingCounts
+  bytes: number
+  complete: boolean
+}
+
+/** The table of sessions. What others should know of is said on the feed in the same transaction. */
+export function createRows(store: Store) {
+  const db = tablesOf(store)
+  return {
+    async insert(session: Session): Promise<void> {
+      await store.db.transaction().execute(async (tx) => {
+        await tx.insertInto('sessions').values(rowOf(session)).execute()
+        await appendFeed(tx, 'session.opened', session, new Date(session.openedAt))
+      })
+    },
+
+    /** A recording whose row is missing, as after a store was restored from a backup. */
+    async adopt(header: RecordingHeader): Promise<void> {
+      const session: Session = {
+        id: header.session,
+        state: 'open',
+        connection: header.connection,
+        connectionTags: [],
+        protocol: header.protocol,
+        mode: header.mode,
+        agent: header.agent.id,
+        identity: header.agent,
+        ...(header.purpose !== undefined && { purpose: header.purpose }),
+        client: header.client,
+        openedAt: header.startedAt,
+        counts: { commands: 0, held: 0, denied: 0, errors: 0 },
+        recording: { bytes: 0, complete: false },
+      }
+      await store.db.insertInto('sessions').values(rowOf(session)).execute()
+    },
+
+    async close(id: string, closing: Closing): Promise<void> {
+      await store.db.transaction().execute(async (tx) => {
+        const row = await tx
+          .updateTable('sessions')
+          .set({
+            state: closing.state,
+            closed_at: closing.at,
+            closed_because: closing.reason,
+            ...closing.counts,
+            recording_bytes: closing.bytes,
+            recording_complete: closing.complete ? 1 : 0,
+          })
+          .where('id', '=', id)
+          .where('state', '=', 'open')
+          .returningAll()
+          .executeTakeFirst()
+        if (row) await appendFeed(tx, 'session.closed', sessionOf(row), new Date(closing.at))
+      })
+    },
+
+    /** What became known of a recording after its session was closed. */
+    async complete(id: string, counts: RecordingCounts, bytes: number): Promise<void> {
+      await store.db
+        .updateTable('sessions')
+        .set({ ...counts, recording_bytes: bytes, recording_complete: 1 })
+        .where('id', '=', id)
+        .execute()
+    },
+
+    async count(many: { id: string; counts: RecordingCounts; bytes: number }[]): Promise<void> {
+      if (many.length === 0) return
+      await store.db.transaction().execute(async (tx) => {
+        for (const { id, counts, bytes } of many) {
+          await tx
+            .updateTable('sessions')
+            .set({ ...counts, recording_bytes: bytes })
+            .where('id', '=', id)
+            .where('state', '=', 'open')
+            .execute()
+        }
+      })
+    },
+
+    async get(id: string): Promise<Session | undefined> {
+      const row = await store.db.selectFrom('sessions').selectAll().where('id', '=', id).executeTakeFirst()
+      return row && sessionOf(row)
+    },
+
+    open(): Promise<{ id: string; opened_at: string }[]> {
+      return store.db.selectFrom('sessions').select(['id', 'opened_at']).where('state', '=', 'open').execute()
+    },
+
+    /** Newest first. @throws BadCursor */
+    async list(query: SessionQuery): Promise<{ items: Session[]; next: string | null }> {
+      let select = db.selectFrom('sessions').selectAll('sessions')
+      if (query.agent !== undefined) select = select.where('sessions.agent', '=', query.agent)
+      if (query.connection !== undefined) select = select.where('sessions.connection', '=', query.connection)
+      if (query.state !== undefined) select = select.where('sessions.state', '=', query.state)
+      const { from, to } = query
+      if (from !== undefined)
+        select = select.where((e) =>
+          e.or([e('sessions.closed_at', 'is', null), e('sessions.closed_at', '>=', instant(from))]),
+        )
+      if (to !== undefined) select = select.where('sessions.opened_at', '<=', instant(to))
+      if (query.text !== undefined && query.text.trim() !== '') {
+        const like = hasCommandLike(query.text)
+        if (!like) return { items: [], next: null }
+        select = select.where(like)
+      }
+      if (query.heldFor !== undefined) select = select.where(isHeldFor(query.heldFor))
+      if (query.after !== undefined) {
+        const after = readCursor(query.after)
+        select = select.where(sql<boolean>`(sessions.opened_at, sessions.id) < (${after.at}, ${after.id})`)
+      }
+      const rows = await select
+        .orderBy('sessions.opened_at', 'desc')
+        .orderBy('sessions.id', 'desc')
+        .limit(query.limit + 1)
+        .execute()
+      const page = rows.slice(0, query.limit)
+      const last = page.at(-1)
+      const next = rows.length > page.length && last ? cursorOf(last) : null
+      return { items: page.map(sessionOf), next }
+    },
+
+    /** Whether an approval belongs to the session that one of these groups may decide. */
+    async isHeldFor(id: string, groups: string[]): Promise<boolean> {
+      const row = await db
+        .selectFrom('sessions')
+        .select('sessions.id')
+        .where('sessions.id', '=', id)
+        .where(isHeldFor(groups))
+        .executeTakeFirst()
+      return row !== undefined
+    },
+
+    async playback(session: string, by: { id: string; name: string }, what: 'recording' | 'events', at: string) {
+      await db
+        .insertInto('playbacks')
+        .values({ id: undefined, at, session, person: by.id, person_name: by.name, what })
+        .execute()
+    },
+  }
+}
+
+export type SessionRows = ReturnType<typeof createRows>
+
+function isHeldFor(groups: string[]) {
+  return sql<boolean>`exists (select 1 from approvals, json_each(approvals.requirements) as requirement,
+    json_each(requirement.value, '$.groups') as member
+    where approvals.session = sessions.id and member.value in (select value from json_each(${JSON.stringify(groups)})))`
+}
+
+/** Any ISO 8601 instant in the form in which the store sorts them. */
+function instant(text: string): string {
+  return new Date(text).toISOString()
+}
+
+function cursorOf(row: SessionRow): string {
+  return Buffer.from(`${row.opened_at}|${row.id}`).toString('base64url')
+}
+
+function readCursor(cursor: string): { at: string; id: string } {
+  const match = /^(\d{4}-[^|]{1,40})\|(se_[a-z2-7]+)$/.exec(Buffer.from(cursor, 'base64url').toString())
+  if (!match) throw new BadCursor('`after` is not one that a list gave out: use the `next` of the page before.')
+  return { at: match[1]!, id: match[2]! }
+}
+
+function rowOf(session: Session) {
+  return {
+    id: session.id,
+    state: session.state,
+    connection: session.connection,
+    connection_tags: JSON.stringify(session.connectionTags),
+    protocol: session.protocol,
+    mode: session.mode,
+    agent: session.agent,
+    identity: JSON.stringify(session.identity),
+    purpose: session.purpose ?? null,
+    client: JSON.stringify(session.client),
+    opened_at: session.openedAt,
+    closed_at: null,
+    closed_because: null,
+  }
+}
+
+function sessionOf(row: SessionRow): Session {
+  return {
+    id: row.id,
+    state: row.state,
+    connection: row.connection,
+    connectionTags: JSON.parse(row.connection_tags),
+    protocol: row.protocol,
+    mode: row.mode,
+    agent: row.agent,
+    identity: JSON.parse(row.identity),
+    ...(row.purpose !== null && { purpose: row.purpose }),
+    client: JSON.parse(row.client),
+    openedAt: row.opened_at,
+    ...(row.closed_at !== null && { closedAt: row.closed_at }),
+    ...(row.closed_because !== null && { closedBecause: row.closed_because }),
+    counts: { commands: row.commands, held: row.held, denied: row.denied, errors: row.errors },
+    recording: { bytes: row.recording_bytes, complete: row.recording_complete === 1 },
+  }
+}

@@ -1,0 +1,412 @@
+import { randomBytes } from 'node:crypto'
+import { unlink } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import type { RecordingEvent } from '@countersign/contract/recording'
+import type { Session, SessionState } from '@countersign/contract/session'
+import type { BaseLogger } from 'pino'
+import type { Store } from '../store/store.ts'
+import { FileRecorder } from './recorder.ts'
+import { eventsAfter, mend, placeOf, type RecordingPlace, readRecording, readSealed, seal } from './recording.ts'
+import { recoverRecordings } from './recovery.ts'
+import { createRows, type SessionQuery } from './rows.ts'
+import { EndReason, type LiveSession, type OpenRequest, SessionRefused, type Sessions } from './session.ts'
+import { createTextIndex } from './text.ts'
+
+export type { SessionQuery } from './rows.ts'
+export { BadCursor } from './rows.ts'
+
+export interface SessionsOptions {
+  store: Store
+  /** The data folder; recordings lie in `recordings/YYYY/MM/DD/` under it. */
+  folder: string
+  /** Asked for each session, so that a reload counts at once. */
+  limits: () => { sessions_per_agent: number; recorded_rows: number; recorded_bytes: number }
+  /** Milliseconds since the epoch; must not go backwards. */
+  clock?: () => number
+  log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
+  /** How long the owner of a session has to close it after it was ended, before it is closed here. */
+  graceMs?: number
+}
+
+export interface EventsPage {
+  events: RecordingEvent[]
+  /** Whether there are more now. */
+  more: boolean
+  /** Whether the session may still add to it. */
+  live: boolean
+}
+
+export interface SessionsRoom extends Sessions, AsyncDisposable {
+  /**
+   * Brings what a killed gateway left behind to an end: its open sessions become `interrupted`, their recordings get an
+   * end, and what isn't sealed is sealed. To be called once, before sessions are opened, by the only gateway on this
+   * data folder.
+   */
+  recover(): Promise<void>
+  /** Sessions, newest first. @throws BadCursor */
+  list(query: SessionQuery): Promise<{ items: Session[]; next: string | null }>
+  /** Whether an approval belongs to the session that one of these groups may decide. */
+  isHeldFor(id: string, groups: string[]): Promise<boolean>
+  /** Events with a `seq` above `after`; at most `limit`, and at most some MiB. Undefined where there is no recording. */
+  events(id: string, after: number, limit: number): Promise<EventsPage | undefined>
+  /** A recording as NDJSON, of a live session what is there now. An error where there is none. */
+  recordingStream(id: string): Readable
+  /** A sealed recording as it lies on disk, one zstd frame; undefined where it isn't sealed. */
+  sealedRecording(id: string): Promise<{ stream: Readable; bytes: number } | undefined>
+  /** Notes that a person saw a recording (the ledger will take this over). */
+  playedBack(id: string, by: { id: string; name: string }, what: 'recording' | 'events'): Promise<void>
+  /** Refuses new sessions from now on; resolves when none is live any more. */
+  drain(): Promise<void>
+  /** Ends all live sessions (EndReason `shutdown`); their owners close them. */
+  endAll(message: string): void
+  /** How many are live. */
+  readonly live: number
+}
+
+const eventsPageBytes = 8 * 1024 * 1024
+const countsEveryMs = 2000
+const sealsAtOnce = 4
+/** setTimeout takes no more (2^31 - 1 ms, 24.8 days) and fires at once when given more. */
+const longestTimeout = 2_147_483_647
+
+/** Opens, ends, finds and plays back sessions. See {@link SessionsRoom}. */
+export function createSessions(options: SessionsOptions): SessionsRoom {
+  const { store, folder, limits, log } = options
+  const clock = options.clock ?? (() => performance.timeOrigin + performance.now())
+  const now = () => new Date(clock()).toISOString()
+  const rows = createRows(store)
+  const texts = createTextIndex(store, log)
+  const live = new Map<string, Live>()
+  const perAgent = new Map<string, number>()
+  const dirty = new Set<Live>()
+  const sealing = gateOf(sealsAtOnce)
+  const emptied = new Set<() => void>()
+  let draining = false
+  let stopping: string | undefined
+  let counting: NodeJS.Timeout | undefined
+
+  /** A live session with what only this room may do to it. */
+  class Live implements LiveSession {
+    readonly id: string
+    readonly connection: OpenRequest['connection']
+    readonly agent: OpenRequest['agent']
+    readonly openedAt: string
+    readonly recorder: FileRecorder
+    readonly #ending = new AbortController()
+    #end: { state: Exclude<SessionState, 'open'>; reason: string } | undefined
+    #closing: Promise<void> | undefined
+    #timer: NodeJS.Timeout | undefined
+
+    constructor(request: OpenRequest, id: string, openedAt: string, recorder: FileRecorder) {
+      this.id = id
+      this.connection = request.connection
+      this.agent = request.agent
+      this.openedAt = openedAt
+      this.recorder = recorder
+      this.#expireAt(request.agent.expiresAt.getTime())
+    }
+
+    get ended(): AbortSignal {
+      return this.#ending.signal
+    }
+
+    /** @param state what the session is in the end, whatever its owner says when it closes it */
+    end(reason: EndReason, state?: Exclude<SessionState, 'open'>): boolean {
+      if (this.#ending.signal.aborted || this.#closing) return false
+      clearTimeout(this.#timer)
+      if (state) this.#end = { state, reason: reason.message }
+      this.#timer = setTimeout(() => {
+        log.warn({ session: this.id }, 'a session that was ended was not closed in time by its owner: closed now')
+        this.close(state ?? 'closed', reason.message).catch(() => {})
+      }, options.graceMs ?? 10_000).unref()
+      this.#ending.abort(reason)
+      return true
+    }
+
+    close(state: Exclude<SessionState, 'open'>, reason: string): Promise<void> {
+      clearTimeout(this.#timer)
+      this.#closing ??= closeLive(this, this.#end ?? { state, reason })
+      return this.#closing
+    }
+
+    #expireAt(when: number): void {
+      const left = when - clock()
+      if (left <= 0) {
+        this.end(new EndReason('token-expired', 'the token of this session has expired'))
+        return
+      }
+      this.#timer = setTimeout(() => this.#expireAt(when), Math.min(left, longestTimeout)).unref()
+    }
+  }
+
+  const open = async (request: OpenRequest): Promise<LiveSession> => {
+    if (draining) throw new SessionRefused('The gateway is stopping and takes no new sessions: connect again shortly.')
+    if (request.agent.expiresAt.getTime() <= clock())
+      throw new SessionRefused('The token has expired: get a new one and connect again.')
+    const { sessions_per_agent, recorded_rows, recorded_bytes } = limits()
+    const agent = request.agent.id
+    const has = perAgent.get(agent) ?? 0
+    if (has >= sessions_per_agent)
+      throw new SessionRefused(
+        `This agent has ${has} sessions open, as many as it may (limits.sessions_per_agent): close one first.`,
+      )
+    perAgent.set(agent, has + 1)
+    try {
+      const session = sessionFor(request, now())
+      const place = placeOf(folder, session.id, session.openedAt)
+      let self: Live | undefined
+      const recorder = await FileRecorder.open({
+        file: place.plain,
+        header: {
+          session: session.id,
+          connection: session.connection,
+          protocol: session.protocol,
+          mode: session.mode,
+          agent: session.identity,
+          ...(request.purpose !== undefined && { purpose: request.purpose }),
+          client: session.client,
+          startedAt: session.openedAt,
+          resultBound: { rows: recorded_rows, bytes: recorded_bytes },
+        },
+        clock,
+        onText: (text) => texts.add(session.id, text),
+        onAppend: () => self && toCount(self),
+        onBroken: (error) => log.error({ session: session.id, error }, 'a recording broke: its session can’t go on'),
+      })
+      try {
+        await rows.insert(session)
+      } catch (error) {
+        await recorder.close().catch(() => {})
+        await unlink(place.plain).catch(() => {})
+        throw error
+      }
+      self = new Live(request, session.id, session.openedAt, recorder)
+      live.set(self.id, self)
+      if (stopping !== undefined) self.end(new EndReason('shutdown', stopping))
+      return self
+    } catch (error) {
+      release(agent)
+      throw error
+    }
+  }
+
+  /** Recording first, then the store: what the store calls closed has its whole recording on disk. */
+  const closeLive = async (session: Live, end: { state: Exclude<SessionState, 'open'>; reason: string }) => {
+    const place = placeOf(folder, session.id, session.openedAt)
+    const { recorder } = session
+    try {
+      let complete = true
+      try {
+        recorder.append({ type: 'end', ...end })
+        await recorder.close()
+      } catch (error) {
+        complete = false
+        log.error({ session: session.id, error }, 'the end of a session could not be recorded')
+        await recorder.close().catch(() => {})
+      }
+      dirty.delete(session)
+      await texts.flush().catch((error) => log.error({ error }, 'commands could not be indexed'))
+      await rows.close(session.id, {
+        ...end,
+        at: now(),
+        counts: recorder.counts,
+        bytes: recorder.bytes,
+        complete,
+      })
+      await sealing(() => sealed(place, session.id, end, complete))
+    } finally {
+      live.delete(session.id)
+      dirty.delete(session)
+      texts.forget(session.id)
+      release(session.agent.id)
+    }
+  }
+
+  /** What can't be sealed now is sealed at the next start. */
+  const sealed = async (
+    place: RecordingPlace,
+    id: string,
+    end: { state: Exclude<SessionState, 'open'>; reason: string },
+    complete: boolean,
+  ) => {
+    try {
+      if (!complete) {
+        const mended = await mend(place.plain, end)
+        if (mended.end) await rows.complete(id, mended.counts, mended.bytes)
+      }
+      await seal(place)
+    } catch (error) {
+      log.error({ session: id, error }, 'a recording could not be compressed: it stays as it is until the next start')
+    }
+  }
+
+  const release = (agent: string) => {
+    const left = (perAgent.get(agent) ?? 1) - 1
+    if (left > 0) perAgent.set(agent, left)
+    else perAgent.delete(agent)
+    // Counts those that are being opened, too.
+    if (perAgent.size === 0) for (const tell of emptied) tell()
+  }
+
+  const toCount = (session: Live) => {
+    dirty.add(session)
+    counting ??= setTimeout(() => {
+      counting = undefined
+      writeCounts().catch((error) => log.error({ error }, 'the counts of sessions could not be stored'))
+    }, countsEveryMs).unref()
+  }
+  const writeCounts = async () => {
+    const many = [...dirty]
+    dirty.clear()
+    await rows.count(many.map(({ id, recorder }) => ({ id, counts: recorder.counts, bytes: recorder.bytes })))
+  }
+
+  /** The store knows the counts of a live session a little late. */
+  const current = (session: Session): Session => {
+    const recorder = live.get(session.id)?.recorder
+    if (!recorder || session.state !== 'open') return session
+    return { ...session, counts: { ...recorder.counts }, recording: { bytes: recorder.bytes, complete: false } }
+  }
+
+  const placeFor = async (id: string): Promise<{ place: RecordingPlace; recorder?: FileRecorder } | undefined> => {
+    const running = live.get(id)
+    if (running) return { place: placeOf(folder, id, running.openedAt), recorder: running.recorder }
+    const session = await rows.get(id)
+    return session && { place: placeOf(folder, id, session.openedAt) }
+  }
+
+  const endAll = (message: string) => {
+    stopping = message
+    for (const session of live.values()) session.end(new EndReason('shutdown', message))
+  }
+  const drain = () => {
+    draining = true
+    if (perAgent.size === 0) return Promise.resolve()
+    return new Promise<void>((resolve) => {
+      const tell = () => {
+        emptied.delete(tell)
+        resolve()
+      }
+      emptied.add(tell)
+    })
+  }
+
+  return {
+    open,
+    drain,
+    endAll,
+    get live() {
+      return live.size
+    },
+
+    recover: () => recoverRecordings({ folder, rows, texts, log, now }),
+
+    async get(id) {
+      const session = await rows.get(id)
+      return session && current(session)
+    },
+
+    async list(query) {
+      if (query.text) await texts.flush()
+      const { items, next } = await rows.list(query)
+      return { items: items.map(current), next }
+    },
+
+    isHeldFor: rows.isHeldFor,
+
+    async terminate(id, by, reason) {
+      const session = live.get(id)
+      const why = reason === '' ? '' : `: ${reason}`
+      return session?.end(new EndReason('terminated', `terminated by ${by}${why}`), 'terminated') ?? false
+    },
+
+    async events(id, after, limit) {
+      const found = await placeFor(id)
+      if (!found) return undefined
+      const { place, recorder } = found
+      const stream = await readRecording(place, recorder && { bytes: recorder.bytes, from: recorder.markBefore(after) })
+      if (!stream) return undefined
+      const page = await eventsAfter(stream, after, { events: limit, bytes: eventsPageBytes })
+      return { ...page, live: live.has(id) }
+    },
+
+    recordingStream(id) {
+      return Readable.from(
+        (async function* () {
+          const found = await placeFor(id)
+          const stream = found && (await readRecording(found.place, found.recorder && { bytes: found.recorder.bytes }))
+          if (!stream) throw new Error(`There is no recording of ${id}.`)
+          yield* stream
+        })(),
+        { objectMode: false, highWaterMark: 256 * 1024 },
+      )
+    },
+
+    async sealedRecording(id) {
+      if (live.has(id)) return undefined
+      const found = await placeFor(id)
+      return found && readSealed(found.place)
+    },
+
+    playedBack: (id, by, what) => rows.playback(id, by, what, now()),
+
+    async [Symbol.asyncDispose]() {
+      const empty = drain()
+      endAll('the gateway is stopping')
+      const late = setTimeout(() => {
+        for (const session of live.values()) session.close('closed', 'the gateway stopped').catch(() => {})
+      }, options.graceMs ?? 10_000)
+      await empty
+      clearTimeout(late)
+      clearTimeout(counting)
+      await texts.flush().catch((error) => log.error({ error }, 'commands could not be indexed'))
+    },
+  }
+}
+
+/** 120 random bits in base32 (RFC 4648, lower case): can't be guessed, can be read aloud. */
+function newId(): string {
+  const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
+  let bits = BigInt(`0x${randomBytes(15).toString('hex')}`)
+  let id = ''
+  for (let i = 0; i < 24; i++) {
+    id += alphabet[Number(bits & 31n)]
+    bits >>= 5n
+  }
+  return `se_${id}`
+}
+
+function sessionFor(request: OpenRequest, openedAt: string): Session {
+  const { kind: _, expiresAt: __, ...identity } = request.agent
+  return {
+    id: newId(),
+    state: 'open',
+    connection: request.connection.name,
+    connectionTags: request.connection.tags,
+    protocol: request.protocol,
+    mode: request.connection.mode,
+    agent: request.agent.id,
+    identity,
+    ...(request.purpose !== undefined && { purpose: request.purpose }),
+    client: request.client,
+    openedAt,
+    counts: { commands: 0, held: 0, denied: 0, errors: 0 },
+    recording: { bytes: 0, complete: false },
+  }
+}
+
+/** At most so many at a time; the others wait their turn. */
+function gateOf(most: number): <T>(work: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async (work) => {
+    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve))
+    running++
+    try {
+      return await work()
+    } finally {
+      running--
+      waiting.shift()?.()
+    }
+  }
+}

@@ -1,0 +1,37 @@
+import type { Kysely } from 'kysely'
+import type { Store } from '../store/store.ts'
+import type { Tables } from '../store/tables.ts'
+
+/** One distinct command text of a session; `id` is its row in the full-text index. */
+export interface CommandTextsTable {
+  id: number | undefined
+  session: string
+  hash: Buffer
+}
+
+/** FTS5, contentless: `rowid` is command_texts.id. */
+export interface CommandIndexTable {
+  rowid: number
+  text: string
+}
+
+/** Who saw which recording, until the ledger takes over. */
+export interface PlaybacksTable {
+  id: number | undefined
+  at: string
+  session: string
+  person: string
+  person_name: string
+  what: 'recording' | 'events'
+}
+
+export type SessionTables = Tables & {
+  command_texts: CommandTextsTable
+  command_index: CommandIndexTable
+  playbacks: PlaybacksTable
+}
+
+/** The store with this room's own tables (migration 0002). */
+export function tablesOf(store: Store): Kysely<SessionTables> {
+  return store.db as unknown as Kysely<SessionTables>
+}

@@ -1,0 +1,92 @@
+import { hash } from 'node:crypto'
+import { type RawBuilder, sql } from 'kysely'
+import type { Store } from '../store/store.ts'
+import { tablesOf } from './tables.ts'
+
+/** Commands wait here until so many, or so many bytes of them, have come together … */
+const flushAt = { texts: 256, bytes: 1024 * 1024 }
+/** … and of one command only the beginning is found by its words. */
+const indexedLength = 64 * 1024
+/** How many texts of one session are known as indexed already, so that a loop of one statement costs nothing. */
+const remembered = 512
+
+export interface TextIndex {
+  /** Queues a command's text. Quick: what is in the queue is written later, together. */
+  add(session: string, text: string): void
+  /** Writes what is queued. */
+  flush(): Promise<void>
+  /** What is remembered of a session that has ended goes. */
+  forget(session: string): void
+}
+
+/**
+ * The full-text index of commands: one entry per distinct text of a session. Adding a text again is nothing, so that a
+ * recording may be indexed anew after a crash.
+ */
+export function createTextIndex(store: Store, log: { error(fields: object, text: string): void }): TextIndex {
+  const db = tablesOf(store)
+  const known = new Map<string, Set<string>>()
+  let queue: { session: string; text: string }[] = []
+  let bytes = 0
+  let writing: Promise<void> = Promise.resolve()
+  let asked = false
+
+  const write = async () => {
+    asked = false
+    const batch = queue
+    queue = []
+    bytes = 0
+    if (batch.length === 0) return
+    await db.transaction().execute(async (tx) => {
+      for (const { session, text } of batch) {
+        const row = await tx
+          .insertInto('command_texts')
+          .values({ id: undefined, session, hash: hash('sha256', text, 'buffer').subarray(0, 16) })
+          .onConflict((c) => c.columns(['session', 'hash']).doNothing())
+          .returning('id')
+          .executeTakeFirst()
+        if (row) await tx.insertInto('command_index').values({ rowid: row.id!, text }).execute()
+      }
+    })
+  }
+  const flush = () => {
+    writing = writing.catch(() => {}).then(write)
+    return writing
+  }
+
+  return {
+    add(session, text) {
+      const short = text.length > indexedLength ? text.slice(0, indexedLength) : text
+      const seen = known.get(session) ?? new Set()
+      known.set(session, seen)
+      if (seen.has(short)) return
+      if (seen.size >= remembered) seen.clear()
+      seen.add(short)
+      queue.push({ session, text: short })
+      bytes += short.length
+      if (!asked && (queue.length >= flushAt.texts || bytes >= flushAt.bytes)) {
+        asked = true
+        // Not now: whoever records a command waits for this.
+        setImmediate(() => flush().catch((error) => log.error({ error }, 'commands could not be indexed')))
+      }
+    },
+    flush,
+    forget: (session) => void known.delete(session),
+  }
+}
+
+/**
+ * A condition for `sessions`: one of its commands has all these words, the last one as a beginning. A word that the
+ * tokenizer splits (`public.customers`) is a phrase.
+ * @returns undefined where the text has nothing to look for
+ */
+export function hasCommandLike(text: string): RawBuilder<boolean> | undefined {
+  const words = text
+    .replaceAll('\0', ' ')
+    .split(/\s+/)
+    .filter((word) => /[\p{L}\p{N}]/u.test(word))
+  if (words.length === 0) return undefined
+  const match = words.map((word, i) => `"${word.replaceAll('"', '""')}"${i === words.length - 1 ? '*' : ''}`).join(' ')
+  return sql<boolean>`sessions.id in (select session from command_texts where id in
+    (select rowid from command_index where command_index match ${match}))`
+}
