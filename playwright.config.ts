@@ -1,0 +1,36 @@
+import { defineConfig } from '@playwright/test'
+import { chromium, find } from './scripts/system.ts'
+
+const executablePath = find(chromium)
+
+export default defineConfig({
+  testDir: 'e2e',
+  outputDir: 'test-results',
+  // Two cores: several worlds at once would only make each slower.
+  workers: 1,
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
+  forbidOnly: Boolean(process.env.CI),
+  reporter: [['list']],
+  use: {
+    viewport: { width: 1280, height: 800 },
+    trace: 'retain-on-failure',
+    launchOptions: {
+      // The system's Chromium where there is one: Playwright's own is a download that not every network allows.
+      ...(executablePath ? { executablePath } : {}),
+      args: [
+        ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
+        '--disable-quic',
+        '--no-first-run',
+        '--disable-background-networking',
+        '--disable-component-update',
+        '--disable-sync',
+      ],
+    },
+  },
+  projects: [
+    { name: 'browser', testMatch: '*.e2e.ts' },
+    // The desktop shell: by real Electron where its binary is, else the built main and preload under a double of its API.
+    { name: 'electron', testMatch: 'electron/*.e2e.ts' },
+  ],
+})
