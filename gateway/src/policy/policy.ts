@@ -1,0 +1,195 @@
+import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
+import type { ConnectionRef, Effect } from '../gate/command.ts'
+import type { AgentPrincipal } from '../identity/principal.ts'
+import { type LoadedPolicy, type PolicyFiles, type PolicyProblem, policySet, readPolicies } from './load.ts'
+import { cedarRequest, type PolicyRequest } from './request.ts'
+import { schemaName } from './schema.ts'
+
+export type { PolicyProblem } from './load.ts'
+
+/** Who asks for what, and when. `approval`: who has approved, for the decision at release. */
+export interface DecideRequest {
+  principal: AgentPrincipal
+  connection: ConnectionRef
+  effect: Effect
+  context: { purpose?: string; grant?: string; time: Date }
+  approval?: { groups: string[]; people: string[] }
+}
+
+/** One holding policy: `quorum` distinct people out of `groups` must approve. */
+export interface Requirement {
+  policy: string
+  reason?: string
+  groups: string[]
+  quorum: number
+}
+
+export interface PolicyDecision {
+  outcome: 'allow' | 'deny' | 'hold'
+  /** Ids of the policies that decided; empty where nothing permits. */
+  policies: string[]
+  /** Where it is a hold, one for each holding policy. */
+  requirements: Requirement[]
+  /** What went wrong while evaluating: then the outcome is deny. */
+  errors: string[]
+}
+
+/** A set of policies that was loaded, and never changes. */
+export interface Policies {
+  /** `sha256:HEX` over all files: another set has another version. */
+  readonly version: string
+  readonly texts: readonly { file: string; text: string }[]
+  readonly list: readonly Omit<LoadedPolicy, 'text'>[]
+  /** Text of a policy's `@reason`, where it has one. */
+  reasonOf(policy: string): string | undefined
+  /** Decides one effect (contract.md section 4, Deciding). Never throws: what can't be decided is denied. */
+  decide(request: DecideRequest): PolicyDecision
+}
+
+export type LoadResult =
+  | { ok: true; policies: Policies; warnings: PolicyProblem[] }
+  | { ok: false; problems: PolicyProblem[] }
+
+/**
+ * Loads a folder of `*.cedar` files.
+ * @param options remembered: how many decisions are kept for asking again (10,000)
+ */
+export async function loadPolicies(folder: string, options: { remembered?: number } = {}): Promise<LoadResult> {
+  const read = await readPolicies(folder)
+  if (!read.ok) return read
+  return { ok: true, policies: createPolicies(read.files, options.remembered ?? 10_000), warnings: read.files.warnings }
+}
+
+/** The set in force. A reload replaces it at once and whole, or, where anything is wrong, not at all. */
+export interface RunningPolicies {
+  current(): Policies
+  reload(): Promise<LoadResult>
+}
+
+/** Keeps `policies`, loaded from `folder`, in force until a reload succeeds. */
+export function runPolicies(folder: string, policies: Policies): RunningPolicies {
+  let current = policies
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    current: () => current,
+    reload() {
+      // One after another: of two reloads the one asked for last wins.
+      const next = last.then(async () => {
+        const loaded = await loadPolicies(folder)
+        if (loaded.ok) current = loaded.policies
+        return loaded
+      })
+      last = next.catch(() => {})
+      return next
+    },
+  }
+}
+
+function createPolicies(files: PolicyFiles, remembered: number): Policies {
+  const { policies, version } = files
+  const setId = `policies ${version}`
+  const parsed = cedar.preparsePolicySet(setId, policySet(policies))
+  if (parsed.type === 'failure') throw new Error(`checked policies don't parse: ${parsed.errors[0]?.message}`)
+  const byId = new Map(policies.map((policy) => [policy.id, policy]))
+  const memory = new Map<string, PolicyDecision>()
+
+  const authorize = (request: PolicyRequest): { allow: boolean; deciding: LoadedPolicy[]; errors: string[] } => {
+    try {
+      const answer = cedar.statefulIsAuthorized({
+        ...request,
+        preparsedSchemaName: schemaName,
+        preparsedPolicySetId: setId,
+        validateRequest: true,
+      })
+      if (answer.type === 'failure') return { allow: false, deciding: [], errors: answer.errors.map((e) => e.message) }
+      const { decision, diagnostics } = answer.response
+      const named = (id: string) => policies[Number(id.slice(1))]!
+      return {
+        allow: decision === 'allow',
+        deciding: diagnostics.reason.map(named),
+        // An erring forbid is skipped by Cedar, so that the answer can be allow (field-notes): any error is a deny.
+        errors: diagnostics.errors.map((e) => `${named(e.policyId).id}: ${e.error.message}`),
+      }
+    } catch (error) {
+      return { allow: false, deciding: [], errors: [error instanceof Error ? error.message : String(error)] }
+    }
+  }
+
+  const decideNow = (request: DecideRequest): PolicyDecision => {
+    const asked = cedarRequest(request)
+    if (typeof asked === 'string') return { outcome: 'deny', policies: [], requirements: [], errors: [asked] }
+    const { allow, deciding, errors } = authorize(asked)
+    const ids = deciding.map((policy) => policy.id).sort()
+    if (errors.length > 0) return { outcome: 'deny', policies: ids, requirements: [], errors }
+    if (allow) return { outcome: 'allow', policies: ids, requirements: [], errors }
+    const unheld = deciding.filter((policy) => !policy.hold).map((policy) => policy.id)
+    // A default deny names no policy: nothing could be approved.
+    if (ids.length === 0 || unheld.length > 0)
+      return { outcome: 'deny', policies: unheld.sort(), requirements: [], errors }
+    const requirements = deciding.map(requirementOf).sort((a, b) => (a.policy < b.policy ? -1 : 1))
+    const groups = new Set([...(request.approval?.groups ?? []), ...requirements.flatMap((r) => r.groups)])
+    const trialRequest = cedarRequest({
+      ...request,
+      approval: { groups: [...groups], people: request.approval?.people ?? [] },
+    })
+    if (typeof trialRequest === 'string')
+      return { outcome: 'deny', policies: ids, requirements: [], errors: [trialRequest] }
+    const trial = authorize(trialRequest)
+    if (!trial.allow || trial.errors.length > 0)
+      // What still says no with an approval is what really decided; none where no policy permits.
+      return {
+        outcome: 'deny',
+        policies: trial.deciding.map((p) => p.id).sort(),
+        requirements: [],
+        errors: trial.errors,
+      }
+    return { outcome: 'hold', policies: ids, requirements, errors }
+  }
+
+  return {
+    version,
+    texts: files.texts,
+    list: policies.map(({ text: _, ...policy }) => policy),
+    reasonOf: (id) => byId.get(id)?.reason,
+    decide(request) {
+      const key = rememberKey(request)
+      if (key === undefined) return decideNow(request)
+      let decision = memory.get(key)
+      // Moved to the end, so that the first is the one asked for longest ago.
+      if (decision) memory.delete(key)
+      else decision = decideNow(request)
+      memory.set(key, decision)
+      if (memory.size > remembered) memory.delete(memory.keys().next().value!)
+      return decision
+    },
+  }
+}
+
+function requirementOf(policy: LoadedPolicy): Requirement {
+  const { groups, quorum } = policy.hold!
+  return { policy: policy.id, ...(policy.reason === undefined ? {} : { reason: policy.reason }), groups, quorum }
+}
+
+/** Everything that enters a decision, or undefined where that is too long to be worth keeping. */
+function rememberKey({ principal, connection, effect, context, approval }: DecideRequest): string | undefined {
+  const key = JSON.stringify([
+    principal.id,
+    principal.issuer,
+    principal.owner ?? null,
+    principal.onBehalfOf ?? null,
+    principal.groups,
+    connection.name,
+    connection.kind,
+    connection.tags,
+    effect.action,
+    effect.resource.type,
+    effect.resource.id,
+    effect.resource.attrs ?? null,
+    effect.command,
+    context.purpose ?? null,
+    context.grant ?? null,
+    Math.floor(context.time.getTime() / 3_600_000),
+    approval ?? null,
+  ])
+  return key.length > 4096 ? undefined : key
+}
