@@ -8,6 +8,8 @@ export interface Child extends AsyncDisposable {
   errors: string[]
   /** Resolves with the first stdout line that matches; rejects when the process ends before. */
   line(pattern: RegExp): Promise<RegExpExecArray>
+  /** Resolves with the next stderr line that matches; rejects when the process ends before. */
+  errorLine(pattern: RegExp): Promise<RegExpExecArray>
   /** SIGTERM, and SIGKILL after the patience (ms) given; resolves with the exit code once it is gone. */
   stop(patience?: number): Promise<number | null>
 }
@@ -25,20 +27,23 @@ export function startChild(
     detached: true,
     env: { ...process.env, ...options.env },
   })
-  const lines: string[] = []
+  const out: string[] = []
+  const errors: string[] = []
   const waiting = new Set<() => void>()
   const wake = () => {
     for (const look of waiting) look()
   }
-  const errors: string[] = []
+  let errorCount = 0
   createInterface({ input: child.stdout! }).on('line', (line) => {
-    lines.push(line)
+    out.push(line)
     wake()
   })
   createInterface({ input: child.stderr! }).on('line', (line) => {
     errors.push(line)
+    errorCount++
     if (errors.length > 200) errors.shift()
     options.onError?.(line)
+    wake()
   })
   let gone = false
   const exit = once(child, 'exit').then(([code]) => {
@@ -58,30 +63,38 @@ export function startChild(
     clearTimeout(timer)
     return code
   }
+  /** Looks at each line that comes until one matches. */
+  const lineOf = (next: () => string | undefined, pattern: RegExp) =>
+    new Promise<RegExpExecArray>((resolve, reject) => {
+      const look = () => {
+        for (let line = next(); line !== undefined; line = next()) {
+          const match = pattern.exec(line)
+          if (!match) continue
+          waiting.delete(look)
+          return resolve(match)
+        }
+        if (!gone) return
+        waiting.delete(look)
+        reject(new Error(`${args.join(' ')} ended with ${child.exitCode ?? child.signalCode}:\n${errors.join('\n')}`))
+      }
+      waiting.add(look)
+      look()
+    })
   return {
     process: child,
     errors,
-    line: (pattern) =>
-      new Promise((resolve, reject) => {
-        let seen = 0
-        const look = () => {
-          for (; seen < lines.length; seen++) {
-            const match = pattern.exec(lines[seen]!)
-            if (match) {
-              waiting.delete(look)
-              return resolve(match)
-            }
-          }
-          if (gone) {
-            waiting.delete(look)
-            reject(
-              new Error(`${args.join(' ')} ended with ${child.exitCode ?? child.signalCode}:\n${errors.join('\n')}`),
-            )
-          }
-        }
-        waiting.add(look)
-        look()
-      }),
+    line(pattern) {
+      let seen = 0
+      return lineOf(() => (seen < out.length ? out[seen++] : undefined), pattern)
+    },
+    errorLine(pattern) {
+      let seen = errorCount
+      return lineOf(() => {
+        if (seen >= errorCount) return undefined
+        seen = Math.max(seen, errorCount - errors.length)
+        return errors[errors.length - (errorCount - seen++)]
+      }, pattern)
+    },
     stop,
     [Symbol.asyncDispose]: async () => void (await stop()),
   }

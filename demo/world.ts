@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Child, startChild } from './child.ts'
 import { type RunningIssuer, startIssuer } from './issuer.ts'
@@ -30,6 +30,8 @@ export interface World extends AsyncDisposable {
   postgres: { host: string; port: number }
   gateway: Child
   configFile: string
+  /** SIGHUP, and waits until the gateway has said what became of it. */
+  reload(): Promise<void>
   /** Ends the gateway (by SIGKILL where asked) and starts it anew on the same data and ports. */
   restartGateway(how?: 'SIGTERM' | 'SIGKILL'): Promise<void>
   stop(): Promise<void>
@@ -85,6 +87,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       agents: forAgents,
       database,
       configFile,
+      async reload() {
+        const told = world.gateway.errorLine(/reload/i)
+        world.gateway.process.kill('SIGHUP')
+        await told
+      },
       async restartGateway(how: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
         if (how === 'SIGKILL') world.gateway.process.kill('SIGKILL')
         await world.gateway.stop()
@@ -98,6 +105,13 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     await stack.disposeAsync()
     throw error
   }
+}
+
+/** The policy files of the sample world, name → text, and more. */
+export function samplePolicy(more: Record<string, string> = {}): Record<string, string> {
+  const folder = join(here, 'policy')
+  const files = readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')])
+  return { ...Object.fromEntries(files), ...more }
 }
 
 function sampleConfig(
