@@ -55,9 +55,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
 
     const policy = join(options.folder, 'policy')
     mkdirSync(policy, { recursive: true })
-    if (options.policy)
-      for (const [name, text] of Object.entries(options.policy)) writeFileSync(join(policy, name), text)
-    else cpSync(join(here, 'policy'), policy, { recursive: true })
+    for (const [name, text] of Object.entries(options.policy ?? samplePolicy())) writeFileSync(join(policy, name), text)
     writeFileSync(join(options.folder, 'orders-password'), 'app_rw', { mode: 0o600 })
 
     const configFile = join(options.folder, 'gateway.yaml')
