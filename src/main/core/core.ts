@@ -1,0 +1,322 @@
+import type { Approval } from '@countersign/contract/approval'
+import { Me } from '@countersign/contract/identity'
+import type { z } from 'zod'
+import {
+  type CallName,
+  type Capabilities,
+  ConsoleError,
+  type ConsoleEvent,
+  calls,
+  type Link,
+  Settings,
+  type Snapshot,
+} from '../../console-api.ts'
+import { asConsoleError, createAccounts } from './account.ts'
+import { createAttention } from './attention.ts'
+import { createDecisions } from './decisions.ts'
+import { type GatewayApi, gatewayAddress, gatewayApi, Refused } from './gateway-api.ts'
+import { fetchRecording, followGateway, shown } from './library.ts'
+import { type GatewayLink, keepLinked } from './link.ts'
+import type { Badge } from './ports/badge.ts'
+import type { BrowserOpener } from './ports/browser-opener.ts'
+import { type Clock, systemClock } from './ports/clock.ts'
+import { type Log, silent } from './ports/log.ts'
+import type { Notifier } from './ports/notifier.ts'
+import type { SecureStorage } from './ports/secure-storage.ts'
+import { signIn } from './sign-in.ts'
+import { recordingLibrary } from './store/recordings.ts'
+import { openStore } from './store/store.ts'
+
+/** What a shell gives the core. */
+export interface CoreOptions {
+  /** Where the console keeps its store. One core a folder. */
+  folder: string
+  /** The gateway to offer where none was chosen yet. */
+  gateway?: string
+  /** A certificate (PEM) to trust besides the system's authorities: the gateway's own, or its authority's. */
+  ca?: string
+  capabilities: Capabilities
+  notifier: Notifier
+  badge: Badge
+  secrets: SecureStorage
+  opener: BrowserOpener
+  clock?: Clock
+  log?: Log
+}
+
+type Input<N extends CallName> = z.input<(typeof calls)[N]['input']>
+type Output<N extends CallName> = z.output<(typeof calls)[N]['output']>
+
+/** The console's logic, the same in both shells. */
+export interface Core extends AsyncDisposable {
+  /** One call of ConsoleApi; input and answer are checked. @throws ConsoleError only */
+  call<N extends CallName>(name: N, input: Input<N>): Promise<Output<N>>
+  /** Subscribes; answers the function that ends it. */
+  on(listener: (event: ConsoleEvent) => void): () => void
+  /** Deny pressed on a notification: sent after a short time to undo. */
+  denyFromNotification(tag: string): void
+  /** The network came back, or the machine woke up: try at once. */
+  wake(): void
+}
+
+const initialSettings: Settings = {
+  gateway: null,
+  theme: 'system',
+  notifications: { enabled: true, content: 'command', quietHours: null },
+}
+
+/** Starts the core in a folder; it signs nobody in, but goes on with a sign-in that it finds there. */
+export async function createCore(options: CoreOptions): Promise<Core> {
+  const clock = options.clock ?? systemClock
+  const log = options.log ?? silent
+  const store = openStore(options.folder)
+  const accounts = createAccounts(options.secrets, clock)
+  const library = recordingLibrary(store, options.secrets)
+  const listeners = new Set<(event: ConsoleEvent) => void>()
+  let settings = store.kept('settings', Settings) ?? { ...initialSettings, gateway: options.gateway ?? null }
+  let me: Me | null = store.kept('me', Me) ?? null
+  let link: Link = { state: 'signed-out', gateway: settings.gateway }
+  let linked: { api: GatewayApi; link: GatewayLink; stop: () => Promise<void> } | undefined
+  let signingIn: AbortController | undefined
+
+  const emit = (event: ConsoleEvent) => {
+    for (const listener of listeners) listener(event)
+  }
+  const say = (next: Link) => {
+    link = next
+    log.info('link', { state: next.state, ...('problem' in next && next.problem ? { problem: next.problem } : {}) })
+    emit({ type: 'link', link })
+    if (next.state === 'live') attend()
+  }
+  const attention = createAttention({
+    notifier: options.notifier,
+    badge: options.badge,
+    clock,
+    settings: settings.notifications,
+    deny: (approval) =>
+      void decisions.decide(approval.id, {
+        verdict: 'deny',
+        reason: 'denied from the notification',
+        digest: approval.command.digest,
+      }),
+  })
+  const attend = () => attention.pending(me ? store.approvals(0) : [])
+  const decisions = createDecisions({
+    linked: () => (linked && link.state === 'live' ? { api: linked.api, accounts } : undefined),
+    say: (decision) => emit({ type: 'decision', decision }),
+    look: (approval) => void look(approval).catch(() => {}),
+  })
+
+  const snapshot = (): Snapshot => ({
+    capabilities: options.capabilities,
+    link,
+    me,
+    settings,
+    approvals: me ? store.approvals(shown.closed) : [],
+    sessions: me ? store.sessions({ limit: shown.sessions }).items : [],
+  })
+  const changes = {
+    approvals(approvals: Approval[]) {
+      emit({ type: 'approvals', approvals })
+      attend()
+    },
+    sessions: (sessions: import('@countersign/contract/session').Session[]) => emit({ type: 'sessions', sessions }),
+    me(next: Me) {
+      me = next
+      emit({ type: 'me', me })
+    },
+    anew() {
+      emit({ type: 'snapshot', snapshot: snapshot() })
+      attend()
+    },
+  }
+
+  function connect(gateway: string) {
+    const base = new URL(gateway)
+    const api = gatewayApi(base, options.ca)
+    const stopping = new AbortController()
+    const started = keepLinked({
+      base,
+      ca: options.ca,
+      api,
+      accounts,
+      target: followGateway(api, store, () => me, changes),
+      clock,
+      signal: stopping.signal,
+      say: (next) => {
+        if (!stopping.signal.aborted) say(next)
+      },
+    })
+    const stop = async () => {
+      stopping.abort()
+      await started.ended
+      api[Symbol.dispose]()
+    }
+    linked = { api, link: started, stop }
+  }
+
+  async function disconnect() {
+    const last = linked
+    linked = undefined
+    await last?.stop()
+  }
+
+  /** With a live link, what to ask with; undefined where what is stored has to do. */
+  async function asking() {
+    if (!linked || link.state !== 'live') return undefined
+    return { api: linked.api, token: await accounts.token() }
+  }
+
+  async function live() {
+    const now = await asking()
+    if (now) return now
+    throw new ConsoleError('not-connected', 'There is no connection to the gateway. Try again once it is live.')
+  }
+
+  async function look(id: string): Promise<Approval | null> {
+    const now = await asking()
+    if (!now) return store.approval(id) ?? null
+    const approval = await now.api.approval(now.token, id)
+    if (!approval) return null
+    store.saveApprovals([approval])
+    changes.approvals([approval])
+    return approval
+  }
+
+  /** Resolves once the browser has the sign-in page; how it goes on is told by `link`. */
+  async function startSignIn(typed: string): Promise<void> {
+    const base = gatewayAddress(typed)
+    signingIn?.abort()
+    const mine = new AbortController()
+    signingIn = mine
+    await disconnect()
+    say({ state: 'signing-in', gateway: base.origin })
+    const { promise: opened, resolve } = Promise.withResolvers<void>()
+    const whole = (async () => {
+      const api = gatewayApi(base, options.ca)
+      try {
+        const how = await api.signIn()
+        const tokens = await signIn(how, options.opener, { signal: mine.signal, opened: resolve })
+        if (mine.signal.aborted) throw new ConsoleError('sign-in-cancelled', 'The sign-in was cancelled.')
+        if (settings.gateway !== base.origin) {
+          if (me) store.forget()
+          me = null
+          saveSettings({ ...settings, gateway: base.origin })
+        }
+        await accounts.save(base.origin, how, tokens)
+        connect(base.origin)
+      } finally {
+        api[Symbol.dispose]()
+      }
+    })()
+    const failed = whole.then(
+      () => resolve(),
+      (error: unknown) => {
+        const problem = asConsoleError(error)
+        if (signingIn === mine) say({ state: 'signed-out', gateway: base.origin, problem: problem.message })
+        throw problem
+      },
+    )
+    failed.catch(() => {})
+    await Promise.race([opened, failed])
+  }
+
+  function saveSettings(next: Settings): Settings {
+    settings = next
+    store.keep('settings', settings)
+    attention.settings(settings.notifications)
+    emit({ type: 'settings', settings })
+    return settings
+  }
+
+  const answers: { [N in CallName]: (input: z.output<(typeof calls)[N]['input']>) => unknown } = {
+    snapshot,
+    async signIn({ gateway }) {
+      await startSignIn(gateway)
+      return {}
+    },
+    async signOut() {
+      signingIn?.abort()
+      signingIn = undefined
+      await disconnect()
+      await accounts.clear()
+      store.forget()
+      me = null
+      attend()
+      say({ state: 'signed-out', gateway: settings.gateway })
+      emit({ type: 'snapshot', snapshot: snapshot() })
+      return {}
+    },
+    decide: ({ approval, ...decision }) => decisions.decide(approval, decision),
+    approval: ({ id }) => look(id),
+    async searchSessions(query) {
+      const now = await asking()
+      if (!now) return { ...store.sessions(query), source: 'local' }
+      const found = await now.api.sessions(now.token, query)
+      store.saveSessions(found.items)
+      return { ...found, source: 'gateway' }
+    },
+    recording: async ({ session }) => fetchRecording(session, await asking(), store, library),
+    async terminate({ session, reason }) {
+      const now = await live()
+      await now.api.terminate(now.token, session, reason)
+      return {}
+    },
+    // The gateway is chosen by signing in there; settings only say where that would be.
+    saveSettings: (next) =>
+      saveSettings({
+        ...next,
+        gateway: me || !next.gateway ? settings.gateway : gatewayAddress(next.gateway).origin,
+      }),
+    notificationClicked({ tag }) {
+      const target = attention.clicked(tag)
+      if (target) emit({ type: 'open', target })
+      return {}
+    },
+    windowFocus({ focused }) {
+      attention.focused(focused)
+      if (focused) linked?.link.wake()
+      return {}
+    },
+  }
+
+  await accounts.load()
+  const gateway = accounts.current()
+  if (gateway) connect(gateway)
+
+  return {
+    async call<N extends CallName>(name: N, input: Input<N>): Promise<Output<N>> {
+      if (!Object.hasOwn(calls, name)) throw new ConsoleError('no-such-call', `The console has no call “${name}”.`)
+      const schema = calls[name]
+      const asked = schema.input.safeParse(input)
+      if (!asked.success)
+        throw new ConsoleError(
+          'bad-input',
+          `${name}: ${asked.error.issues[0]?.path.join('.')} ${asked.error.issues[0]?.message}`,
+        )
+      try {
+        const answer = await answers[name](asked.data as never)
+        return schema.output.parse(answer) as Output<N>
+      } catch (error) {
+        if (error instanceof Refused && error.status === 401) linked?.link.wake()
+        const problem = asConsoleError(error)
+        if (problem.code === 'fault') log.warn('a call failed', { call: name, problem: problem.message })
+        throw problem
+      }
+    },
+    on(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    denyFromNotification: (tag) => attention.denied(tag),
+    wake: () => linked?.link.wake(),
+    async [Symbol.asyncDispose]() {
+      signingIn?.abort()
+      await disconnect()
+      attention[Symbol.dispose]()
+      accounts[Symbol.dispose]()
+      listeners.clear()
+      store[Symbol.dispose]()
+    },
+  }
+}

@@ -1,0 +1,236 @@
+import http, { type IncomingMessage } from 'node:http'
+import https from 'node:https'
+import { text } from 'node:stream/consumers'
+import { rootCertificates } from 'node:tls'
+import { listOf, Problem } from '@countersign/contract/api'
+import { Approval, type DecisionRequest } from '@countersign/contract/approval'
+import { Me, SignIn } from '@countersign/contract/identity'
+import { Session } from '@countersign/contract/session'
+import type { z } from 'zod'
+import { ConsoleError, type SessionQuery } from '../../console-api.ts'
+
+/** The gateway could not be reached, or didn't answer in time; the same call may work later. */
+export class Unreachable extends Error {
+  override name = 'Unreachable'
+  /** Whether the request may have arrived before the answer was lost. */
+  readonly maybeArrived: boolean
+  constructor(message: string, maybeArrived: boolean) {
+    super(message)
+    this.maybeArrived = maybeArrived
+  }
+}
+
+/** The gateway answered with an error (RFC 9457). `message` is its sentence. */
+export class Refused extends Error {
+  override name = 'Refused'
+  readonly status: number
+  constructor(status: number, message: string) {
+    super(message)
+    this.status = status
+  }
+}
+
+export interface GatewayApi extends Disposable {
+  /** @throws Unreachable, Refused; all calls do */
+  signIn(): Promise<SignIn>
+  me(token: string): Promise<Me>
+  approvals(token: string, query: { state?: string; limit?: number }): Promise<Approval[]>
+  approval(token: string, id: string): Promise<Approval | null>
+  decide(token: string, id: string, decision: DecisionRequest, signal: AbortSignal): Promise<Approval | null>
+  sessions(token: string, query: SessionQuery): Promise<{ items: Session[]; next: string | null }>
+  session(token: string, id: string): Promise<Session | null>
+  recording(token: string, session: string): Promise<string>
+  terminate(token: string, session: string, reason: string): Promise<void>
+}
+
+interface Asked {
+  method?: 'GET' | 'POST'
+  token?: string
+  body?: unknown
+  signal?: AbortSignal
+  /** Milliseconds without a byte before the gateway counts as gone. */
+  patience?: number
+  /** How many bytes an answer may have. */
+  most?: number
+}
+
+/** Past this a list is not a list that a person works through; the rest is found by searching. */
+const longestList = 10_000
+const mebibyte = 1024 * 1024
+
+/**
+ * The REST half of a gateway at `base`. `ca` (PEM) is trusted besides the system's authorities; verification itself is
+ * never switched off.
+ */
+export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
+  const secure = base.protocol === 'https:'
+  const options = { keepAlive: true, maxSockets: 6, ...(secure && ca ? { ca: trusted(ca) } : {}) }
+  const agent = secure ? new https.Agent(options) : new http.Agent(options)
+
+  const ask = (path: string, asked: Asked = {}) => request(base, agent, path, asked)
+  const askFor = async <T>(schema: z.ZodType<T>, path: string, asked: Asked = {}): Promise<T> =>
+    understood(schema, path, await ask(path, asked))
+  const orNull = async <T>(answer: Promise<T>): Promise<T | null> => {
+    try {
+      return await answer
+    } catch (error) {
+      if (error instanceof Refused && error.status === 404) return null
+      throw error
+    }
+  }
+  const bodyOf = (decision: DecisionRequest) => ({ reason: '', window: 'once', ...decision })
+
+  return {
+    signIn: () => askFor(SignIn, '/v1/sign-in'),
+    me: (token) => askFor(Me, '/v1/me', { token }),
+    async approvals(token, query) {
+      const wanted = query.limit ?? longestList
+      const items: Approval[] = []
+      let after: string | undefined
+      do {
+        const path = `/v1/approvals${parameters({ state: query.state, limit: Math.min(wanted, 1000), after })}`
+        const page = await askFor(listOf(Approval), path, { token, most: 64 * mebibyte })
+        items.push(...page.items)
+        after = page.next ?? undefined
+      } while (after !== undefined && items.length < wanted)
+      return items
+    },
+    approval: (token, id) => orNull(askFor(Approval, `/v1/approvals/${encodeURIComponent(id)}`, { token })),
+    async decide(token, id, decision, signal) {
+      const path = `/v1/approvals/${encodeURIComponent(id)}/decisions`
+      const answer = await ask(path, { method: 'POST', token, body: bodyOf(decision), signal })
+      const parsed = Approval.safeParse(safeJson(answer))
+      return parsed.success ? parsed.data : null
+    },
+    sessions: (token, query) => askFor(listOf(Session), `/v1/sessions${parameters(query)}`, { token }),
+    session: (token, id) => orNull(askFor(Session, `/v1/sessions/${encodeURIComponent(id)}`, { token })),
+    recording: (token, session) =>
+      ask(`/v1/sessions/${encodeURIComponent(session)}/recording`, { token, most: 256 * mebibyte, patience: 30_000 }),
+    async terminate(token, session, reason) {
+      await ask(`/v1/sessions/${encodeURIComponent(session)}/terminate`, { method: 'POST', token, body: { reason } })
+    },
+    [Symbol.dispose]: () => agent.destroy(),
+  }
+}
+
+/**
+ * The address of a gateway as a person types it.
+ * @throws ConsoleError where it is none, or would send tokens over a network in the clear
+ */
+export function gatewayAddress(typed: string): URL {
+  const trimmed = typed.trim()
+  const named = /^[a-z]+:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`
+  if (!URL.canParse(named))
+    throw new ConsoleError('bad-gateway-address', `“${typed}” is no address. It looks like https://gw.example.com`)
+  const url = new URL(named)
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname)))
+    throw new ConsoleError(
+      'bad-gateway-address',
+      'A gateway is reached by https://. Plain http:// is for one on this machine only.',
+    )
+  if (url.username || url.password)
+    throw new ConsoleError('bad-gateway-address', 'Leave name and password out of the address; you sign in by browser.')
+  return new URL(url.origin)
+}
+
+/** Whether a URL's host is this machine: 127.0.0.0/8, ::1 or localhost (RFC 6761 keeps it there). */
+export function isLoopback(hostname: string): boolean {
+  return /^127(\.\d{1,3}){3}$/.test(hostname) || hostname === '[::1]' || hostname === 'localhost'
+}
+
+/** A gateway's certificate can be its own authority, so that a self-signed one is trusted exactly by being named. */
+export function trusted(ca: string): string[] {
+  return [...rootCertificates, ca]
+}
+
+function request(base: URL, agent: http.Agent, path: string, asked: Asked): Promise<string> {
+  const body = asked.body === undefined ? undefined : JSON.stringify(asked.body)
+  return new Promise((resolve, reject) => {
+    let sent = false
+    const send = base.protocol === 'https:' ? https.request : http.request
+    const outgoing = send(new URL(path, base), {
+      agent,
+      method: asked.method ?? 'GET',
+      timeout: asked.patience ?? 10_000,
+      ...(asked.signal ? { signal: asked.signal } : {}),
+      headers: {
+        accept: 'application/json, application/x-ndjson',
+        ...(asked.token ? { authorization: `Bearer ${asked.token}` } : {}),
+        ...(body === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+      },
+    })
+    outgoing.once('finish', () => {
+      sent = true
+    })
+    outgoing.once('timeout', () => outgoing.destroy(new Error('it did not answer in time')))
+    outgoing.once('error', (error) => reject(new Unreachable(inWords(base, error), sent)))
+    outgoing.once('response', (incoming) => {
+      read(incoming, asked.most ?? 32 * mebibyte).then(
+        (answer) => {
+          const status = incoming.statusCode ?? 0
+          if (status >= 200 && status < 300) resolve(answer)
+          else reject(new Refused(status, problemOf(status, answer)))
+        },
+        (error: Error) => reject(error instanceof ConsoleError ? error : new Unreachable(inWords(base, error), true)),
+      )
+    })
+    outgoing.end(body)
+  })
+}
+
+async function read(incoming: IncomingMessage, most: number): Promise<string> {
+  let size = 0
+  incoming.on('data', (chunk: Buffer) => {
+    size += chunk.length
+    if (size > most)
+      incoming.destroy(new ConsoleError('too-large', `The answer is larger than ${most / mebibyte} MiB.`))
+  })
+  return text(incoming)
+}
+
+function understood<T>(schema: z.ZodType<T>, path: string, answer: string): T {
+  const parsed = schema.safeParse(safeJson(answer))
+  if (parsed.success) return parsed.data
+  const where = parsed.error.issues[0]
+  throw new ConsoleError(
+    'unexpected-answer',
+    `The gateway's answer to ${path.split('?')[0]} is not what this console understands (${where?.path.join('.')}: ${where?.message}). One of the two needs an update.`,
+  )
+}
+
+function problemOf(status: number, answer: string): string {
+  const problem = Problem.safeParse(safeJson(answer))
+  if (problem.success) return problem.data.detail ?? problem.data.title
+  return `the gateway answered ${status} ${http.STATUS_CODES[status] ?? ''}`.trim()
+}
+
+function safeJson(answer: string): unknown {
+  try {
+    return JSON.parse(answer)
+  } catch {
+    return undefined
+  }
+}
+
+function parameters(given: Record<string, string | number | undefined>): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(given))
+    if (value !== undefined && value !== '') query.set(name, String(value))
+  const written = query.toString()
+  return written && `?${written}`
+}
+
+/** What went wrong on the network, and what a person can do about it. */
+export function inWords(base: URL, error: Error): string {
+  const code = (error as NodeJS.ErrnoException).code ?? ''
+  if (code === 'ECONNREFUSED') return `Nothing answers at ${base.host}.`
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return `The name ${base.hostname} can't be found from here.`
+  if (/SELF_SIGNED|UNABLE_TO_VERIFY|UNABLE_TO_GET_ISSUER|DEPTH_ZERO/.test(code))
+    return `The certificate of ${base.host} is not trusted on this machine. If you know it, start the console with --ca FILE, where FILE is its certificate.`
+  if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return `The certificate of ${base.host} is for another name.`
+  if (code === 'CERT_HAS_EXPIRED') return `The certificate of ${base.host} has expired.`
+  if (error.name === 'AbortError' || error.name === 'TimeoutError') return `${base.host} did not answer in time.`
+  return `${base.host} can't be reached: ${error.message}.`
+}

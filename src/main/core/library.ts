@@ -1,0 +1,185 @@
+import type { Approval } from '@countersign/contract/approval'
+import type { FeedMessage } from '@countersign/contract/feed'
+import type { Me } from '@countersign/contract/identity'
+import { RecordingLine } from '@countersign/contract/recording'
+import type { Session } from '@countersign/contract/session'
+import { z } from 'zod'
+import { ConsoleError, type RecordingView } from '../../console-api.ts'
+import { never } from './feed.ts'
+import type { GatewayApi } from './gateway-api.ts'
+import type { LinkTarget } from './link.ts'
+import type { RecordingLibrary } from './store/recordings.ts'
+import type { Store } from './store/store.ts'
+
+/** How many closed approvals, and sessions, a snapshot has; the rest is found by searching. */
+export const shown = { closed: 500, sessions: 200 }
+
+const order: Record<Approval['state'], number> = {
+  pending: 0,
+  approved: 1,
+  used: 2,
+  denied: 2,
+  expired: 2,
+  cancelled: 2,
+}
+
+/** What happened to what is stored. `anew`: more than can be told by changes. */
+export interface Changes {
+  approvals(approvals: Approval[]): void
+  sessions(sessions: Session[]): void
+  me(me: Me): void
+  anew(): void
+}
+
+/**
+ * Brings what a gateway says into the store: the feed's sequence number is kept in the same transaction as what its
+ * message changed, so that a crash in between can neither skip nor lose one.
+ */
+export function followGateway(api: GatewayApi, store: Store, me: () => Me | null, changes: Changes): LinkTarget {
+  const saveApprovals = (given: readonly Approval[], seq?: number) => {
+    const newer = given.filter((approval) => supersedes(approval, store.approval(approval.id)))
+    store.together(() => {
+      store.saveApprovals(newer)
+      if (seq !== undefined) store.keep('seq', seq)
+    })
+    if (newer.length > 0) changes.approvals(newer)
+  }
+  const saveSessions = (given: readonly Session[], seq?: number) => {
+    const newer = given.filter((session) => session.state !== 'open' || notClosed(store.session(session.id)))
+    store.together(() => {
+      store.saveSessions(newer)
+      if (seq !== undefined) store.keep('seq', seq)
+    })
+    if (newer.length > 0) changes.sessions(newer)
+  }
+
+  return {
+    after: () => store.kept('seq', z.number().int().nonnegative()) ?? never,
+
+    async greet(token) {
+      const now = await api.me(token)
+      const before = me()
+      if (before && before.id !== now.id) store.forget()
+      store.keep('me', now)
+      changes.me(now)
+      if (before && before.id !== now.id) changes.anew()
+    },
+
+    async load(token, anew) {
+      const pending = await api.approvals(token, { state: 'pending' })
+      const { items: sessions } = await api.sessions(token, { limit: shown.sessions })
+      if (!anew) {
+        saveApprovals(pending)
+        saveSessions(sessions)
+        return
+      }
+      const recent = await api.approvals(token, { limit: shown.closed })
+      const told = new Map([...pending, ...recent].map((approval) => [approval.id, approval]))
+      for (const { id, state } of store.approvals(0)) {
+        if (told.has(id) || order[state] === 2) continue
+        const now = await api.approval(token, id)
+        if (now) told.set(id, now)
+      }
+      const openOnes = store.sessions({ state: 'open', limit: 1000 }).items
+      const toldSessions = new Map(sessions.map((session) => [session.id, session]))
+      for (const { id } of openOnes) {
+        if (toldSessions.has(id)) continue
+        const now = await api.session(token, id)
+        if (now) toldSessions.set(id, now)
+      }
+      store.together(() => {
+        const kept = store.approvals(shown.closed).filter(({ id, state }) => !told.has(id) && order[state] === 2)
+        store.forgetLists()
+        store.saveApprovals([...kept, ...told.values()])
+        store.saveSessions([...toldSessions.values()])
+        store.keep('seq', anew.seq)
+      })
+      changes.anew()
+    },
+
+    async apply(message, token) {
+      switch (message.type) {
+        case 'approval.opened':
+        case 'approval.decided':
+        case 'approval.closed':
+          return saveApprovals([await asSeenByMe(api, token, message)], message.seq)
+        case 'session.opened':
+        case 'session.closed':
+          return saveSessions([message.data], message.seq)
+        case 'unknown':
+          return store.keep('seq', message.seq)
+      }
+    },
+  }
+}
+
+/** The feed may tell everybody the same; whether *I* may decide is then asked. */
+async function asSeenByMe(
+  api: GatewayApi,
+  token: string,
+  message: Extract<FeedMessage, { type: `approval.${string}` }>,
+): Promise<Approval> {
+  const { data } = message
+  if (data.state !== 'pending' || data.mayDecide !== undefined) return data
+  return (await api.approval(token, data.id)) ?? data
+}
+
+/** A state never goes back: a list that was asked for before a message was read must not undo it. */
+function supersedes(given: Approval, stored: Approval | undefined): boolean {
+  if (!stored) return true
+  if (order[given.state] !== order[stored.state]) return order[given.state] > order[stored.state]
+  return given.decisions.length >= stored.decisions.length && !(stored.outcome && !given.outcome)
+}
+
+const notClosed = (stored: Session | undefined) => !stored || stored.state === 'open'
+
+/**
+ * A session's recording: from the gateway where it can be asked, and then kept; else what is kept.
+ * @throws ConsoleError where there is neither
+ */
+export async function fetchRecording(
+  session: string,
+  asking: { api: GatewayApi; token: string } | undefined,
+  store: Store,
+  library: RecordingLibrary,
+): Promise<RecordingView> {
+  if (asking) {
+    const known = await asking.api.session(asking.token, session)
+    if (!known) throw new ConsoleError('no-such-session', 'This session is not there, or not yours to see.')
+    store.saveSessions([known])
+    const ndjson = await asking.api.recording(asking.token, session)
+    const lines = parseRecording(ndjson)
+    const complete = lines.at(-1)?.type === 'end'
+    await library.put(session, ndjson, complete)
+    return { session: known, lines, complete, source: 'gateway' }
+  }
+  const known = store.session(session)
+  const kept = known && (await library.get(session))
+  if (!kept)
+    throw new ConsoleError(
+      'not-kept',
+      'This recording is not on this machine. It can be played once the gateway is reached again.',
+    )
+  return { session: known, lines: parseRecording(kept.ndjson), complete: kept.complete, source: 'local' }
+}
+
+/** Lines of a recording (NDJSON). The last line of a session that goes on may be half written: it is left out. */
+export function parseRecording(ndjson: string): RecordingLine[] {
+  const lines: RecordingLine[] = []
+  const texts = ndjson.split('\n')
+  for (const [index, text] of texts.entries()) {
+    if (text === '') continue
+    let value: unknown
+    try {
+      value = JSON.parse(text)
+    } catch {
+      if (index === texts.length - 1) break
+      throw new ConsoleError('bad-recording', `Line ${index + 1} of this recording is damaged.`)
+    }
+    const parsed = RecordingLine.safeParse(value)
+    if (!parsed.success)
+      throw new ConsoleError('bad-recording', `Line ${index + 1} of this recording is not understood.`)
+    lines.push(parsed.data)
+  }
+  return lines
+}

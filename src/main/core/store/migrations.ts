@@ -1,0 +1,37 @@
+/**
+ * The desktop's schema, one step a number: `PRAGMA user_version` says how many were applied. A step that was released
+ * is never changed; the next one mends it. Bodies are the contract's JSON; columns beside them are what queries need.
+ */
+export const migrations: readonly string[] = [
+  `
+  CREATE TABLE kept (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+
+  CREATE TABLE approvals (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    requested_at TEXT NOT NULL,
+    expires_at TEXT NOT NULL,
+    body TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX approvals_by_state ON approvals (state, expires_at);
+  CREATE INDEX approvals_by_time ON approvals (requested_at);
+
+  CREATE TABLE sessions (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    opened_at TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    body TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX sessions_by_time ON sessions (opened_at, id);
+
+  CREATE TABLE recordings (
+    session TEXT PRIMARY KEY,
+    complete INTEGER NOT NULL,
+    stored_at TEXT NOT NULL,
+    nonce BLOB NOT NULL,
+    sealed BLOB NOT NULL
+  ) STRICT;
+  `,
+]
