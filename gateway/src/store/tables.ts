@@ -57,8 +57,6 @@ export interface WindowsTable {
   connection: string
   session: string | null
   until: Timestamp
-  groups: Json
-  people: Json
 }
 
 export interface FeedTable {

@@ -56,8 +56,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('connection', 'text', (c) => c.notNull())
     .addColumn('session', 'text')
     .addColumn('until', 'text', (c) => c.notNull())
-    .addColumn('groups', 'text', (c) => c.notNull())
-    .addColumn('people', 'text', (c) => c.notNull())
     .execute()
   await db.schema.createIndex('windows_by_digest').on('windows').columns(['digest', 'agent']).execute()
 

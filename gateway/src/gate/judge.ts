@@ -1,0 +1,70 @@
+import type { Policies, Requirement } from '../policy/policy.ts'
+import type { Command } from './command.ts'
+
+/** What policy says of a whole command: the strictest of what it says of each effect. */
+export type Judgement =
+  | { outcome: 'allow'; policies: string[] }
+  | { outcome: 'deny'; policies: string[]; reason: string }
+  | { outcome: 'hold'; policies: string[]; requirements: Requirement[]; reason: string }
+
+/**
+ * Decides each effect; the strictest wins: deny, then hold, then allow (contract.md section 4, Deciding).
+ * @param approval who has approved, for the decision at release
+ */
+export function judge(
+  policies: Policies,
+  command: Command,
+  time: Date,
+  approval?: { groups: string[]; people: string[] },
+): Judgement {
+  if (command.effects.length === 0)
+    return { outcome: 'deny', policies: [], reason: 'the command has no known effect, so nothing can permit it' }
+  const allowing = new Set<string>()
+  const requirements = new Map<string, Requirement>()
+  const { purpose, grant } = command.session
+  let denied: Judgement | undefined
+  for (const effect of command.effects) {
+    const decision = policies.decide({
+      principal: command.agent,
+      connection: command.connection,
+      effect,
+      context: { ...(purpose === undefined ? {} : { purpose }), ...(grant === undefined ? {} : { grant }), time },
+      ...(approval === undefined ? {} : { approval }),
+    })
+    if (decision.outcome === 'deny') {
+      denied ??= { outcome: 'deny', policies: decision.policies, reason: denial(policies, effect, decision) }
+    } else if (decision.outcome === 'hold') {
+      for (const requirement of decision.requirements) requirements.set(requirement.policy, requirement)
+    } else {
+      for (const id of decision.policies) allowing.add(id)
+    }
+  }
+  if (denied) return denied
+  if (requirements.size === 0) return { outcome: 'allow', policies: [...allowing].sort() }
+  const asked = [...requirements.values()].sort((a, b) => (a.policy < b.policy ? -1 : 1))
+  return {
+    outcome: 'hold',
+    policies: asked.map((requirement) => requirement.policy),
+    requirements: asked,
+    reason: `held by policy ${asked.map(named).join(', ')}`,
+  }
+}
+
+function named({ policy, reason }: Requirement): string {
+  return reason === undefined ? policy : `${policy} (${reason})`
+}
+
+function denial(
+  policies: Policies,
+  effect: Command['effects'][number],
+  decision: { policies: string[]; errors: string[] },
+): string {
+  const what = `${effect.action} on ${effect.resource.id}`
+  if (decision.errors.length > 0) return `policy could not be decided for ${what}: ${decision.errors.join('; ')}`
+  if (decision.policies.length === 0) return `no policy permits ${what}`
+  const named = decision.policies.map((id) => {
+    const reason = policies.reasonOf(id)
+    return reason === undefined ? id : `${id} (${reason})`
+  })
+  return `denied by policy ${named.join(', ')}: ${what}`
+}
