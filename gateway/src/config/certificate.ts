@@ -1,4 +1,5 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { isIP } from 'node:net'
 import { readBounded, SecretError } from './secret.ts'
 
 /** A certificate chain and its key, both PEM, checked to belong together. */
@@ -33,7 +34,7 @@ export async function readPair(
   const { pem: cert, certificates } = await readCertificates(certFile).catch(tag('cert'))
   const leaf = certificates[0]!
   const validity = invalidity(leaf, now)
-  if (validity) throw new PairError('cert', `the certificate ${certFile} ${validity}`, 'get a new one')
+  if (validity) throw new PairError('cert', `the certificate ${certFile} ${validity}`, 'get a new one', 'ended')
   const { text: key } = await readBounded(keyFile, largest).catch(tag('key'))
   let fits: boolean
   try {
@@ -55,8 +56,8 @@ export async function readPair(
 /** A fault of one of the two files. */
 export class PairError extends SecretError {
   readonly at: 'cert' | 'key'
-  constructor(at: 'cert' | 'key', message: string, mend: string) {
-    super(message, mend)
+  constructor(at: 'cert' | 'key', message: string, mend: string, code?: SecretError['code']) {
+    super(message, mend, code)
     this.at = at
   }
 }
@@ -66,6 +67,11 @@ export function invalidity(certificate: X509Certificate, now: Date): string | un
   if (certificate.validToDate <= now) return `ended at ${certificate.validToDate.toISOString()}`
   if (certificate.validFromDate > now) return `begins only at ${certificate.validFromDate.toISOString()}`
   return undefined
+}
+
+/** Whether a certificate is for this host name or address. */
+export function isNamed(certificate: X509Certificate, host: string): boolean {
+  return (isIP(host) ? certificate.checkIP(host) : certificate.checkHost(host)) !== undefined
 }
 
 function parseCertificates(file: string, pem: string): X509Certificate[] {
@@ -82,7 +88,7 @@ function parseCertificates(file: string, pem: string): X509Certificate[] {
 
 function tag(at: 'cert' | 'key') {
   return (error: unknown): never => {
-    if (error instanceof SecretError) throw new PairError(at, error.message, error.mend)
+    if (error instanceof SecretError) throw new PairError(at, error.message, error.mend, error.code)
     throw error
   }
 }

@@ -1,6 +1,6 @@
 import { dirname, resolve } from 'node:path'
 import { isLoopback, type ListenAddress, parseListen } from './address.ts'
-import { invalidity, PairError, readCertificates, readPair, type TlsPair } from './certificate.ts'
+import { invalidity, isNamed, PairError, readCertificates, readPair, type TlsPair } from './certificate.ts'
 import { type Path, parseDocument } from './document.ts'
 import type { Problem } from './problem.ts'
 import type { GatewayConfig, IssuerConfig, PostgresConnectionConfig } from './schema.ts'
@@ -126,7 +126,7 @@ async function loadPair(
     const { pair, leaf, doubt } = await readPair(resolve(folder, files.cert), resolve(folder, files.key), now)
     if (doubt) findings.warning(['tls', 'cert'], doubt, '')
     const host = url === undefined ? undefined : new URL(url).hostname.replace(/^\[|\]$/g, '')
-    if (host !== undefined && leaf.checkHost(host) === undefined && leaf.checkIP(host) === undefined)
+    if (host !== undefined && !isNamed(leaf, host))
       findings.warning(['tls', 'cert'], `the certificate is not for ${host} of api.url`, 'get one that names it')
     return pair
   } catch (error) {

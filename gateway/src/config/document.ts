@@ -36,8 +36,9 @@ export function parseDocument(
     const [document, second] = Array.isArray(documents) ? documents : []
     if (!document) return { ok: false, problems: [problem(0, 'the file is empty', emptyMend)] }
     const problems = document.errors.map((error) => problem(error.pos[0], yamlWords(error.code, error.message)))
+    if (document.errors.some((error) => error.message.startsWith('Maximum call stack'))) throw new RangeError()
     if (second) problems.push(problem(second.range[0], 'a second document starts here', 'keep one and remove ---'))
-    if (problems.length > 0) return { ok: false, problems }
+    if (problems.length > 0) return { ok: false, problems: problems.slice(0, 20) }
     if (!document.contents || (isScalar(document.contents) && document.contents.value === null))
       return { ok: false, problems: [problem(0, 'the file is empty', emptyMend)] }
     const content: unknown = document.toJS({ maxAliasCount: 100 })

@@ -40,7 +40,10 @@ export type SecretRef = z.infer<typeof SecretRef>
 
 export const ListenAddress = z
   .string()
-  .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s[\]/]+):\d{1,5}$/, 'an address is HOST:PORT, for example 127.0.0.1:7440')
+  .regex(/^(\[[0-9a-fA-F:]+\]|[^:\s[\]/]+):\d{1,5}$/, {
+    error: 'an address is HOST:PORT, for example 127.0.0.1:7440',
+    abort: true,
+  })
   .refine((text) => Number(text.slice(text.lastIndexOf(':') + 1)) <= 65_535, 'a port is at most 65535')
 
 export const ConnectionName = z

@@ -6,9 +6,11 @@ import type { SecretRef } from './schema.ts'
 export class SecretError extends Error {
   override name = 'SecretError'
   readonly mend: string
-  constructor(message: string, mend: string) {
+  readonly code: 'missing' | 'ended' | 'unusable'
+  constructor(message: string, mend: string, code: SecretError['code'] = 'unusable') {
     super(message)
     this.mend = mend
+    this.code = code
   }
 }
 
@@ -62,7 +64,8 @@ export async function readBounded(file: string, bytes: number): Promise<{ text: 
   } catch (error) {
     if (error instanceof SecretError) throw error
     const code = (error as NodeJS.ErrnoException).code
-    if (code === 'ENOENT') throw new SecretError(`the file ${file} does not exist`, 'make it, or correct the path')
+    if (code === 'ENOENT')
+      throw new SecretError(`the file ${file} does not exist`, 'make it, or correct the path', 'missing')
     if (code === 'EACCES' || code === 'EPERM')
       throw new SecretError(`the file ${file} may not be read`, 'let the user that runs the gateway read it')
     throw new SecretError(`the file ${file} can't be read (${code ?? error})`, 'correct the path')

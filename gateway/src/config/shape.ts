@@ -38,13 +38,7 @@ function words(issue: Issue, document: YamlDocument): Words[] {
     case 'invalid_type':
       if (value === undefined)
         return [{ line, message: `${name} is missing`, mend: `add it${expected(issue.expected, issue.message)}` }]
-      return [
-        {
-          line,
-          message: `${name} is ${kindOf(value)}`,
-          mend: `must be ${expectedWord(issue.expected, issue.message)}`,
-        },
-      ]
+      return [{ line, message: `${name} is ${kindOf(value)}`, mend: expectedWords(issue.expected, issue.message) }]
     case 'invalid_value':
       return [oneOf(line, name, value, issue.values.map(String))]
     case 'invalid_union':
@@ -98,8 +92,8 @@ const typeWords: Record<string, string> = {
 }
 
 /** The schema's own words where it has some, else those for the type. */
-function expectedWord(type: string, message: string): string {
-  return message.startsWith('Invalid input') ? (typeWords[type] ?? type) : message
+function expectedWords(type: string, message: string): string {
+  return message.startsWith('Invalid input') ? `must be ${typeWords[type] ?? type}` : message
 }
 
 function expected(type: string, message: string): string {

@@ -4,7 +4,7 @@ import type { IssuerConfig } from '../config/schema.ts'
 import { principalOf } from './claims.ts'
 import { IssuerKeys, type IssuerKeysOptions } from './issuer-keys.ts'
 import { type Identity, type Principal, TokenError } from './principal.ts'
-import { readToken, verifyToken } from './token.ts'
+import { largestToken, readToken, verifyToken } from './token.ts'
 
 export type RoleGroups = Record<Role, string[]>
 
@@ -49,6 +49,7 @@ export function createIdentity(options: IdentityOptions): ConfiguredIdentity {
   return {
     reconfigure,
     async authenticate(token) {
+      if (token.length > largestToken) throw new TokenError('malformed', `longer than ${largestToken} characters`)
       const hash = createHash('sha256').update(token).digest('base64')
       const seen = known.get(hash)
       if (seen && clock() < seen.until) return copy(seen.principal)

@@ -1,0 +1,78 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+
+export type CommandOutcome = 'allow' | 'denied' | 'denied-by-person' | 'expired' | 'cancelled' | 'held'
+
+/** What the gateway counts, in Prometheus' names. Labels never hold what an agent can make up. */
+export interface Metrics {
+  registry: Registry
+  sessionsOpen: Gauge
+  sessionsOpened: Counter<'protocol'>
+  commands: Counter<'protocol' | 'outcome'>
+  /** Seconds from a command's arrival at the gate to a verdict, without waiting for people. */
+  decisionSeconds: Histogram<'protocol'>
+  /** Seconds that a command waited for people. */
+  holdSeconds: Histogram<'outcome'>
+  holdsPending: Gauge
+  feedClients: Gauge
+  recorderErrors: Counter
+  authentications: Counter<'result'>
+  reloads: Counter<'result'>
+  ready: Gauge
+}
+
+/** A registry of its own for each gateway, so that two in one process (tests) don't count together. */
+export function createMetrics(): Metrics {
+  const registry = new Registry()
+  collectDefaultMetrics({ register: registry })
+  const registers = [registry]
+  return {
+    registry,
+    sessionsOpen: new Gauge({ name: 'countersign_sessions_open', help: 'Sessions that are open', registers }),
+    sessionsOpened: new Counter({
+      name: 'countersign_sessions_opened_total',
+      help: 'Sessions that were opened',
+      labelNames: ['protocol'],
+      registers,
+    }),
+    commands: new Counter({
+      name: 'countersign_commands_total',
+      help: 'Commands at the gate, by what became of them',
+      labelNames: ['protocol', 'outcome'],
+      registers,
+    }),
+    decisionSeconds: new Histogram({
+      name: 'countersign_decision_seconds',
+      help: 'Time from a command to its verdict where nobody was asked',
+      labelNames: ['protocol'],
+      buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1],
+      registers,
+    }),
+    holdSeconds: new Histogram({
+      name: 'countersign_hold_seconds',
+      help: 'Time that held commands waited for people',
+      labelNames: ['outcome'],
+      buckets: [1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600],
+      registers,
+    }),
+    holdsPending: new Gauge({ name: 'countersign_holds_pending', help: 'Commands that wait for people', registers }),
+    feedClients: new Gauge({ name: 'countersign_feed_clients', help: 'Consoles on the feed', registers }),
+    recorderErrors: new Counter({
+      name: 'countersign_recorder_errors_total',
+      help: 'Commands and sessions refused because they could not be recorded',
+      registers,
+    }),
+    authentications: new Counter({
+      name: 'countersign_authentications_total',
+      help: 'Tokens presented, by result: agent, person, or the fault',
+      labelNames: ['result'],
+      registers,
+    }),
+    reloads: new Counter({
+      name: 'countersign_reloads_total',
+      help: 'Reloads of the configuration',
+      labelNames: ['result'],
+      registers,
+    }),
+    ready: new Gauge({ name: 'countersign_ready', help: '1 while new sessions are taken', registers }),
+  }
+}
