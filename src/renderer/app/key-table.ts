@@ -1,0 +1,93 @@
+import type { Route } from './route.ts'
+
+/** What the keys do, for the footer and the overlay: the one place where they are written down for people. */
+export interface KeyHint {
+  readonly keys: readonly string[]
+  readonly does: string
+}
+
+export const footerKeys: Record<Route['screen'], readonly KeyHint[]> = {
+  queue: [
+    { keys: ['J', 'K'], does: 'move' },
+    { keys: ['A'], does: 'approve' },
+    { keys: ['D'], does: 'deny' },
+    { keys: ['R'], does: 'replay' },
+    { keys: ['/'], does: 'filter' },
+  ],
+  sessions: [
+    { keys: ['J', 'K'], does: 'move' },
+    { keys: ['Enter'], does: 'replay' },
+    { keys: ['X'], does: 'end session' },
+    { keys: ['/'], does: 'find' },
+  ],
+  replay: [
+    { keys: ['Space'], does: 'play' },
+    { keys: ['←', '→'], does: '5 s' },
+    { keys: ['[', ']'], does: 'markers' },
+    { keys: ['/'], does: 'find' },
+    { keys: ['Esc'], does: 'back' },
+  ],
+  settings: [{ keys: ['G', 'Q'], does: 'queue' }],
+}
+
+const everywhere: readonly KeyHint[] = [
+  { keys: ['Ctrl/⌘ K'], does: 'Find anything, do anything' },
+  { keys: ['G', 'Q'], does: 'Go to Queue' },
+  { keys: ['G', 'S'], does: 'Go to Sessions' },
+  { keys: ['G', ','], does: 'Go to Settings' },
+  { keys: ['?'], does: 'Show these keys' },
+]
+
+export const allKeys: Record<Route['screen'], readonly { title: string; hints: readonly KeyHint[] }[]> = {
+  queue: [
+    {
+      title: 'Queue',
+      hints: [
+        { keys: ['J', 'K'], does: 'Next, previous' },
+        { keys: ['Enter'], does: 'Into the card' },
+        { keys: ['A', 'Enter'], does: 'Approve: A chooses, Enter sends' },
+        { keys: ['D', 'Enter'], does: 'Deny: D chooses, Enter sends' },
+        { keys: ['Esc'], does: 'Take the choice back' },
+        { keys: ['W'], does: 'Next window: once, session, 30 min, …' },
+        { keys: ['R'], does: 'Replay this session' },
+        { keys: ['C'], does: 'Copy the command' },
+        { keys: ['/'], does: 'Filter' },
+      ],
+    },
+    { title: 'Everywhere', hints: everywhere },
+  ],
+  sessions: [
+    {
+      title: 'Sessions',
+      hints: [
+        { keys: ['J', 'K'], does: 'Next, previous' },
+        { keys: ['Enter'], does: 'Replay' },
+        { keys: ['R'], does: 'Replay' },
+        { keys: ['X'], does: 'End an open session' },
+        { keys: ['/'], does: 'Find by words in commands' },
+      ],
+    },
+    { title: 'Everywhere', hints: everywhere },
+  ],
+  replay: [
+    {
+      title: 'Replay',
+      hints: [
+        { keys: ['Space'], does: 'Play, pause' },
+        { keys: ['←', '→'], does: '5 seconds back, on' },
+        { keys: ['Shift ←', 'Shift →'], does: 'A tenth back, on' },
+        { keys: ['[', ']'], does: 'Previous, next marker' },
+        { keys: [',', '.'], does: 'Previous, next command' },
+        { keys: ['0', '–', '9'], does: 'To that tenth' },
+        { keys: ['<', '>'], does: 'Slower, faster' },
+        { keys: ['I'], does: 'Skip idle time' },
+        { keys: ['/'], does: 'Find in this recording' },
+        { keys: ['C'], does: 'Copy this command' },
+        { keys: ['J', 'K'], does: 'Next, previous session' },
+        { keys: ['Esc'], does: 'Back to the session' },
+      ],
+    },
+    { title: 'Everywhere', hints: everywhere },
+  ],
+  settings: [{ title: 'Everywhere', hints: everywhere }],
+}

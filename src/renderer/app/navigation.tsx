@@ -1,0 +1,48 @@
+import { Inbox, ScrollText, Settings2 } from 'lucide-react'
+import type { ReactNode } from 'react'
+import { waitingForMe } from '../screens/queue/arrange.ts'
+import { hashOf, type Route } from './route.ts'
+import { useWorld } from './store.ts'
+
+/** The screens there are. A narrow window shows their pictures only; the names stay for those who listen. */
+export function Navigation({ route }: { route: Route }) {
+  const waiting = useWorld((world) => waitingForMe(world.approvals, world.me))
+  const at = route.screen === 'replay' ? 'sessions' : route.screen
+  return (
+    <nav aria-label="Screens" className="flex w-44 flex-col gap-0.5 border-r border-line p-[7px] pt-2.5 max-lg:w-14">
+      <Item to={{ screen: 'queue' }} here={at === 'queue'} icon={<Inbox size={16} />} count={waiting}>
+        Queue
+      </Item>
+      <Item to={{ screen: 'sessions' }} here={at === 'sessions'} icon={<ScrollText size={16} />}>
+        Sessions
+      </Item>
+      <span className="flex-1" />
+      <Item to={{ screen: 'settings' }} here={at === 'settings'} icon={<Settings2 size={16} />}>
+        Settings
+      </Item>
+    </nav>
+  )
+}
+
+function Item(props: { to: Route; here: boolean; icon: ReactNode; count?: number; children: string }) {
+  const look = props.here ? 'border-line bg-panel font-semibold text-ink' : 'border-transparent text-dim hover:text-ink'
+  return (
+    <a
+      href={hashOf(props.to)}
+      aria-current={props.here ? 'page' : undefined}
+      title={props.children}
+      className={`relative flex h-[33px] items-center rounded-box border px-2.5 max-lg:justify-center max-lg:px-0 ${look}`}
+    >
+      <span className="lg:hidden" aria-hidden="true">
+        {props.icon}
+      </span>
+      <span className="max-lg:sr-only">{props.children}</span>
+      {props.count ? (
+        <span className="ml-auto min-w-[21px] rounded-full bg-accent-pale px-1.5 text-center text-tag leading-[18px] font-semibold text-accent max-lg:absolute max-lg:-top-1 max-lg:-right-1 max-lg:min-w-4 max-lg:px-1 max-lg:leading-4">
+          {props.count > 999 ? '999+' : props.count}
+          <span className="sr-only"> waiting for you</span>
+        </span>
+      ) : null}
+    </a>
+  )
+}

@@ -1,0 +1,210 @@
+import { Command } from 'cmdk'
+import { Dialog } from 'radix-ui'
+import { useMemo, useState } from 'react'
+import { EnvironmentTag, foremostTag, Key } from '../parts/basics.tsx'
+import { shortWhen } from '../parts/time.ts'
+import { oneLine } from '../parts/visible.ts'
+import { VisibleText } from '../parts/visible-text.tsx'
+import { pressKey } from './keys.ts'
+import { go, useRoute } from './route.ts'
+import { core, saveSettings, say, useWorld } from './store.ts'
+
+interface Action {
+  readonly name: string
+  readonly words?: string
+  readonly keys?: readonly string[]
+  run(): void
+}
+
+const MOST = 20
+
+/** Every screen and every action by name, and everything held or recorded by its words. */
+export function Palette(props: { open: boolean; onOpenChange: (open: boolean) => void; onKeys: () => void }) {
+  return (
+    <Dialog.Root open={props.open} onOpenChange={props.onOpenChange}>
+      <Dialog.Portal>
+        <Dialog.Overlay className="fixed inset-0 bg-[rgb(0_0_0/0.35)]" />
+        <Dialog.Content
+          aria-describedby={undefined}
+          onCloseAutoFocus={(event) => event.preventDefault()}
+          className="fixed top-[12vh] left-1/2 w-[min(640px,92vw)] -translate-x-1/2 overflow-hidden rounded-box border border-line bg-panel shadow-box"
+        >
+          <Dialog.Title className="sr-only">Find anything, do anything</Dialog.Title>
+          <Contents close={() => props.onOpenChange(false)} onKeys={props.onKeys} />
+        </Dialog.Content>
+      </Dialog.Portal>
+    </Dialog.Root>
+  )
+}
+
+function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) {
+  const [words, setWords] = useState('')
+  const actions = useActions(onKeys)
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean)
+  const fits = (text: string) => wanted.every((word) => text.toLowerCase().includes(word))
+  const found = useFound(words)
+  const here = actions.filter((action) => fits(`${action.name} ${action.words ?? ''}`))
+  const after = (run: () => void) => () => {
+    close()
+    // After the dialog has gone: keys and focus belong to the screen again.
+    setTimeout(run, 0)
+  }
+  const item =
+    'flex h-9 items-center gap-3 rounded-box px-3 aria-selected:bg-accent-pale data-[selected=true]:bg-accent-pale'
+  return (
+    <Command label="Find anything, do anything" shouldFilter={false} loop>
+      <Command.Input
+        value={words}
+        onValueChange={setWords}
+        placeholder="Find anything, do anything"
+        className="h-12 w-full border-b border-line bg-transparent px-4 text-head outline-none"
+      />
+      <Command.List className="max-h-[52vh] overflow-y-auto p-2">
+        <Command.Empty className="p-6 text-center text-dim">Nothing is called that.</Command.Empty>
+        {here.length > 0 ? (
+          <Command.Group heading={<Heading>Do</Heading>}>
+            {here.map((action) => (
+              <Command.Item key={action.name} value={action.name} onSelect={after(action.run)} className={item}>
+                <span className="flex-1">{action.name}</span>
+                {action.keys?.map((key) => (
+                  <Key key={key}>{key}</Key>
+                ))}
+              </Command.Item>
+            ))}
+          </Command.Group>
+        ) : null}
+        {found.approvals.length > 0 ? (
+          <Command.Group heading={<Heading>Held and decided</Heading>}>
+            {found.approvals.map((approval) => (
+              <Command.Item
+                key={approval.id}
+                value={approval.id}
+                onSelect={after(() => go({ screen: 'queue', id: approval.id }))}
+                className={item}
+              >
+                <span className="min-w-0 flex-1 truncate font-mono text-fine">
+                  <VisibleText>{oneLine(approval.command.text)}</VisibleText>
+                </span>
+                <span className="max-w-48 truncate text-dim">
+                  {approval.identity.name} · {approval.state}
+                </span>
+                <Environment tags={approval.connectionTags} />
+              </Command.Item>
+            ))}
+          </Command.Group>
+        ) : null}
+        {found.sessions.length > 0 ? (
+          <Command.Group heading={<Heading>Sessions</Heading>}>
+            {found.sessions.map((session) => (
+              <Command.Item
+                key={session.id}
+                value={session.id}
+                onSelect={after(() => go({ screen: 'replay', id: session.id }))}
+                className={item}
+              >
+                <span className="min-w-0 flex-1 truncate font-mono text-fine">
+                  <VisibleText>{`${session.identity.name} → ${session.connection}`}</VisibleText>
+                </span>
+                <span className="text-dim">
+                  {session.state} · {shortWhen(session.openedAt, Date.now())}
+                </span>
+                <Environment tags={session.connectionTags} />
+              </Command.Item>
+            ))}
+          </Command.Group>
+        ) : null}
+      </Command.List>
+    </Command>
+  )
+}
+
+function Heading({ children }: { children: string }) {
+  return (
+    <span className="block px-3 pt-2 pb-1 text-tag font-semibold tracking-wide text-dim uppercase">{children}</span>
+  )
+}
+
+function Environment({ tags }: { tags: readonly string[] }) {
+  const tag = foremostTag(tags)
+  return tag ? <EnvironmentTag tag={tag} brief /> : null
+}
+
+/** What can be done here and now; actions of a screen are its keys, so both ways do the same. */
+function useActions(onKeys: () => void): Action[] {
+  const route = useRoute()
+  const settings = useWorld((world) => world.settings)
+  const theme = (next: 'system' | 'light' | 'dark') => () =>
+    void saveSettings({ ...settings, theme: next }).catch(() => say('The setting could not be saved'))
+  const key = (name: string, words: string, press: string, shown = press.toUpperCase()): Action => ({
+    name,
+    words,
+    keys: [shown],
+    run: () => pressKey(press),
+  })
+  const here: Action[] = []
+  if (route.screen === 'queue' && route.id) {
+    here.push(
+      key('Approve this command', 'yes allow', 'a'),
+      key('Deny this command', 'no refuse', 'd'),
+      key('Replay its session', 'recording play', 'r'),
+      key('Copy the command', 'clipboard', 'c'),
+    )
+  }
+  if (route.screen === 'queue') here.push(key('Filter the queue', 'search find', '/'))
+  if (route.screen === 'sessions' && route.id) here.push(key('Replay this session', 'recording play', 'r'))
+  if (route.screen === 'sessions' || route.screen === 'replay')
+    here.push(key('End this session', 'terminate kill stop', 'x'))
+  if (route.screen === 'replay')
+    here.push(
+      key('Play or pause', 'start stop', ' ', 'Space'),
+      key('Next marker', 'jump', ']'),
+      key('Find in this recording', 'search', '/'),
+      key('Skip idle time', 'gaps', 'i'),
+      key('Copy the whole transcript', 'clipboard', 'C', '⇧ C'),
+    )
+  if (route.screen === 'sessions') here.push(key('Find sessions', 'search', '/'))
+  return [
+    ...here,
+    { name: 'Go to Queue', words: 'held approvals', keys: ['G', 'Q'], run: () => go({ screen: 'queue' }) },
+    { name: 'Go to Sessions', words: 'recordings', keys: ['G', 'S'], run: () => go({ screen: 'sessions' }) },
+    {
+      name: 'Go to Settings',
+      words: 'preferences gateway notifications',
+      keys: ['G', ','],
+      run: () => go({ screen: 'settings' }),
+    },
+    { name: 'Colours: as the system', words: 'theme appearance', run: theme('system') },
+    { name: 'Colours: light', words: 'theme appearance', run: theme('light') },
+    { name: 'Colours: dark', words: 'theme appearance', run: theme('dark') },
+    { name: 'Show keys', words: 'help shortcuts', keys: ['?'], run: onKeys },
+    { name: 'Sign out', words: 'log out leave', run: () => void core().call('signOut', {}) },
+  ]
+}
+
+function useFound(words: string) {
+  const approvals = useWorld((world) => world.approvals)
+  const sessions = useWorld((world) => world.sessions)
+  return useMemo(() => {
+    const wanted = words.toLowerCase().split(/\s+/).filter(Boolean)
+    if (wanted.length === 0) return { approvals: [], sessions: [] }
+    const all = (text: string) => wanted.every((word) => text.includes(word))
+    return {
+      approvals: take(approvals.values(), (a) =>
+        all(`${a.id} ${a.command.text} ${a.identity.name} ${a.connection} ${a.state}`.toLowerCase()),
+      ),
+      sessions: take(sessions.values(), (s) =>
+        all(`${s.id} ${s.identity.name} ${s.connection} ${s.purpose ?? ''} ${s.state}`.toLowerCase()),
+      ),
+    }
+  }, [approvals, sessions, words])
+}
+
+function take<T>(items: Iterable<T>, fits: (item: T) => boolean): T[] {
+  const found: T[] = []
+  for (const item of items) {
+    if (!fits(item)) continue
+    found.push(item)
+    if (found.length === MOST) break
+  }
+  return found
+}

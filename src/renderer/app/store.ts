@@ -1,0 +1,158 @@
+import type { Approval } from '@countersign/contract/approval'
+import type { Session } from '@countersign/contract/session'
+import { create } from 'zustand'
+import type { Capabilities, ConsoleApi, ConsoleEvent, DecisionProgress, Link, Settings } from '../../console-api.ts'
+import { wordsOf } from './api.ts'
+
+export type Me = NonNullable<Extract<ConsoleEvent, { type: 'me' }>['me']>
+/** A decision on its way; `digest` is what was decided on. */
+export type Progress = DecisionProgress
+
+/** What the core told, as it stands now. */
+export interface World {
+  readonly capabilities: Capabilities
+  readonly link: Link
+  readonly me: Me | null
+  readonly settings: Settings
+  readonly approvals: ReadonlyMap<string, Approval>
+  readonly sessions: ReadonlyMap<string, Session>
+  readonly decisions: ReadonlyMap<string, Progress>
+}
+
+interface ConsoleState {
+  readonly api: ConsoleApi | undefined
+  readonly world: World | undefined
+  /** Why the console can't show anything at all. */
+  readonly failure: string | undefined
+  /** What screen readers are told next. */
+  readonly said: string
+}
+
+export const useConsole = create<ConsoleState>()(() => ({
+  api: undefined,
+  world: undefined,
+  failure: undefined,
+  said: '',
+}))
+
+/** One event of the core applied to the world. Pure. An event before the first snapshot has nothing to change. */
+export function apply(world: World | undefined, event: ConsoleEvent): World | undefined {
+  if (event.type === 'snapshot') {
+    const { approvals, sessions, ...rest } = event.snapshot
+    return { ...rest, approvals: byId(approvals), sessions: byId(sessions), decisions: world?.decisions ?? new Map() }
+  }
+  if (!world) return undefined
+  switch (event.type) {
+    case 'link':
+      return { ...world, link: event.link }
+    case 'me':
+      return { ...world, me: event.me }
+    case 'settings':
+      return { ...world, settings: event.settings }
+    case 'approvals':
+      return { ...world, approvals: merged(world.approvals, event.approvals, 'pending') }
+    case 'sessions':
+      return { ...world, sessions: merged(world.sessions, event.sessions, 'open') }
+    case 'decision':
+      return { ...world, decisions: new Map(world.decisions).set(event.decision.approval, event.decision) }
+    default:
+      return world
+  }
+}
+
+function byId<T extends { id: string }>(items: readonly T[]): Map<string, T> {
+  return new Map(items.map((item) => [item.id, item]))
+}
+
+/** What has left its first state never returns to it: such news is an old one that was overtaken. */
+function merged<T extends { id: string; state: string }>(
+  old: ReadonlyMap<string, T>,
+  items: readonly T[],
+  first: string,
+): Map<string, T> {
+  const next = new Map(old)
+  for (const item of items) {
+    const known = next.get(item.id)
+    if (!known || known.state === first || item.state !== first) next.set(item.id, item)
+  }
+  return next
+}
+
+/** Takes one event into the store. */
+export function receive(event: ConsoleEvent) {
+  useConsole.setState((state) => ({ world: apply(state.world, event) }))
+}
+
+/**
+ * Connects the store to the core: subscribes first, then asks for the snapshot, so that nothing falls between the two.
+ * @returns the function that ends the subscription
+ */
+export function connect(api: ConsoleApi, heed: (event: ConsoleEvent) => void): () => void {
+  let early: ConsoleEvent[] | undefined = []
+  const stop = api.on((event) => {
+    if (early && event.type !== 'snapshot') early.push(event)
+    else receive(event)
+    heed(event)
+  })
+  useConsole.setState({ api })
+  api.call('snapshot', {}).then(
+    (snapshot) => {
+      receive({ type: 'snapshot', snapshot })
+      for (const event of early ?? []) receive(event)
+      early = undefined
+    },
+    (error) => useConsole.setState({ failure: wordsOf(error) }),
+  )
+  return stop
+}
+
+/** Tells screen readers, politely. */
+export function say(text: string) {
+  useConsole.setState((state) => ({ said: state.said === text ? `${text}\u00a0` : text }))
+}
+
+/** The world of a screen: screens are only shown once there is one. */
+export function useWorld<T>(select: (world: World) => T): T {
+  return useConsole((state) => select(state.world!))
+}
+
+/** The core's calls, for handlers. */
+export function core(): ConsoleApi {
+  const { api } = useConsole.getState()
+  if (!api) throw new Error('The console is still starting.')
+  return api
+}
+
+/** Sends a decision; every step and every failure lands in the store. */
+export async function decide(approval: Approval, verdict: 'approve' | 'deny', reason: string, window: string) {
+  const id = approval.id
+  const note = (decision: Progress) => receive({ type: 'decision', decision })
+  note({ approval: id, verdict, state: 'sending' })
+  try {
+    note(await core().call('decide', { approval: id, verdict, reason, window, digest: approval.command.digest }))
+  } catch (error) {
+    note({ approval: id, verdict, state: 'refused', problem: wordsOf(error) })
+  }
+}
+
+/** Forgets how a decision went, so that the card offers its keys again. */
+export function forgetDecision(approval: string) {
+  useConsole.setState(({ world }) => {
+    if (!world) return {}
+    const decisions = new Map(world.decisions)
+    decisions.delete(approval)
+    return { world: { ...world, decisions } }
+  })
+}
+
+/** Changes settings at once on the screen and then for good; a failure puts back what was. */
+export async function saveSettings(next: Settings) {
+  const before = useConsole.getState().world?.settings
+  receive({ type: 'settings', settings: next })
+  try {
+    receive({ type: 'settings', settings: await core().call('saveSettings', next) })
+  } catch (error) {
+    if (before) receive({ type: 'settings', settings: before })
+    throw error
+  }
+}

@@ -1,0 +1,116 @@
+import type { Approval } from '@countersign/contract/approval'
+import { useEffect, useRef } from 'react'
+import { useKeys } from '../../app/keys.ts'
+import { go } from '../../app/route.ts'
+import { say } from '../../app/store.ts'
+import { CopyButton } from '../../parts/basics.tsx'
+import { CommandText, ParameterValue } from '../../parts/command-text.tsx'
+import { DecisionBar } from './decision-bar.tsx'
+import { Facts } from './facts.tsx'
+import { SessionSoFar, useSoFar } from './so-far.tsx'
+import { protocolName, shortDigest } from './words.ts'
+
+/** Everything a person needs to decide in ten seconds, the command first and whole. */
+export function Card({ approval, onBack }: { approval: Approval; onBack: () => void }) {
+  const soFar = useSoFar(approval)
+  const place = useRef<HTMLElement>(null)
+  useKeys({
+    r: () => go({ screen: 'replay', id: approval.session }),
+    c: () => {
+      void navigator.clipboard.writeText(approval.command.text).then(() => say('Command copied'))
+    },
+    enter: () => place.current?.focus(),
+  })
+  return (
+    <article
+      ref={place}
+      tabIndex={-1}
+      aria-label={`Held command of ${approval.identity.name} on ${approval.connection}`}
+      className="@container flex min-h-0 min-w-0 flex-col outline-none"
+    >
+      <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
+        <Command approval={approval} />
+        <Facts approval={approval} soFar={soFar} />
+        <SessionSoFar approval={approval} soFar={soFar} />
+      </div>
+      <DecisionBar approval={approval} onBack={onBack} />
+    </article>
+  )
+}
+
+function Command({ approval }: { approval: Approval }) {
+  const { command, protocol, connection } = approval
+  const lines = command.text.split('\n').length
+  const scroller = useRef<HTMLPreElement>(null)
+  const said = useRef<HTMLSpanElement>(null)
+  // Says that there is more only where there is more, after layout: measured, not guessed.
+  useEffect(() => {
+    const node = scroller.current
+    if (!node) return
+    const tell = () => {
+      if (said.current) said.current.hidden = node.scrollHeight - node.clientHeight - node.scrollTop < 4
+    }
+    tell()
+    node.addEventListener('scroll', tell, { passive: true })
+    const watcher = new ResizeObserver(tell)
+    watcher.observe(node)
+    return () => {
+      node.removeEventListener('scroll', tell)
+      watcher.disconnect()
+    }
+  }, [])
+  const extra = extraParameters(command.text, command.parameters.length, protocol)
+  return (
+    <section
+      aria-label="Command"
+      className="relative overflow-hidden rounded-box border border-line bg-panel shadow-box"
+    >
+      <pre
+        ref={scroller}
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a long command scrolls in here, also by keys
+        tabIndex={0}
+        className="max-h-[42vh] overflow-auto px-[18px] py-4 font-mono text-code break-words whitespace-pre-wrap outline-offset-[-2px]"
+      >
+        <CommandText text={command.text} protocol={protocol} parameters={command.parameters} />
+      </pre>
+      {extra.length > 0 ? (
+        <dl className="flex flex-wrap gap-x-4 gap-y-1 border-t border-line px-[18px] py-2 font-mono text-fine">
+          {extra.map((i) => (
+            <div key={i} className="flex gap-1.5">
+              <dt className="text-warn">${i + 1}</dt>
+              <dd>
+                <ParameterValue value={command.parameters[i]!} />
+              </dd>
+            </div>
+          ))}
+        </dl>
+      ) : null}
+      <div className="flex h-8 items-center gap-3 border-t border-line pr-3 pl-[18px] text-fine whitespace-nowrap text-dim">
+        <span>
+          whole command, {lines.toLocaleString('en-US')} line{lines === 1 ? '' : 's'}
+          {command.text.length > 400 ? `, ${command.text.length.toLocaleString('en-US')} characters` : ''}
+        </span>
+        <span ref={said} hidden className="font-semibold text-warn">
+          ↓ scroll: more below
+        </span>
+        <span className="truncate" title={command.digest}>
+          digest {shortDigest(command.digest)}
+        </span>
+        <span className="ml-auto truncate">
+          {connection} · {protocolName(protocol)}
+        </span>
+        <span className="-ml-1 flex">
+          <CopyButton text={command.text} label="Copy the command" />
+        </span>
+      </div>
+    </section>
+  )
+}
+
+/** Parameters whose number doesn't stand in the text (or all of them, where the text isn't SQL). */
+function extraParameters(text: string, count: number, protocol: string): number[] {
+  const named = new Set(
+    protocol === 'postgres' ? [...text.matchAll(/\$(\d+)/g)].map((found) => Number(found[1]) - 1) : [],
+  )
+  return Array.from({ length: count }, (_, i) => i).filter((i) => !named.has(i))
+}

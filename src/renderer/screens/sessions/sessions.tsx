@@ -1,0 +1,3 @@
+export function Sessions(_: { route: unknown }) {
+  return null
+}
