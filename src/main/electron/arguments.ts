@@ -1,0 +1,28 @@
+import { readFileSync } from 'node:fs'
+
+/** What the desktop shell may be started with: --countersign-NAME=VALUE, or the environment. */
+export interface Arguments {
+  gateway?: string
+  /** PEM of a certificate to trust. */
+  ca?: string
+  folder?: string
+  /** Signs in at the start by $BROWSER, as the sample world does. */
+  signIn: boolean
+}
+
+/** @throws Error when the certificate can't be read */
+export function readArguments(argv: readonly string[], env: NodeJS.ProcessEnv): Arguments {
+  const given = (name: string) => {
+    const start = `--countersign-${name}=`
+    return argv.find((word) => word.startsWith(start))?.slice(start.length)
+  }
+  const gateway = given('gateway') ?? env.COUNTERSIGN_GATEWAY
+  const ca = given('ca') ?? env.COUNTERSIGN_CA
+  const folder = given('folder') ?? env.COUNTERSIGN_FOLDER
+  return {
+    ...(gateway ? { gateway } : {}),
+    ...(ca ? { ca: readFileSync(ca, 'utf8') } : {}),
+    ...(folder ? { folder } : {}),
+    signIn: argv.includes('--countersign-sign-in'),
+  }
+}

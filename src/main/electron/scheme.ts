@@ -1,0 +1,34 @@
+import { protocol } from 'electron'
+import { rendererFile } from '../core/renderer-file.ts'
+import { securityHeaders } from '../core/security-headers.ts'
+
+/** Where the renderer lives: a scheme of our own, so that file: needs no privileges and nothing else shares its origin. */
+export const origin = 'app://countersign'
+
+/** Says what kind of scheme app: is. Must be called before the app is ready. */
+export function registerScheme(): void {
+  protocol.registerSchemesAsPrivileged([{ scheme: 'app', privileges: { standard: true, secure: true } }])
+}
+
+/** Serves the built renderer from `root` at app://countersign. */
+export function serveScheme(root: string): void {
+  protocol.handle('app', async (request) => {
+    const headers = new Headers(securityHeaders)
+    if (request.method !== 'GET' || !isOurs(request.url)) return new Response('Not found', { status: 404, headers })
+    try {
+      const file = await rendererFile(root, new URL(request.url).pathname)
+      headers.set('content-type', file.type)
+      return new Response(new Uint8Array(file.bytes), { status: file.found ? 200 : 404, headers })
+    } catch (error) {
+      headers.set('content-type', 'text/plain; charset=utf-8')
+      return new Response((error as Error).message, { status: 503, headers })
+    }
+  })
+}
+
+/** Whether an address is the renderer's own: compared as parsed, since app://countersign.evil begins alike. */
+export function isOurs(url: string): boolean {
+  if (!URL.canParse(url)) return false
+  const { protocol, host, username, password } = new URL(url)
+  return protocol === 'app:' && host === 'countersign' && !username && !password
+}
