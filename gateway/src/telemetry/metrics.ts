@@ -13,7 +13,6 @@ export interface Metrics {
   /** Seconds that a command waited for people. */
   holdSeconds: Histogram<'outcome'>
   holdsPending: Gauge
-  feedClients: Gauge
   recorderErrors: Counter
   authentications: Counter<'result'>
   reloads: Counter<'result'>
@@ -55,7 +54,6 @@ export function createMetrics(): Metrics {
       registers,
     }),
     holdsPending: new Gauge({ name: 'countersign_holds_pending', help: 'Commands that wait for people', registers }),
-    feedClients: new Gauge({ name: 'countersign_feed_clients', help: 'Consoles on the feed', registers }),
     recorderErrors: new Counter({
       name: 'countersign_recorder_errors_total',
       help: 'Commands and sessions refused because they could not be recorded',
