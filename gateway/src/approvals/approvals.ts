@@ -386,6 +386,7 @@ export function createApprovals(options: {
         try {
           const held = await read(db, id)
           signal.throwIfAborted()
+          if (stopped) throw new Error('the gateway stopped')
           if (!held) throw new Error(`there is no approval ${id}`)
           if (held.approval.state !== 'pending') return held
           await changed
@@ -424,6 +425,7 @@ export function createApprovals(options: {
       stopped = true
       callOff()
       unsubscribe()
+      for (const wake of [...waiters.values()].flatMap((each) => [...each])) wake()
     },
   }
 }

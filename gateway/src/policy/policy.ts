@@ -60,31 +60,6 @@ export async function loadPolicies(folder: string, options: { remembered?: numbe
   return { ok: true, policies: createPolicies(read.files, options.remembered ?? 10_000), warnings: read.files.warnings }
 }
 
-/** The set in force. A reload replaces it at once and whole, or, where anything is wrong, not at all. */
-export interface RunningPolicies {
-  current(): Policies
-  reload(): Promise<LoadResult>
-}
-
-/** Keeps `policies`, loaded from `folder`, in force until a reload succeeds. */
-export function runPolicies(folder: string, policies: Policies): RunningPolicies {
-  let current = policies
-  let last: Promise<unknown> = Promise.resolve()
-  return {
-    current: () => current,
-    reload() {
-      // One after another: of two reloads the one asked for last wins.
-      const next = last.then(async () => {
-        const loaded = await loadPolicies(folder)
-        if (loaded.ok) current = loaded.policies
-        return loaded
-      })
-      last = next.catch(() => {})
-      return next
-    },
-  }
-}
-
 function createPolicies(files: PolicyFiles, remembered: number): Policies {
   const { policies, version } = files
   const setId = `policies ${version}`
