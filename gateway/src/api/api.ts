@@ -1,0 +1,234 @@
+import type { IncomingMessage } from 'node:http'
+import type { Server as TlsServer } from 'node:https'
+import type { AddressInfo } from 'node:net'
+import { Problem } from '@countersign/contract/api'
+import { Approval } from '@countersign/contract/approval'
+import { FeedMessage } from '@countersign/contract/feed'
+import { RecordingEvent, RecordingHeader } from '@countersign/contract/recording'
+import { Session } from '@countersign/contract/session'
+import swagger from '@fastify/swagger'
+import websocket from '@fastify/websocket'
+import Fastify, { type FastifyInstance } from 'fastify'
+import {
+  createJsonSchemaTransform,
+  createJsonSchemaTransformObject,
+  serializerCompiler,
+  validatorCompiler,
+} from 'fastify-type-provider-zod'
+import type { BaseLogger } from 'pino'
+import { Gauge, Histogram, type Registry } from 'prom-client'
+import { z } from 'zod'
+import type { Approvals } from '../approvals/approvals.ts'
+import { formatListen, isLoopback, parseListen } from '../config/address.ts'
+import type { IssuerConfig } from '../config/schema.ts'
+import type { Identity } from '../identity/principal.ts'
+import type { Policies } from '../policy/policy.ts'
+import type { SessionsRoom } from '../sessions/sessions.ts'
+import type { Feed } from '../store/feed.ts'
+import { approvalRoutes } from './approval-routes.ts'
+import { createCallers } from './caller.ts'
+import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
+import { feedRoute } from './feed-route.ts'
+import { answerBadUrl, answerBrokenHttp, answerProblems } from './problem.ts'
+import type { Routes } from './routes.ts'
+import { type Readiness, serviceRoutes } from './service-routes.ts'
+import { sessionRoutes } from './session-routes.ts'
+
+export interface ApiOptions {
+  /** HOST:PORT; port 0 is any free one. */
+  listen: string
+  /** How others reach it, where that is another (`api.url`): what the OpenAPI document names. */
+  url?: string
+  /** PEM. Plain HTTP where it answers undefined, which is for loopback only. Asked again by `renewTls`. */
+  tls?: () => { cert: string; key: string } | undefined
+  identity: Identity
+  issuers: () => readonly IssuerConfig[]
+  approvals: Approvals
+  sessions: SessionsRoom
+  feed: Feed
+  policies: () => Policies
+  readiness: () => Readiness | Promise<Readiness>
+  metrics: Registry
+  log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
+  clock?: () => number
+  feedBounds?: Partial<FeedBounds>
+  /** Feed connections of one person or agent at a time (20). */
+  feedsPerCaller?: number
+}
+
+export interface Api extends AsyncDisposable {
+  /** HOST:PORT with the real port. */
+  readonly address: string
+  /** Presents the certificate that `tls` answers now to every new connection. */
+  renewTls(): void
+}
+
+/**
+ * The HTTP API (contract.md section 7) with its feed, listening.
+ * @throws Error where the address can't be had, or is not loopback and there is no certificate
+ */
+export async function createApi(options: ApiOptions): Promise<Api> {
+  const { log } = options
+  const clock = options.clock ?? Date.now
+  const { host, port } = parseListen(options.listen)
+  const pair = options.tls?.()
+  if (!pair && !isLoopback(host))
+    throw new Error(
+      `The API would speak plain HTTP on ${options.listen}: give it a certificate (tls), or listen on 127.0.0.1.`,
+    )
+
+  const app = server(pair)
+  const routes = routesByPath(app)
+  answerProblems(app, log, routes.allowedAt)
+  measure(app, options.metrics)
+  app.addHook('onSend', async (_request, reply) => {
+    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+  })
+
+  const callers = createCallers({ identity: options.identity, log, clock })
+  app.addHook('onRequest', async (request) => {
+    if (request.is404 || request.routeOptions.config.open) return
+    request.caller = await callers.of(request)
+  })
+
+  await app.register(swagger, documentOf(options.url))
+  await app.register(websocket, {
+    options: { maxPayload: 4096, perMessageDeflate: false },
+    errorHandler: (error, socket) => {
+      log.info({ error: error.message }, 'a connection to the feed broke')
+      socket.terminate()
+    },
+    preClose: (done) => {
+      for (const socket of app.websocketServer.clients) sayGoodbye(socket)
+      app.websocketServer.close()
+      done()
+    },
+  })
+  await app.register(async (scope) => {
+    const typed = scope as Routes
+    serviceRoutes(typed, options)
+    approvalRoutes(typed, options.approvals)
+    sessionRoutes(typed, options.sessions)
+    const feed = feedRoute(typed, {
+      feed: options.feed,
+      approvals: options.approvals,
+      sessions: options.sessions,
+      bounds: { ...feedBounds, ...options.feedBounds },
+      perCaller: options.feedsPerCaller ?? 20,
+      clock,
+      log,
+    })
+    gaugeOf(options.metrics, 'countersign_feed_listeners', 'Consoles and others on the feed', () => feed.listeners)
+    typed.get('/openapi.json', { config: { open: true }, schema: { hide: true } }, async () => app.swagger())
+  })
+
+  await app.listen({ host, port })
+  const bound = app.server.address() as AddressInfo
+  return {
+    address: formatListen({ host, port: bound.port }),
+    renewTls() {
+      const renewed = options.tls?.()
+      if (pair && renewed) (app.server as unknown as TlsServer).setSecureContext(renewed)
+    },
+    async [Symbol.asyncDispose]() {
+      await app.close()
+    },
+  }
+}
+
+function server(pair: { cert: string; key: string } | undefined): FastifyInstance {
+  const limits = {
+    maxHeaderSize: 32 * 1024,
+    headersTimeout: 10_000,
+    connectionsCheckingInterval: 5_000,
+    // Clients offer h2c in passing; only a WebSocket leaves HTTP here.
+    shouldUpgradeCallback: (request: IncomingMessage) => /^websocket$/i.test(request.headers.upgrade ?? ''),
+  }
+  const common = {
+    logger: false,
+    bodyLimit: 64 * 1024,
+    requestTimeout: 30_000,
+    keepAliveTimeout: 65_000,
+    // Recordings and the feed would keep a closing server waiting.
+    forceCloseConnections: true,
+    routerOptions: { maxParamLength: 200 },
+    exposeHeadRoutes: false,
+    clientErrorHandler: answerBrokenHttp,
+    frameworkErrors: answerBadUrl,
+  } as const
+  const app = pair
+    ? (Fastify({ ...common, https: { ...limits, ...pair, minVersion: 'TLSv1.2' } }) as unknown as FastifyInstance)
+    : Fastify({ ...common, http: limits })
+  app.removeContentTypeParser('text/plain')
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  return app
+}
+
+/** Which methods a path takes, so that 405 can be told from 404. */
+function routesByPath(app: FastifyInstance): { allowedAt: (path: string) => string[] } {
+  const known: { method: string; like: RegExp }[] = []
+  app.addHook('onRoute', ({ method, url }) => {
+    const like = new RegExp(`^${url.replaceAll('.', '\\.').replace(/:[a-z]+/g, '[^/]+')}$`)
+    for (const each of [method].flat()) known.push({ method: each, like })
+  })
+  return {
+    allowedAt: (path) => [...new Set(known.filter(({ like }) => like.test(path)).map(({ method }) => method))],
+  }
+}
+
+/** OpenAPI 3.1 from the schemas; those with a name of their own are told once. */
+function documentOf(url: string | undefined) {
+  const named = z.registry<{ id: string }>()
+  const schemas = { Approval, FeedMessage, Problem, RecordingEvent, RecordingHeader, Session }
+  for (const [id, schema] of Object.entries(schemas)) named.add(schema, { id })
+  return {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'Countersign gateway',
+        version: '1',
+        description: 'Held commands, sessions and their recordings. Errors are problem details (RFC 9457).',
+      },
+      ...(url !== undefined && { servers: [{ url }] }),
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http' as const, scheme: 'bearer', description: 'An access token of a configured issuer.' },
+        },
+      },
+    },
+    transform: createJsonSchemaTransform({ schemaRegistry: named }),
+    transformObject: createJsonSchemaTransformObject({ schemaRegistry: named }),
+  }
+}
+
+/** How long calls take, by route. */
+function measure(app: FastifyInstance, registry: Registry): void {
+  const name = 'countersign_api_request_seconds'
+  registry.removeSingleMetric(name)
+  const seconds = new Histogram({
+    name,
+    help: 'Calls of the API',
+    labelNames: ['method', 'route', 'status'],
+    buckets: [0.005, 0.02, 0.1, 0.5, 2, 10],
+    registers: [registry],
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    // The route, not the path: what strangers ask for must not become labels.
+    const route = request.is404 ? 'none' : (request.routeOptions.url ?? 'none')
+    const method = request.is404 ? 'any' : request.method
+    seconds.observe({ method, route, status: String(reply.statusCode) }, reply.elapsedTime / 1000)
+  })
+}
+
+function gaugeOf(registry: Registry, name: string, help: string, read: () => number): void {
+  registry.removeSingleMetric(name)
+  new Gauge({
+    name,
+    help,
+    registers: [registry],
+    collect() {
+      this.set(read())
+    },
+  })
+}

@@ -1,0 +1,128 @@
+import type { Session } from '@countersign/contract/session'
+import { z } from 'zod'
+import type { Approvals } from '../approvals/approvals.ts'
+import type { Principal } from '../identity/principal.ts'
+import type { SessionsRoom } from '../sessions/sessions.ts'
+import type { Feed, StoredMessage } from '../store/feed.ts'
+import { forCaller } from './approval-routes.ts'
+import { type FeedBounds, serveFeed } from './feed.ts'
+import { HttpProblem } from './problem.ts'
+import { bearer, problemsOf, type Routes } from './routes.ts'
+import { approvalScope, hasRole, mayUseFeed, seesApproval, sessionScope } from './visibility.ts'
+
+const Query = z.object({
+  after: z.coerce
+    .number()
+    .int()
+    .nonnegative()
+    .optional()
+    .describe('seq of the last message already had; without it, from now on'),
+})
+
+export interface FeedRoute {
+  /** How many listen. */
+  readonly listeners: number
+}
+
+export function feedRoute(
+  app: Routes,
+  options: {
+    feed: Feed
+    approvals: Approvals
+    sessions: SessionsRoom
+    bounds: FeedBounds
+    /** Connections of one person or agent at a time. */
+    perCaller: number
+    clock: () => number
+    log: { error(fields: object, text: string): void }
+  },
+): FeedRoute {
+  const perCaller = new Map<string, number>()
+  let listeners = 0
+
+  app.route({
+    method: 'GET',
+    url: '/v1/feed',
+    schema: {
+      tags: ['feed'],
+      summary: 'What happens, as it happens (WebSocket)',
+      description:
+        'One JSON object a text frame (FeedMessage). Resumes from any `seq` that is still kept; otherwise the first message is `reset`. Closed with 4401 when the token expires, with 1013 when the reader is too slow.',
+      security: bearer,
+      querystring: Query,
+      response: {
+        101: { description: 'The feed.', content: { 'application/json': { schema: z.string() } } },
+        ...problemsOf(400, 401, 403, 426, 429, 503),
+      },
+    },
+    preHandler: async (request) => {
+      mayUseFeed(request.caller)
+      if (request.ws && (perCaller.get(request.caller.id) ?? 0) >= options.perCaller)
+        throw new HttpProblem(429, `You listen to the feed ${options.perCaller} times already: close one first.`, {
+          'retry-after': '10',
+        })
+    },
+    handler: async () => {
+      throw new HttpProblem(426, 'This is a WebSocket: connect to it as one.', { upgrade: 'websocket' })
+    },
+    wsHandler: (socket, request) => {
+      const { caller } = request
+      perCaller.set(caller.id, (perCaller.get(caller.id) ?? 0) + 1)
+      listeners++
+      socket.on('close', () => {
+        listeners--
+        const left = perCaller.get(caller.id)! - 1
+        if (left > 0) perCaller.set(caller.id, left)
+        else perCaller.delete(caller.id)
+      })
+      serveFeed({
+        socket,
+        feed: options.feed,
+        // A WebSocket route's query is checked by the same schema, but not typed by it.
+        after: (request.query as z.output<typeof Query>).after,
+        view: viewOf(caller, options),
+        expiresAt: caller.expiresAt,
+        clock: options.clock,
+        bounds: options.bounds,
+        log: options.log,
+      })
+    },
+  })
+
+  return {
+    get listeners() {
+      return listeners
+    },
+  }
+}
+
+/** What a caller sees of the feed: the same as by the calls. */
+function viewOf(
+  caller: Principal,
+  { approvals, sessions }: { approvals: Pick<Approvals, 'mayDecide'>; sessions: Pick<SessionsRoom, 'isHeldFor'> },
+): (message: StoredMessage) => StoredMessage | undefined | Promise<StoredMessage | undefined> {
+  const seesApprovals = caller.kind === 'agent' || hasRole(caller, 'approver', 'admin')
+  const ofApprovals = seesApprovals ? approvalScope(caller) : undefined
+  const ofSessions = sessionScope(caller)
+
+  const seesSession = async (session: Session): Promise<boolean> => {
+    if (ofSessions.see === 'all') return true
+    if (ofSessions.see === 'own') return session.agent === ofSessions.agent
+    return sessions.isHeldFor(session.id, ofSessions.groups)
+  }
+  return (message) => {
+    switch (message.type) {
+      case 'approval.opened':
+      case 'approval.decided':
+      case 'approval.closed':
+        if (!ofApprovals || !seesApproval(ofApprovals, message.data)) return undefined
+        return { ...message, data: forCaller(approvals, caller, message.data) }
+      case 'session.opened':
+      case 'session.closed':
+        return seesSession(message.data).then((sees) => (sees ? message : undefined))
+      default:
+        // What is new on the feed is nobody's until it is said here whose it is.
+        return undefined
+    }
+  }
+}

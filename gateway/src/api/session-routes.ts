@@ -1,0 +1,203 @@
+import { createGzip } from 'node:zlib'
+import { ListQuery, listOf } from '@countersign/contract/api'
+import { RecordingEvent } from '@countersign/contract/recording'
+import { Session, SessionState } from '@countersign/contract/session'
+import type { FastifyReply } from 'fastify'
+import { z } from 'zod'
+import type { Principal } from '../identity/principal.ts'
+import { BadCursor, type SessionQuery, type SessionsRoom } from '../sessions/sessions.ts'
+import { HttpProblem } from './problem.ts'
+import { answers, bearer, problemsOf, type Routes } from './routes.ts'
+import { forbidden, hasRole, recordingScope, type Scope, sessionScope } from './visibility.ts'
+
+const tags = ['sessions']
+const Id = z.object({ id: z.string().max(100) })
+const instant = z.iso.datetime({ offset: true })
+const Query = ListQuery.extend({
+  agent: z.string().optional().describe('agent id, ISSUER#SUBJECT'),
+  connection: z.string().optional(),
+  state: SessionState.optional(),
+  from: instant.optional().describe('sessions that were open at or after it'),
+  to: instant.optional().describe('sessions that were open at or before it'),
+  text: z.string().max(1000).optional().describe('words of one of its commands; the last may be a beginning'),
+})
+const EventsQuery = z.object({
+  after: z.coerce.number().int().nonnegative().default(0).describe('sequence number of the last event already had'),
+  limit: z.coerce.number().int().min(1).max(10_000).default(1000),
+})
+const EventsPage = z.object({
+  items: z.array(RecordingEvent),
+  next: z.string().nullable().describe('into `after` for what follows; null where nothing more will come'),
+})
+const TerminateRequest = z.strictObject({ reason: z.string().max(2000).default('') })
+
+export function sessionRoutes(app: Routes, sessions: SessionsRoom): void {
+  app.get(
+    '/v1/sessions',
+    {
+      schema: {
+        tags,
+        summary: 'Sessions that the caller may see, newest first',
+        security: bearer,
+        querystring: Query,
+        response: answers(200, 'A page of them.', listOf(Session), 400, 403),
+      },
+    },
+    async ({ caller, query }) => {
+      const scope = sessionScope(caller)
+      const { limit, ...filter } = query
+      const asked: SessionQuery = { ...defined(filter), limit }
+      if (scope.see === 'groups') asked.heldFor = scope.groups
+      if (scope.see === 'own') {
+        if (asked.agent !== undefined && asked.agent !== scope.agent) return { items: [], next: null }
+        // The words of its commands are in recordings, which an agent doesn't see.
+        if (asked.text !== undefined) throw new HttpProblem(403, 'An agent can’t search in recordings.')
+        asked.agent = scope.agent
+      }
+      try {
+        return await sessions.list(asked)
+      } catch (error) {
+        throw error instanceof BadCursor ? new HttpProblem(400, error.message) : error
+      }
+    },
+  )
+
+  app.get(
+    '/v1/sessions/:id',
+    {
+      schema: {
+        tags,
+        summary: 'A session',
+        security: bearer,
+        params: Id,
+        response: answers(200, 'The session.', Session, 403, 404),
+      },
+    },
+    ({ caller, params }) => visible(sessions, sessionScope(caller), params.id),
+  )
+
+  app.get(
+    '/v1/sessions/:id/events',
+    {
+      schema: {
+        tags,
+        summary: 'Events of a session’s recording, in order; of a live one those so far',
+        description: 'Playing back a session that has ended is itself recorded.',
+        security: bearer,
+        params: Id,
+        querystring: EventsQuery,
+        response: answers(200, 'A page of events.', EventsPage, 400, 403, 404),
+      },
+    },
+    async ({ caller, params, query }) => {
+      const session = await visible(sessions, recordingScope(caller), params.id)
+      const page = await sessions.events(session.id, query.after, query.limit)
+      if (!page) throw noRecording(session.id)
+      if (!page.live) await sessions.playedBack(session.id, caller, 'events')
+      const last = page.events.at(-1)?.seq ?? query.after
+      return { items: page.events, next: page.more || page.live ? String(last) : null }
+    },
+  )
+
+  app.get(
+    '/v1/sessions/:id/recording',
+    {
+      schema: {
+        tags,
+        summary: 'A session’s whole recording; of a live one what is there',
+        description: 'NDJSON: a header, then events. Each playback is itself recorded.',
+        security: bearer,
+        params: Id,
+        response: {
+          200: {
+            description: 'The recording, compressed as Accept-Encoding allows (zstd, gzip).',
+            content: { 'application/x-ndjson': { schema: z.string() } },
+          },
+          ...problemsOf(401, 403, 404, 429, 503),
+        },
+      },
+    },
+    async ({ caller, params, headers }, reply) => {
+      const session = await visible(sessions, recordingScope(caller), params.id)
+      if (!(await sessions.events(session.id, 0, 1))) throw noRecording(session.id)
+      await sessions.playedBack(session.id, caller, 'recording')
+      return sendRecording(sessions, session.id, reply, headers['accept-encoding'])
+    },
+  )
+
+  app.post(
+    '/v1/sessions/:id/terminate',
+    {
+      schema: {
+        tags,
+        summary: 'End a live session',
+        security: bearer,
+        params: Id,
+        body: TerminateRequest,
+        response: answers(202, 'It was told to end.', Session, 400, 403, 404, 409),
+      },
+    },
+    async ({ caller, params, body }, reply) => {
+      if (!hasRole(caller, 'approver')) throw forbidden(caller, 'Sessions are terminated by approvers')
+      const { id } = await visible(sessions, sessionScope(caller), params.id)
+      if (!(await mayTerminate(sessions, caller, id)))
+        throw new HttpProblem(403, 'You may terminate the sessions whose held commands your groups may decide.')
+      if (!(await sessions.terminate(id, nameOf(caller), body.reason)))
+        throw new HttpProblem(409, 'This session has ended already, or is about to.')
+      return reply.code(202).send((await sessions.get(id))!)
+    },
+  )
+}
+
+/** @throws HttpProblem 404 */
+async function visible(sessions: SessionsRoom, scope: Scope, id: string): Promise<Session> {
+  const session = await sessions.get(id)
+  const sees =
+    session !== undefined &&
+    (scope.see === 'all' ||
+      (scope.see === 'own' ? session.agent === scope.agent : await sessions.isHeldFor(id, scope.groups)))
+  if (!sees) throw new HttpProblem(404, `There is no session ${id}.`)
+  return session
+}
+
+async function mayTerminate(sessions: SessionsRoom, caller: Principal, id: string): Promise<boolean> {
+  return caller.kind === 'person' && (await sessions.isHeldFor(id, caller.groups))
+}
+
+function nameOf(caller: Principal): string {
+  return caller.name
+}
+
+/** A sealed recording goes out as it lies on disk to who takes zstd; else it is unpacked, and packed with gzip if asked. */
+async function sendRecording(sessions: SessionsRoom, id: string, reply: FastifyReply, accept: string | undefined) {
+  const accepted = acceptedEncodings(accept)
+  // A string of another type than JSON is sent as it is, a stream in any case.
+  void reply.header('content-type', 'application/x-ndjson; charset=utf-8').header('vary', 'accept-encoding')
+  const sealed = accepted.has('zstd') ? await sessions.sealedRecording(id) : undefined
+  if (sealed) return reply.header('content-encoding', 'zstd').header('content-length', sealed.bytes).send(sealed.stream)
+  const plain = sessions.recordingStream(id)
+  if (!accepted.has('gzip')) return reply.send(plain)
+  const gzip = createGzip({ level: 4 })
+  plain.on('error', (error) => gzip.destroy(error))
+  gzip.on('close', () => plain.destroy())
+  return reply.header('content-encoding', 'gzip').send(plain.pipe(gzip))
+}
+
+/** RFC 9110, section 12.5.3; `*` and qualities other than zero are no more than yes. */
+export function acceptedEncodings(header: string | undefined): Set<string> {
+  const accepted = new Set<string>()
+  for (const part of (header ?? '').split(',')) {
+    const [name, ...parameters] = part.split(';').map((p) => p.trim().toLowerCase())
+    if (name && !parameters.some((p) => /^q=0(\.0*)?$/.test(p))) accepted.add(name === 'x-gzip' ? 'gzip' : name)
+  }
+  return accepted
+}
+
+function noRecording(id: string): HttpProblem {
+  return new HttpProblem(404, `The recording of ${id} is not there any more.`)
+}
+
+/** Without the keys whose value is undefined. */
+function defined<T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined)) as never
+}

@@ -1,0 +1,71 @@
+import type { Approval } from '@countersign/contract/approval'
+import type { Role } from '@countersign/contract/identity'
+import type { Principal } from '../identity/principal.ts'
+import { HttpProblem } from './problem.ts'
+
+/**
+ * Who may see what (contract.md section 7), in one place. What a role may not do at all is 403; what somebody may not
+ * see of another's is 404, as if it weren't there.
+ */
+
+/** Which of the approvals, or of the sessions, a caller sees. */
+export type Scope = { see: 'all' } | { see: 'groups'; groups: string[] } | { see: 'own'; agent: string }
+
+export function hasRole(caller: Principal, ...roles: Role[]): boolean {
+  return caller.kind === 'person' && roles.some((role) => caller.roles.includes(role))
+}
+
+/** @throws HttpProblem 403 */
+export function approvalScope(caller: Principal): Scope {
+  if (caller.kind === 'agent') return { see: 'own', agent: caller.id }
+  if (hasRole(caller, 'admin')) return { see: 'all' }
+  if (hasRole(caller, 'approver')) return { see: 'groups', groups: caller.groups }
+  throw forbidden(caller, 'Approvals are seen by approvers and admins')
+}
+
+/** @throws HttpProblem 403 */
+export function sessionScope(caller: Principal): Scope {
+  if (caller.kind === 'agent') return { see: 'own', agent: caller.id }
+  if (hasRole(caller, 'admin', 'reviewer', 'auditor')) return { see: 'all' }
+  if (hasRole(caller, 'approver')) return { see: 'groups', groups: caller.groups }
+  throw forbidden(caller, 'Sessions are seen by approvers, reviewers, auditors and admins')
+}
+
+/** Recordings are what an agent does not see, not even its own. @throws HttpProblem 403 */
+export function recordingScope(caller: Principal): Scope {
+  if (caller.kind === 'agent') throw new HttpProblem(403, 'An agent sees its sessions’ state, but not recordings.')
+  return sessionScope(caller)
+}
+
+/** @throws HttpProblem 403 */
+export function mayReadPolicy(caller: Principal): void {
+  if (hasRole(caller, 'admin', 'approver', 'reviewer', 'auditor')) return
+  throw forbidden(caller, 'Policy is read by approvers, reviewers, auditors and admins')
+}
+
+/** @throws HttpProblem 403 */
+export function mayUseFeed(caller: Principal): void {
+  if (caller.kind === 'agent' || caller.roles.length > 0) return
+  throw forbidden(caller, 'The feed is for people who have a role')
+}
+
+export function seesApproval(scope: Scope, approval: Pick<Approval, 'agent' | 'requirements'>): boolean {
+  switch (scope.see) {
+    case 'all':
+      return true
+    case 'own':
+      return approval.agent === scope.agent
+    case 'groups':
+      return approval.requirements.some(({ groups }) => groups.some((group) => scope.groups.includes(group)))
+  }
+}
+
+export function forbidden(caller: Principal, rule: string): HttpProblem {
+  const have =
+    caller.kind === 'agent'
+      ? 'you are an agent'
+      : caller.roles.length === 0
+        ? 'your groups give you no role (identity.roles)'
+        : `you are ${caller.roles.join(', ')}`
+  return new HttpProblem(403, `${rule}; ${have}.`)
+}
