@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { Problem } from '@countersign/contract/api'
 import { Approval } from '@countersign/contract/approval'
 import { FeedMessage } from '@countersign/contract/feed'
@@ -85,13 +85,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
   })
 
-  const callers = createCallers({ identity: options.identity, log, clock })
-  app.addHook('onRequest', async (request) => {
-    if (request.is404 || request.routeOptions.config.open) return
-    request.caller = await callers.of(request)
-  })
-
-  await app.register(swagger, documentOf(options.url))
+  // Before the hook that checks tokens: its own hook is what ends the connection of an upgrade that is refused.
   await app.register(websocket, {
     options: { maxPayload: 4096, perMessageDeflate: false },
     errorHandler: (error, socket) => {
@@ -104,6 +98,14 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       done()
     },
   })
+
+  const callers = createCallers({ identity: options.identity, log, clock })
+  app.addHook('onRequest', async (request) => {
+    if (request.is404 || request.routeOptions.config.open) return
+    request.caller = await callers.of(request)
+  })
+
+  await app.register(swagger, documentOf(options.url))
   await app.register(async (scope) => {
     const typed = scope as Routes
     serviceRoutes(typed, options)
@@ -122,6 +124,12 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     typed.get('/openapi.json', { config: { open: true }, schema: { hide: true } }, async () => app.swagger())
   })
 
+  // What asked for an upgrade is no longer under the HTTP server's timeouts, and not yet under those of the feed.
+  app.server.on('upgrade', (_request, socket) => {
+    ;(socket as Socket).setTimeout(10_000, () => {
+      if ((socket as Socket).timeout) socket.destroy()
+    })
+  })
   await app.listen({ host, port })
   const bound = app.server.address() as AddressInfo
   return {

@@ -222,6 +222,7 @@ describe('serving one listener', () => {
     let said = 0
     return {
       store,
+      server,
       url: `ws://127.0.0.1:${port}/`,
       say: (data = session(++said)) => store.db.transaction().execute((tx) => appendFeed(tx, 'session.opened', data)),
       async [Symbol.asyncDispose]() {
@@ -253,7 +254,7 @@ describe('serving one listener', () => {
           const sees = (message: StoredMessage) => (message.seq % hides === 0 ? undefined : message)
           await using g = await ground({
             bounds: { queue, inFlight },
-            view: asyncView ? async (m) => (await new Promise((r) => setImmediate(r)), sees(m)) : sees,
+            view: asyncView ? (m) => new Promise((resolve) => setImmediate(() => resolve(sees(m)))) : sees,
           })
           const listeners: { from: number; client: FeedClient }[] = []
           for (let i = 0; i < before; i++) await g.say()
@@ -299,7 +300,9 @@ describe('serving one listener', () => {
     const client = await FeedClient.connect(`${g.url}?after=0`)
     client.socket.pause()
     const big = { ...session(0), purpose: 'x'.repeat(200_000) }
+    const [served] = g.server.clients
     for (let i = 0; i < 200; i++) await g.say(big)
+    while (served!.readyState === served!.OPEN) await new Promise((resolve) => setTimeout(resolve, 5))
     client.socket.resume()
     expect(await client.untilClosed()).toMatchObject({ code: 1013 })
     const had = client.messages.at(-1)?.seq ?? 0
