@@ -5,14 +5,14 @@ export type CommandOutcome = 'allow' | 'denied' | 'denied-by-person' | 'expired'
 /** What the gateway counts, in Prometheus' names. Labels never hold what an agent can make up. */
 export interface Metrics {
   registry: Registry
-  sessionsOpen: Gauge
+  /** Where the gauges `countersign_sessions_open` and `countersign_holds_pending` are read when somebody asks. */
+  watch(sources: { sessionsOpen: () => number; holdsPending: () => Promise<number> }): void
   sessionsOpened: Counter<'protocol'>
   commands: Counter<'protocol' | 'outcome'>
   /** Seconds from a command's arrival at the gate to a verdict, without waiting for people. */
   decisionSeconds: Histogram<'protocol'>
   /** Seconds that a command waited for people. */
   holdSeconds: Histogram<'outcome'>
-  holdsPending: Gauge
   recorderErrors: Counter
   authentications: Counter<'result'>
   reloads: Counter<'result'>
@@ -26,7 +26,24 @@ export function createMetrics(): Metrics {
   const registers = [registry]
   return {
     registry,
-    sessionsOpen: new Gauge({ name: 'countersign_sessions_open', help: 'Sessions that are open', registers }),
+    watch({ sessionsOpen, holdsPending }) {
+      new Gauge({
+        name: 'countersign_sessions_open',
+        help: 'Sessions that are open',
+        registers,
+        collect() {
+          this.set(sessionsOpen())
+        },
+      })
+      new Gauge({
+        name: 'countersign_holds_pending',
+        help: 'Commands that wait for people',
+        registers,
+        async collect() {
+          this.set(await holdsPending())
+        },
+      })
+    },
     sessionsOpened: new Counter({
       name: 'countersign_sessions_opened_total',
       help: 'Sessions that were opened',
@@ -53,7 +70,6 @@ export function createMetrics(): Metrics {
       buckets: [1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600],
       registers,
     }),
-    holdsPending: new Gauge({ name: 'countersign_holds_pending', help: 'Commands that wait for people', registers }),
     recorderErrors: new Counter({
       name: 'countersign_recorder_errors_total',
       help: 'Commands and sessions refused because they could not be recorded',

@@ -1,0 +1,78 @@
+import { isAbsolute, join, relative } from 'node:path'
+import { formatListen } from './config/address.ts'
+import { type LoadedConfig, loadConfig } from './config/config.ts'
+import { formatProblem, type Problem } from './config/problem.ts'
+import { type LoadResult, loadPolicies } from './policy/policy.ts'
+
+/**
+ * `countersign-gateway check`: every problem of the configuration and its policies on standard output, or what was found
+ * good. Nothing is made, opened or asked. Sets the exit code.
+ */
+export async function check(file: string): Promise<void> {
+  const loaded = await loadConfig(file)
+  const problems: Problem[] = loaded.ok ? [] : loaded.problems
+  const warnings: Problem[] = [...loaded.warnings]
+  let policies: LoadResult | undefined
+  if (loaded.ok) {
+    policies = await loadPolicies(loaded.config.policy)
+    const inFolder = placed(loaded.config.policy)
+    if (policies.ok) {
+      warnings.push(...policies.warnings.map(inFolder), ...holdsForNobody(loaded.config, policies).map(inFolder))
+    } else problems.push(...policies.problems.map(inFolder))
+  }
+  for (const problem of problems) say(formatProblem(problem))
+  for (const warning of warnings) say(formatProblem({ ...warning, message: `warning: ${warning.message}` }))
+  if (problems.length > 0) {
+    say(`${count(problems.length, 'problem')}${warnings.length > 0 ? `, ${count(warnings.length, 'warning')}` : ''}`)
+    process.exitCode = 1
+    return
+  }
+  if (loaded.ok && policies?.ok) for (const line of fine(loaded.config, policies)) say(line)
+}
+
+/** What was checked and found good. */
+function fine(config: LoadedConfig, policies: LoadResult & { ok: true }): string[] {
+  const { issuers } = config.identity
+  const listeners = [`api ${formatListen(config.api.listen)}`]
+  if (config.postgres) listeners.push(`postgres ${formatListen(config.postgres.listen)}`)
+  return [
+    `configuration is good: ${config.file}`,
+    `  listens    ${listeners.join(', ')}`,
+    `  issuers    ${issuers.map((i) => `${i.issuer} (${i.for})`).join(', ')}`,
+    `  connects   ${[...config.connections.values()].map((c) => `${c.name} (${c.kind} ${c.host}:${c.port}, tls ${c.tls.mode})`).join(', ') || 'to nothing'}`,
+    `  policy     ${count(policies.policies.list.length, 'policy', 'policies')} in ${config.policy}`,
+    `  data       ${config.data}`,
+  ]
+}
+
+/** A group that holds name and no role does: its people could be approvers by another group, but likely aren't. */
+function holdsForNobody(config: LoadedConfig, { policies }: LoadResult & { ok: true }): Problem[] {
+  const approvers = new Set(config.identity.roles.approver)
+  return policies.list.flatMap(({ id, file, line, hold }) =>
+    (hold?.groups ?? [])
+      .filter((group) => !approvers.has(group))
+      .map((group) => ({
+        file,
+        line,
+        message: `${id} asks the group ${JSON.stringify(group)}, which has no role approver`,
+        mend: 'add it to identity.roles.approver',
+      })),
+  )
+}
+
+/** Names a policy file as a person at this terminal would. */
+function placed(folder: string): (problem: Problem) => Problem {
+  return (problem) => {
+    const file = isAbsolute(problem.file) ? problem.file : join(folder, problem.file)
+    const here = relative(process.cwd(), file)
+    return { ...problem, file: here === '' || here.startsWith('..') ? file : here, line: Math.max(problem.line, 1) }
+  }
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}
+
+function count(number: number, one: string, many = `${one}s`): string {
+  return `${number} ${number === 1 ? one : many}`
+}

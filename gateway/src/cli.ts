@@ -1,0 +1,96 @@
+import { parseArgs } from 'node:util'
+
+const help = `countersign-gateway: the gateway that agents connect through
+
+usage: countersign-gateway COMMAND [OPTIONS]
+
+  serve  --config FILE     run the gateway. One line on standard output says when it is ready and where it listens;
+                           logs go to standard error. SIGTERM ends it in order, SIGHUP reloads policy, certificates,
+                           secrets, issuers and connections (a broken file changes nothing)
+  check  --config FILE     check configuration and policies: every problem as file:line; exits 1 if there is any
+  policy test DIR          run policy tests                                                   (not in this version)
+  policy backtest --config FILE --policy DIR --since 30d
+                           what a draft policy would have decided                             (not in this version)
+  verify --config FILE | --bundle FILE [--key VKEY]
+                           check ledger and recordings: exits 0 whole, 1 broken, 2 can't tell (not in this version)
+  export --config FILE     write recordings out                                               (not in this version)
+
+options:
+  --config FILE            the configuration (gateway.yaml)
+  --log-level LEVEL        trace, debug, info (default), warn, error or silent
+  -h, --help               this text
+  -v, --version            the version
+
+exit status: 0 all went well, 1 it didn't, 2 it could not be told (or the command line is wrong)
+`
+
+/** Runs the command line. Sets the exit code; `serve` ends the process itself when it is told to. */
+export async function main(args: string[]): Promise<void> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}) // whoever read it has gone
+  let parsed: ReturnType<typeof parse>
+  try {
+    parsed = parse(args)
+  } catch (error) {
+    return misused(error instanceof Error ? error.message : String(error))
+  }
+  const { values, positionals } = parsed
+  const [command, ...rest] = positionals
+  if (values.version) return say((await import('../package.json', { with: { type: 'json' } })).default.version)
+  if (values.help || command === 'help') return say(help.trimEnd())
+  switch (command) {
+    case 'serve':
+    case 'check': {
+      if (rest.length > 0) return misused(`unexpected ${JSON.stringify(rest[0])} after ${command}`)
+      if (values.config === undefined) return misused(`${command} needs --config FILE`)
+      // Only now: each loads what the others don't need.
+      if (command === 'check') return (await import('./check.ts')).check(values.config)
+      const { serve } = await import('./serve.ts')
+      return serve(values.config, { ...(values['log-level'] === undefined ? {} : { level: values['log-level'] }) })
+    }
+    case 'policy':
+      if (rest[0] !== 'test' && rest[0] !== 'backtest') return misused('policy knows: policy test, policy backtest')
+      return notYet(`policy ${rest[0]}`)
+    case 'verify':
+    case 'export':
+      return notYet(command)
+    case undefined:
+      return misused('a command is missing')
+    default:
+      return misused(`there is no command ${JSON.stringify(command)}`)
+  }
+}
+
+function parse(args: string[]) {
+  const parsed = parseArgs({
+    args,
+    allowPositionals: true,
+    options: {
+      config: { type: 'string' },
+      'log-level': { type: 'string' },
+      policy: { type: 'string' },
+      since: { type: 'string' },
+      bundle: { type: 'string' },
+      key: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+      version: { type: 'boolean', short: 'v' },
+    },
+  })
+  const level = parsed.values['log-level']
+  const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+  if (level !== undefined && !levels.includes(level)) throw new Error(`--log-level is one of ${levels.join(', ')}`)
+  return parsed
+}
+
+function notYet(command: string): void {
+  process.stderr.write(`countersign-gateway: this version can't do \`${command}\` yet\n`)
+  process.exitCode = 2
+}
+
+function misused(message: string): void {
+  process.stderr.write(`countersign-gateway: ${message}; see countersign-gateway --help\n`)
+  process.exitCode = 2
+}
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`)
+}

@@ -1,0 +1,282 @@
+import { join } from 'node:path'
+import { createApi } from './api/api.ts'
+import { type Approvals, createApprovals } from './approvals/approvals.ts'
+import { formatListen, isLoopback, type ListenAddress } from './config/address.ts'
+import type { TlsPair } from './config/certificate.ts'
+import { type LoadedConfig, loadConfig } from './config/config.ts'
+import { takeDataFolder } from './config/data-folder.ts'
+import type { Problem } from './config/problem.ts'
+import { selfSignedPair } from './config/tls.ts'
+import { createGate } from './gate/gate.ts'
+import { createIdentity } from './identity/identity.ts'
+import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
+import { loadPolicies, type Policies } from './policy/policy.ts'
+import { listenPostgres, type PostgresListener, type PostgresTarget } from './postgres/postgres.ts'
+import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
+import { openStore, type Store } from './store/store.ts'
+import { createTelemetry, type Logger, type Telemetry } from './telemetry/telemetry.ts'
+
+export interface GatewayOptions {
+  telemetry?: Telemetry
+}
+
+export type ReloadResult = { ok: true; warnings: Problem[] } | { ok: false; problems: Problem[] }
+
+export interface RunningGateway extends AsyncDisposable {
+  /** HOST:PORT of each listener, with the real port; in the order of the ready line. */
+  addresses: { api: string; postgres?: string }
+  /**
+   * Reads the configuration anew and puts policy, certificates, secrets, issuers, roles, connections and limits in
+   * force, all of them or, where anything is wrong, none. Listeners and the data folder stay as they are until a restart.
+   */
+  reload(): Promise<ReloadResult>
+  /**
+   * Ends it in order: not ready, no new sessions, holds cancelled, running commands have `limits.drain`, then sessions are
+   * ended. Idempotent.
+   */
+  stop(): Promise<void>
+}
+
+/** Why a gateway did not start, in words; `problems` where they are in files. */
+export class StartError extends Error {
+  override name = 'StartError'
+  readonly problems: Problem[]
+  constructor(message: string, problems: Problem[] = [], options?: ErrorOptions) {
+    super(message, options)
+    this.problems = problems
+  }
+}
+
+/** What a reload replaces, at once and whole. */
+interface InForce {
+  config: LoadedConfig
+  policies: Policies
+  pair: TlsPair
+}
+
+const day = 86_400_000
+
+/**
+ * The composition root: from a configuration to a gateway that listens. What was started is stopped again where a later
+ * part fails.
+ * @throws StartError, DataFolderError or StoreError
+ */
+export async function startGateway(config: LoadedConfig, options: GatewayOptions = {}): Promise<RunningGateway> {
+  const { log, metrics } = options.telemetry ?? createTelemetry()
+  await using stack = new AsyncDisposableStack()
+
+  const folder = stack.use(await takeDataFolder(config.data))
+  if (folder.doubt) log.warn(folder.doubt)
+  let inForce: InForce = { config, policies: await policiesOf(config, log), pair: await pairOf(config, log) }
+
+  const store = stack.use(await openStore(join(config.data, 'countersign.sqlite'), { log }))
+  const approvals = stack.use(createApprovals({ store, config: () => inForce.config.approvals, log }))
+  const room = stack.use(createSessions({ store, folder: config.data, limits: () => inForce.config.limits, log }))
+  await room.recover()
+  await approvals.recover()
+
+  const { issuers, roles } = config.identity
+  const known = createIdentity({ issuers, roles, log })
+  const identity = measuredIdentity(known, metrics)
+  const gate = measuredGate(createGate({ policies: () => inForce.policies, approvals, log }), metrics)
+  const sessions = measuredSessions(room, metrics)
+
+  metrics.watch({ sessionsOpen: () => room.live, holdsPending: () => pendingIn(store) })
+
+  const state = { phase: 'starting' as 'starting' | 'ready' | 'stopping' }
+  const postgres = config.postgres
+    ? stack.use(
+        await listening('postgres', config.postgres.listen, (address) =>
+          listenPostgres({
+            listen: address,
+            identity,
+            gate,
+            sessions,
+            target: (name) => targetOf(inForce.config, name),
+            tls: () => inForce.pair,
+            requireTls: needsTls(config, address),
+            limits: () => inForce.config.limits,
+            approvals: () => inForce.config.approvals,
+            log,
+          }),
+        ),
+      )
+    : undefined
+  const api = stack.use(
+    await listening('api', config.api.listen, (address) =>
+      createApi({
+        listen: formatListen(address),
+        ...(config.api.url === undefined ? {} : { url: config.api.url }),
+        tls: () => (needsTls(config, address) ? inForce.pair : undefined),
+        identity,
+        issuers: () => inForce.config.identity.issuers,
+        approvals,
+        sessions: room,
+        feed: store.feed,
+        policies: () => inForce.policies,
+        readiness: () => readiness[state.phase],
+        metrics: metrics.registry,
+        log,
+      }),
+    ),
+  )
+  const addresses = { api: api.address, ...(postgres ? { postgres: formatListen(postgres.address) } : {}) }
+
+  const takeIn = (next: InForce) => {
+    inForce = next
+    known.reconfigure(next.config.identity)
+    api.renewTls()
+  }
+  const renewing = setInterval(() => void renew(), day).unref()
+  const renew = async () => {
+    try {
+      const pair = await pairOf(inForce.config, log)
+      takeIn({ ...inForce, pair })
+    } catch (error) {
+      log.error({ error }, 'the self-signed certificate could not be renewed')
+    }
+  }
+
+  let last: Promise<unknown> = Promise.resolve()
+  const reload = (): Promise<ReloadResult> => {
+    // One after another: of two reloads the one asked for last wins.
+    const next = last.then(() => reloaded(inForce, takeIn, log))
+    last = next.catch(() => {})
+    return next.then((result) => {
+      metrics.reloads.inc({ result: result.ok ? 'ok' : 'refused' })
+      return result
+    })
+  }
+
+  const parts = stack.move()
+  const stopNow = async () => {
+    state.phase = 'stopping'
+    metrics.ready.set(0)
+    clearInterval(renewing)
+    await drained({ room, approvals, postgres }, inForce.config.limits.drain, log)
+    await parts.disposeAsync()
+  }
+  let stopping: Promise<void> | undefined
+  const stop = () => {
+    stopping ??= stopNow()
+    return stopping
+  }
+
+  state.phase = 'ready'
+  metrics.ready.set(1)
+  return { addresses, reload, stop, [Symbol.asyncDispose]: stop }
+}
+
+const readiness = {
+  starting: { ready: false, reasons: ['the gateway is starting'] },
+  ready: { ready: true, reasons: [] },
+  stopping: { ready: false, reasons: ['the gateway is stopping'] },
+}
+
+/** Everything is read and checked before any of it counts. */
+async function reloaded(before: InForce, takeIn: (next: InForce) => void, log: Logger): Promise<ReloadResult> {
+  const loaded = await loadConfig(before.config.file)
+  if (!loaded.ok) return { ok: false, problems: loaded.problems }
+  const { config } = loaded
+  const policies = await loadPolicies(config.policy)
+  if (!policies.ok) return { ok: false, problems: policies.problems.map((p) => inFolder(config.policy, p)) }
+  // Where data lies is decided at the start: the pair is beside the store that is in use.
+  const pair = await pairOf({ ...config, data: before.config.data }, log)
+  takeIn({ config, policies: policies.policies, pair })
+  for (const what of fixedAtStart(before.config, config)) log.warn(`${what} has changed: that takes a restart`)
+  return { ok: true, warnings: [...loaded.warnings, ...policies.warnings.map((p) => inFolder(config.policy, p))] }
+}
+
+function fixedAtStart(before: LoadedConfig, after: LoadedConfig): string[] {
+  const listen = (address: ListenAddress | undefined) => address && formatListen(address)
+  const changed: [string, unknown, unknown][] = [
+    ['data', before.data, after.data],
+    ['api.listen', listen(before.api.listen), listen(after.api.listen)],
+    ['api.url', before.api.url, after.api.url],
+    ['postgres.listen', listen(before.postgres?.listen), listen(after.postgres?.listen)],
+    ['whether there is tls', before.tls !== undefined, after.tls !== undefined],
+  ]
+  return changed.filter(([, a, b]) => a !== b).map(([name]) => name)
+}
+
+async function policiesOf(config: LoadedConfig, log: Logger): Promise<Policies> {
+  const loaded = await loadPolicies(config.policy)
+  if (!loaded.ok) {
+    const problems = loaded.problems.map((problem) => inFolder(config.policy, problem))
+    throw new StartError(`the policies in ${config.policy} can't be used`, problems)
+  }
+  for (const warning of loaded.warnings) log.warn({ ...warning, file: join(config.policy, warning.file) }, 'policy')
+  return loaded.policies
+}
+
+function inFolder(folder: string, problem: Problem): Problem {
+  return { ...problem, file: problem.file.startsWith(folder) ? problem.file : join(folder, problem.file) }
+}
+
+async function pairOf(config: LoadedConfig, log: Logger): Promise<TlsPair> {
+  if (config.tls) return config.tls
+  const hosts = [config.api.listen.host, ...(config.postgres ? [config.postgres.listen.host] : [])]
+  if (config.api.url !== undefined) hosts.push(new URL(config.api.url).hostname)
+  const { pair, made, certFile } = await selfSignedPair(config.data, hosts)
+  if (made) log.info({ certificate: certFile, because: made }, 'made a self-signed certificate')
+  return pair
+}
+
+/** Plain text is for loopback, and only where no certificate was configured (contract.md section 2). */
+function needsTls(config: LoadedConfig, address: ListenAddress): boolean {
+  return config.tls !== undefined || !isLoopback(address.host)
+}
+
+async function pendingIn({ db }: Store): Promise<number> {
+  const counted = db.selectFrom('approvals').select((e) => e.fn.countAll<number>().as('pending'))
+  return Number((await counted.where('state', '=', 'pending').executeTakeFirstOrThrow()).pending)
+}
+
+function targetOf(config: LoadedConfig, name: string): PostgresTarget | undefined {
+  const connection = config.connections.get(name)
+  if (!connection) return undefined
+  const { kind, tags, mode, host, port, database, user, password, tls, access } = connection
+  const ref = { name, kind, tags, mode }
+  return { ref, host, port, database, user, tls, access, ...(password === undefined ? {} : { password }) }
+}
+
+/** Says in words which listener can't have its address, and why. */
+async function listening<T>(
+  name: string,
+  address: ListenAddress,
+  start: (address: ListenAddress) => Promise<T>,
+): Promise<T> {
+  try {
+    return await start(address)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const because = {
+      EADDRINUSE: 'another program listens there: stop it, or choose another port',
+      EACCES: 'this user may not listen there: choose a port above 1023',
+      EADDRNOTAVAIL: "this machine doesn't have that address: choose one that it has",
+      ENOTFOUND: 'that name is not known: write an address',
+    }[code ?? '']
+    if (because === undefined) throw error
+    throw new StartError(`${name} can't listen on ${formatListen(address)}: ${because}`, [], { cause: error })
+  }
+}
+
+/** New sessions are refused, what is held is cancelled, and what runs has its time; then everything is ended. */
+async function drained(
+  parts: { room: SessionsRoom; approvals: Approvals; postgres: PostgresListener | undefined },
+  patience: number,
+  log: Logger,
+): Promise<void> {
+  const because = 'the gateway is stopping'
+  const { room, approvals, postgres } = parts
+  const empty = room.drain()
+  // First, so that a client that waits is told of the cancelled hold, not of a closed connection.
+  try {
+    await approvals.cancelWaiting(because)
+  } catch (error) {
+    log.error({ error }, 'what is held could not be cancelled: the next start does it')
+  }
+  await postgres?.drain(patience)
+  room.endAll(because)
+  await empty
+}
