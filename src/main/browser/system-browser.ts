@@ -3,7 +3,7 @@ import type { BrowserOpener } from '../core/ports/browser-opener.ts'
 
 /**
  * The system's browser: the command in $BROWSER where there is one (`%s` is the address, else it comes last; as
- * xdg-open and Python read it), else what the platform opens pages with.
+ * xdg-open and Python read it; words with spaces in quotes), else what the platform opens pages with.
  */
 export function systemBrowser(env: NodeJS.ProcessEnv = process.env): BrowserOpener {
   return {
@@ -27,7 +27,7 @@ export function systemBrowser(env: NodeJS.ProcessEnv = process.env): BrowserOpen
 function commandFor(url: string, env: NodeJS.ProcessEnv): string[] {
   const wanted = env.BROWSER?.trim()
   if (wanted) {
-    const words = wanted.split(/\s+/)
+    const words = [...wanted.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(([, a, b, c]) => a ?? b ?? c ?? '')
     return words.includes('%s') ? words.map((word) => (word === '%s' ? url : word)) : [...words, url]
   }
   if (process.platform === 'darwin') return ['open', url]

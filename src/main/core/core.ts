@@ -1,5 +1,6 @@
 import type { Approval } from '@countersign/contract/approval'
 import { Me } from '@countersign/contract/identity'
+import type { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
 import {
   type CallName,
@@ -15,7 +16,7 @@ import { asConsoleError, createAccounts } from './account.ts'
 import { createAttention } from './attention.ts'
 import { createDecisions } from './decisions.ts'
 import { type GatewayApi, gatewayAddress, gatewayApi, Refused } from './gateway-api.ts'
-import { fetchRecording, followGateway, shown } from './library.ts'
+import { fetchRecording, followGateway, shown, supersedes } from './library.ts'
 import { type GatewayLink, keepLinked } from './link.ts'
 import type { Badge } from './ports/badge.ts'
 import type { BrowserOpener } from './ports/browser-opener.ts'
@@ -120,7 +121,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       emit({ type: 'approvals', approvals })
       attend()
     },
-    sessions: (sessions: import('@countersign/contract/session').Session[]) => emit({ type: 'sessions', sessions }),
+    sessions: (sessions: Session[]) => emit({ type: 'sessions', sessions }),
     me(next: Me) {
       me = next
       emit({ type: 'me', me })
@@ -178,8 +179,10 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     if (!now) return store.approval(id) ?? null
     const approval = await now.api.approval(now.token, id)
     if (!approval) return null
-    store.saveApprovals([approval])
-    changes.approvals([approval])
+    if (supersedes(approval, store.approval(id))) {
+      store.saveApprovals([approval])
+      changes.approvals([approval])
+    }
     return approval
   }
 

@@ -5,12 +5,15 @@ import { inWords, Refused, trusted, Unreachable } from './gateway-api.ts'
 /** No gateway keeps this number, so the first message is a `reset` that says where the feed stands. */
 export const never = Number.MAX_SAFE_INTEGER
 
+/** The gateway's close code for a token that has expired, as HTTP's 401. */
+const tokenExpired = 4401
+
 /** Milliseconds between our pings; a gateway that misses one is gone, even if no packet said so. */
 const heartbeat = 15_000
 
 export interface Feed {
-  /** Settles when the connection has ended: the reason in words. */
-  closed: Promise<string>
+  /** Settles when the connection has ended: the reason in words, and whether it was that the token has expired. */
+  closed: Promise<{ reason: string; expired: boolean }>
   close(): void
 }
 
@@ -36,7 +39,7 @@ export async function openFeed(options: {
     followRedirects: false,
     ...(options.ca && url.protocol === 'wss:' ? { ca: trusted(options.ca) } : {}),
   })
-  const { promise: closed, resolve: end } = Promise.withResolvers<string>()
+  const { promise: closed, resolve: end } = Promise.withResolvers<Awaited<Feed['closed']>>()
   const { promise: opened, resolve: open, reject: fail } = Promise.withResolvers<void>()
   let alive = true
   const beat = setInterval(() => {
@@ -58,11 +61,12 @@ export async function openFeed(options: {
     socket.terminate()
   })
   socket.on('error', (error) => fail(new Unreachable(inWords(options.base, error), false)))
-  socket.on('close', (_code, reason) => {
+  socket.on('close', (code, said) => {
     clearInterval(beat)
     options.signal.removeEventListener('abort', abort)
     fail(new Unreachable('The gateway closed the feed.', false))
-    end(reason.length > 0 ? reason.toString('utf8') : 'The connection to the gateway was lost.')
+    const reason = said.length > 0 ? said.toString('utf8') : 'The connection to the gateway was lost.'
+    end({ reason, expired: code === tokenExpired })
   })
   socket.on('message', (bytes, binary) => {
     alive = true

@@ -6,7 +6,7 @@ import type { Session } from '@countersign/contract/session'
 import { z } from 'zod'
 import { ConsoleError, type RecordingView } from '../../console-api.ts'
 import { never } from './feed.ts'
-import type { GatewayApi } from './gateway-api.ts'
+import { type GatewayApi, Refused } from './gateway-api.ts'
 import type { LinkTarget } from './link.ts'
 import type { RecordingLibrary } from './store/recordings.ts'
 import type { Store } from './store/store.ts'
@@ -66,14 +66,14 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
     },
 
     async load(token, anew) {
-      const pending = await api.approvals(token, { state: 'pending' })
-      const { items: sessions } = await api.sessions(token, { limit: shown.sessions })
+      const pending = await orNone(api.approvals(token, { state: 'pending' }))
+      const sessions = await orNone(api.sessions(token, { limit: shown.sessions }).then(({ items }) => items))
       if (!anew) {
         saveApprovals(pending)
         saveSessions(sessions)
         return
       }
-      const recent = await api.approvals(token, { limit: shown.closed })
+      const recent = await orNone(api.approvals(token, { limit: shown.closed }))
       const told = new Map([...pending, ...recent].map((approval) => [approval.id, approval]))
       for (const { id, state } of store.approvals(0)) {
         if (told.has(id) || order[state] === 2) continue
@@ -113,6 +113,16 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
   }
 }
 
+/** A role that may not see a list has none of it. */
+async function orNone<T>(items: Promise<T[]>): Promise<T[]> {
+  try {
+    return await items
+  } catch (error) {
+    if (error instanceof Refused && error.status === 403) return []
+    throw error
+  }
+}
+
 /** The feed may tell everybody the same; whether *I* may decide is then asked. */
 async function asSeenByMe(
   api: GatewayApi,
@@ -125,7 +135,7 @@ async function asSeenByMe(
 }
 
 /** A state never goes back: a list that was asked for before a message was read must not undo it. */
-function supersedes(given: Approval, stored: Approval | undefined): boolean {
+export function supersedes(given: Approval, stored: Approval | undefined): boolean {
   if (!stored) return true
   if (order[given.state] !== order[stored.state]) return order[given.state] > order[stored.state]
   return given.decisions.length >= stored.decisions.length && !(stored.outcome && !given.outcome)

@@ -28,6 +28,8 @@ export interface GatewayLink {
 
 const firstWait = 500
 const longestWait = 30_000
+/** A link that lived this long (ms) before its token expired was a good one. */
+const settled = 5_000
 /** Failed attempts until “reconnecting” becomes “offline”. Attempts go on. */
 const patience = 3
 
@@ -61,13 +63,20 @@ export function keepLinked(options: {
       let problem: string
       try {
         const token = await accounts.token(rejected)
+        let liveSince: number | undefined
         try {
-          problem = await once(token, () => {
+          const ended = await once(token, () => {
             failures = 0
             lost = undefined
             rejected = undefined
+            liveSince = clock.now()
             say({ state: 'live', gateway, since: since() })
           })
+          problem = ended.reason
+          if (ended.expired && liveSince !== undefined && clock.now() - liveSince > settled) {
+            rejected = token // nothing was lost: go on with the next token at once
+            continue
+          }
         } catch (error) {
           if (error instanceof Refused && error.status === 401 && rejected === undefined) {
             rejected = token // renewed once; a second refusal is final
@@ -92,10 +101,10 @@ export function keepLinked(options: {
     }
   }
 
-  /** One connection, from hello to its end; answers why it ended. */
-  async function once(token: string, live: () => void): Promise<string> {
+  /** One connection, from hello to its end; answers how it ended. */
+  async function once(token: string, live: () => void): Promise<Awaited<Feed['closed']>> {
     await target.greet(token)
-    const ended = new AbortController()
+    const over = new AbortController()
     const inbox: Parameters<typeof openFeed>[0]['onMessage'] extends (m: infer M) => void ? M[] : never = []
     let working: Promise<void> = Promise.resolve()
     let feed: Feed | undefined
@@ -103,7 +112,7 @@ export function keepLinked(options: {
     let loadedAnew = false
     const work = (step: () => Promise<void>) => {
       working = working.then(async () => {
-        if (broken || ended.signal.aborted) return
+        if (broken || over.signal.aborted) return
         try {
           await step()
         } catch (error) {
@@ -126,7 +135,7 @@ export function keepLinked(options: {
         ca: options.ca,
         token,
         after: target.after(),
-        signal: AbortSignal.any([signal, ended.signal]),
+        signal: AbortSignal.any([signal, over.signal]),
         onMessage(message) {
           inbox.push(message)
           void work(take)
@@ -138,12 +147,12 @@ export function keepLinked(options: {
       })
       if (broken) throw broken
       live()
-      const reason = await feed.closed
+      const ended = await feed.closed
       await working
       if (broken) throw broken
-      return reason
+      return ended
     } finally {
-      ended.abort()
+      over.abort()
     }
   }
 

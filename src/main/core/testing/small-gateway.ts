@@ -1,0 +1,307 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { json } from 'node:stream/consumers'
+import { Approval, DecisionRequest } from '@countersign/contract/approval'
+import { FeedMessage } from '@countersign/contract/feed'
+import type { Me } from '@countersign/contract/identity'
+import type { RecordingLine } from '@countersign/contract/recording'
+import { Session } from '@countersign/contract/session'
+import { type WebSocket, WebSocketServer } from 'ws'
+
+/** A gateway as the console meets it, small enough to be made to misbehave. What it says is checked by the contract. */
+export interface SmallGateway extends AsyncDisposable {
+  url: string
+  approvals: Map<string, Approval>
+  sessions: Map<string, Session>
+  recordings: Map<string, RecordingLine[]>
+  /** Decisions that arrived, in order. */
+  decided: { id: string; body: DecisionRequest; person: string }[]
+  /** Requests in order, as `METHOD /path?query`. */
+  asked: string[]
+  /** The oldest sequence number that the feed still has; larger than the last one means nothing is kept. */
+  keptFrom: number
+  /** What `POST …/decisions` does instead of deciding. */
+  misbehave: 'no' | 'silent' | 'conflict' | 'broken'
+  /** Tokens that are refused with 401. */
+  refused: Set<string>
+  readonly seq: number
+  /** Holds a command: into the list and onto the feed. */
+  hold(given: Partial<Approval> & { id: string }): Approval
+  close(id: string, state: Approval['state'], because?: string): void
+  open(given: Partial<Session> & { id: string }): Session
+  /** Ends every feed connection without a word, as a network does. */
+  cut(): void
+  /** Stops listening, and listens again on the same port. */
+  down(): Promise<void>
+  up(): Promise<void>
+  feeds(): number
+}
+
+interface SignInHow {
+  issuer: string
+  clientId: string
+  resource?: string
+}
+
+export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
+  const feeds = new Set<WebSocket>()
+  const log: FeedMessage[] = []
+  const server = createServer((request, response) => {
+    answer(request, response).catch((error: Error) => problem(response, 500, error.message))
+  })
+  const sockets = new WebSocketServer({ noServer: true })
+  let port = 0
+
+  const say = (type: 'approval.opened' | 'approval.decided' | 'approval.closed' | 'session.opened', data: unknown) => {
+    const message = FeedMessage.parse({ seq: log.length + 1, at: new Date().toISOString(), type, data })
+    log.push(message)
+    for (const feed of feeds) feed.send(JSON.stringify(message))
+  }
+
+  const gateway: SmallGateway = {
+    url: '',
+    approvals: new Map(),
+    sessions: new Map(),
+    recordings: new Map(),
+    decided: [],
+    asked: [],
+    keptFrom: 1,
+    misbehave: 'no',
+    refused: new Set(),
+    get seq() {
+      return log.length
+    },
+    hold(given) {
+      const approval = Approval.parse({ ...someApproval(), ...given })
+      gateway.approvals.set(approval.id, approval)
+      // The feed tells everybody the same: whether the caller may decide is only in an answer to the caller.
+      const { mayDecide: _, ...told } = approval
+      say('approval.opened', told)
+      return approval
+    },
+    close(id, state, closedBecause) {
+      const approval: Approval = {
+        ...gateway.approvals.get(id)!,
+        state,
+        mayDecide: false,
+        closedAt: new Date().toISOString(),
+        ...(closedBecause ? { closedBecause } : {}),
+      }
+      gateway.approvals.set(id, approval)
+      say('approval.closed', approval)
+    },
+    open(given) {
+      const session = Session.parse({ ...someSession(), ...given })
+      gateway.sessions.set(session.id, session)
+      say('session.opened', session)
+      return session
+    },
+    cut() {
+      for (const feed of feeds) feed.terminate()
+    },
+    async down() {
+      gateway.cut()
+      const closed = once(server, 'close')
+      server.close()
+      server.closeAllConnections()
+      await closed
+    },
+    async up() {
+      server.listen(port, '127.0.0.1')
+      await once(server, 'listening')
+    },
+    feeds: () => feeds.size,
+    async [Symbol.asyncDispose]() {
+      if (server.listening) await gateway.down()
+    },
+  }
+
+  async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    gateway.asked.push(`${request.method} ${request.url}`)
+    const url = new URL(request.url!, gateway.url)
+    const [, , room, id, deed] = url.pathname.split('/').map(decodeURIComponent)
+    if (room === 'sign-in') {
+      const scopes = ['openid', 'offline_access']
+      return send(response, {
+        issuer: how.issuer,
+        client_id: how.clientId,
+        scopes,
+        ...(how.resource ? { resource: how.resource } : {}),
+      })
+    }
+    const person = whoAsks(request)
+    if (!person) return problem(response, 401, 'The token is missing or not valid.')
+    if (room === 'me') return send(response, person)
+    if (room === 'approvals' && deed === 'decisions') return decide(id!, person, request, response)
+    if (room === 'approvals' && id) return one(response, gateway.approvals.get(id))
+    if (room === 'approvals') {
+      const state = url.searchParams.get('state')
+      return page(
+        url,
+        response,
+        [...gateway.approvals.values()].filter((a) => !state || a.state === state),
+      )
+    }
+    if (room === 'sessions' && deed === 'recording') {
+      response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+      response.end((gateway.recordings.get(id!) ?? []).map((line) => `${JSON.stringify(line)}\n`).join(''))
+      return
+    }
+    if (room === 'sessions' && deed === 'terminate') return send(response, {})
+    if (room === 'sessions' && id) return one(response, gateway.sessions.get(id))
+    if (room === 'sessions') return page(url, response, [...gateway.sessions.values()].reverse())
+    problem(response, 404, 'There is no such place.')
+  }
+
+  function whoAsks(request: IncomingMessage): Me | undefined {
+    const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
+    if (!token || gateway.refused.has(token)) return undefined
+    const claims = JSON.parse(Buffer.from(token.split('.')[1] ?? '', 'base64url').toString() || '{}')
+    return {
+      kind: 'person',
+      id: `${how.issuer}#${claims.sub}`,
+      issuer: how.issuer,
+      subject: claims.sub,
+      name: claims.sub,
+      groups: [],
+      roles: ['approver'],
+      expiresAt: new Date(claims.exp * 1000).toISOString(),
+    }
+  }
+
+  async function decide(id: string, person: Me, request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const body = DecisionRequest.parse(await json(request))
+    if (gateway.misbehave === 'silent') return
+    if (gateway.misbehave === 'broken') return void request.socket.destroy()
+    const approval = gateway.approvals.get(id)
+    if (!approval) return problem(response, 404, 'There is no such approval.')
+    if (gateway.misbehave === 'conflict' || approval.state !== 'pending')
+      return problem(response, 409, 'It was decided before you.')
+    gateway.decided.push({ id, body, person: person.name })
+    const verdict = { person: person.name, personId: person.id, ...body, at: new Date().toISOString() }
+    const decisions = [...approval.decisions, { ...verdict, window: body.window ?? 'once', reason: body.reason ?? '' }]
+    gateway.approvals.set(id, { ...approval, decisions })
+    gateway.close(id, body.verdict === 'approve' ? 'used' : 'denied')
+    send(response, gateway.approvals.get(id))
+  }
+
+  server.on('upgrade', (request, socket, head) => {
+    gateway.asked.push(`${request.method} ${request.url}`)
+    if (!whoAsks(request)) return void socket.end('HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n')
+    sockets.handleUpgrade(request, socket, head, (feed) => {
+      feeds.add(feed)
+      feed.on('close', () => feeds.delete(feed))
+      const after = Number(new URL(request.url!, gateway.url).searchParams.get('after'))
+      if (after > log.length || after < gateway.keptFrom - 1)
+        feed.send(JSON.stringify({ seq: log.length, at: new Date().toISOString(), type: 'reset', data: {} }))
+      else for (const message of log.slice(after)) feed.send(JSON.stringify(message))
+    })
+  })
+
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  port = (server.address() as AddressInfo).port
+  gateway.url = `http://127.0.0.1:${port}`
+  return gateway
+}
+
+function page(url: URL, response: ServerResponse, items: unknown[]): void {
+  const limit = Number(url.searchParams.get('limit') ?? 100)
+  const from = Number(url.searchParams.get('after') ?? 0)
+  const next = from + limit < items.length ? String(from + limit) : null
+  send(response, { items: items.slice(from, from + limit), next })
+}
+
+function one(response: ServerResponse, item: unknown): void {
+  if (item) send(response, item)
+  else problem(response, 404, 'There is no such thing.')
+}
+
+function send(response: ServerResponse, body: unknown): void {
+  response.writeHead(200, { 'content-type': 'application/json' })
+  response.end(JSON.stringify(body))
+}
+
+function problem(response: ServerResponse, status: number, detail: string): void {
+  response.writeHead(status, { 'content-type': 'application/problem+json' })
+  response.end(JSON.stringify({ type: 'about:blank', title: 'Refused', status, detail }))
+}
+
+const agent = {
+  id: 'https://idp.example#billing-cleanup',
+  issuer: 'https://idp.example',
+  subject: 'billing-cleanup',
+  name: 'billing-cleanup',
+  groups: ['ci-agents'],
+}
+
+export function someApproval(): Approval {
+  return {
+    id: 'ap_1',
+    state: 'pending',
+    connection: 'orders',
+    connectionTags: ['production'],
+    protocol: 'postgres',
+    agent: agent.id,
+    identity: agent,
+    session: 'se_1',
+    purpose: 'monthly purge',
+    command: {
+      text: 'DELETE FROM payments',
+      parameters: [],
+      kind: 'delete',
+      effects: [
+        {
+          action: 'sql:write',
+          resource: { type: 'Table', id: 'orders/public.payments' },
+          kind: 'delete',
+          bounded: false,
+        },
+      ],
+      digest: `sha256:${'a'.repeat(64)}`,
+    },
+    requirements: [{ policy: 'unbounded-delete', groups: ['oncall-dba'], quorum: 1, approvedBy: [] }],
+    decisions: [],
+    requestedAt: new Date().toISOString(),
+    expiresAt: new Date(Date.now() + 600_000).toISOString(),
+    hold: 'wait',
+    mayDecide: true,
+  }
+}
+
+export function someSession(): Session {
+  return {
+    id: 'se_1',
+    state: 'open',
+    connection: 'orders',
+    connectionTags: ['production'],
+    protocol: 'postgres',
+    mode: 'enforce',
+    agent: agent.id,
+    identity: agent,
+    client: { address: '127.0.0.1:5000' },
+    openedAt: new Date().toISOString(),
+    counts: { commands: 0, held: 0, denied: 0, errors: 0 },
+    recording: { bytes: 0, complete: false },
+  }
+}
+
+export function someRecording(session: string): RecordingLine[] {
+  return [
+    {
+      type: 'header',
+      format: 'countersign-recording/1',
+      session,
+      connection: 'orders',
+      protocol: 'postgres',
+      mode: 'enforce',
+      agent,
+      client: { address: '127.0.0.1:5000' },
+      startedAt: new Date().toISOString(),
+      resultBound: { rows: 100, bytes: 65536 },
+    },
+    { type: 'note', seq: 1, t: 5, text: 'a secret-looking note' },
+    { type: 'end', seq: 2, t: 9, state: 'closed', reason: 'the client left' },
+  ]
+}
