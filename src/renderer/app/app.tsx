@@ -12,7 +12,7 @@ import { KeysOverlay } from './keys-overlay.tsx'
 import { Navigation } from './navigation.tsx'
 import { Palette } from './palette.tsx'
 import { go, useRoute } from './route.ts'
-import { useConsole } from './store.ts'
+import { useConsole, useWorld } from './store.ts'
 
 /** The whole console: what can't be shown says why, then sign-in, then the screens. */
 export function App() {
@@ -50,6 +50,7 @@ export function App() {
 
 function Frame() {
   const route = useRoute()
+  const stale = useWorld((world) => world.link.state !== 'live')
   const [palette, setPalette] = useState(false)
   const [overlay, setOverlay] = useState(false)
   useKeys({
@@ -66,7 +67,7 @@ function Frame() {
     <div className="grid h-full grid-cols-[auto_minmax(0,1fr)] grid-rows-[40px_minmax(0,1fr)_28px]">
       <Header onPalette={() => setPalette(true)} />
       <Navigation route={route} />
-      <main className="min-h-0 min-w-0">
+      <main data-stale={stale || undefined} className="min-h-0 min-w-0 text-ink">
         {route.screen === 'queue' ? <Queue id={route.id} /> : null}
         {route.screen === 'sessions' || route.screen === 'replay' ? <Sessions route={route} /> : null}
         {route.screen === 'settings' ? <Settings /> : null}

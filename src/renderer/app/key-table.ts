@@ -9,8 +9,6 @@ export interface KeyHint {
 export const footerKeys: Record<Route['screen'], readonly KeyHint[]> = {
   queue: [
     { keys: ['J', 'K'], does: 'move' },
-    { keys: ['A'], does: 'approve' },
-    { keys: ['D'], does: 'deny' },
     { keys: ['R'], does: 'replay' },
     { keys: ['/'], does: 'filter' },
   ],
@@ -48,7 +46,7 @@ export const allKeys: Record<Route['screen'], readonly { title: string; hints: r
         { keys: ['A', 'Enter'], does: 'Approve: A chooses, Enter sends' },
         { keys: ['D', 'Enter'], does: 'Deny: D chooses, Enter sends' },
         { keys: ['Esc'], does: 'Take the choice back' },
-        { keys: ['W'], does: 'Next window: once, session, 30 min, …' },
+        { keys: ['W'], does: 'Next window: once, session, 30 min' },
         { keys: ['R'], does: 'Replay this session' },
         { keys: ['C'], does: 'Copy the command' },
         { keys: ['/'], does: 'Filter' },
@@ -83,6 +81,7 @@ export const allKeys: Record<Route['screen'], readonly { title: string; hints: r
         { keys: ['I'], does: 'Skip idle time' },
         { keys: ['/'], does: 'Find in this recording' },
         { keys: ['C'], does: 'Copy this command' },
+        { keys: ['Y'], does: 'Copy the whole transcript' },
         { keys: ['J', 'K'], does: 'Next, previous session' },
         { keys: ['Esc'], does: 'Back to the session' },
       ],

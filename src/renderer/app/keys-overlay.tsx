@@ -11,7 +11,7 @@ export function KeysOverlay(props: { open: boolean; onOpenChange: (open: boolean
         <Dialog.Overlay className="fixed inset-0 bg-[rgb(0_0_0/0.35)]" />
         <Dialog.Content
           aria-describedby={undefined}
-          className="fixed top-[12vh] left-1/2 max-h-[76vh] w-[min(720px,92vw)] -translate-x-1/2 overflow-y-auto rounded-box border border-line bg-panel p-6 shadow-box"
+          className="fixed top-[12vh] left-1/2 max-h-[76vh] w-[min(720px,92vw)] -translate-x-1/2 overflow-y-auto rounded-box border border-line bg-panel p-6 shadow-box outline-none"
         >
           <Dialog.Title className="mb-4 text-title font-semibold">Keys</Dialog.Title>
           <div className="grid grid-cols-2 gap-8">

@@ -160,7 +160,7 @@ function useActions(onKeys: () => void): Action[] {
       key('Next marker', 'jump', ']'),
       key('Find in this recording', 'search', '/'),
       key('Skip idle time', 'gaps', 'i'),
-      key('Copy the whole transcript', 'clipboard', 'C', '⇧ C'),
+      key('Copy the whole transcript', 'clipboard', 'y'),
     )
   if (route.screen === 'sessions') here.push(key('Find sessions', 'search', '/'))
   return [

@@ -5,7 +5,11 @@ import { type ButtonHTMLAttributes, type ReactNode, useState } from 'react'
 export function Key({ children }: { children: ReactNode }) {
   return (
     <kbd className="inline-flex h-[18px] min-w-[18px] items-center justify-center rounded-tag border border-line bg-panel px-1 font-mono text-tag font-medium text-dim shadow-[0_1px_0_var(--line)]">
-      {children}
+      {typeof children === 'string' && /[←→⇧⏎]/.test(children) ? (
+        <span className="font-sans">{children}</span>
+      ) : (
+        children
+      )}
     </kbd>
   )
 }

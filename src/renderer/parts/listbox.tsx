@@ -60,15 +60,25 @@ export function Listbox<R extends ListRow>({ label, rows, selected, onSelect, on
   const at = selected === undefined ? -1 : rows.findIndex((row) => row.key === selected)
   const last = useRef<string | undefined>(undefined)
   useEffect(() => {
-    if (at < 0 || last.current === selected) return
-    last.current = selected
     const node = scroller.current
-    if (!node) return
-    // The first option shows its heading too.
-    const from = at > 0 && !rows[at - 1]!.option ? starts[at - 1]! : starts[at]!
-    const to = starts[at]! + rows[at]!.height
-    if (from < node.scrollTop) node.scrollTop = from
-    else if (to > node.scrollTop + node.clientHeight) node.scrollTop = to - node.clientHeight
+    if (at < 0 || !node) return
+    const show = () => {
+      // The first option shows its heading too.
+      const from = at > 0 && !rows[at - 1]!.option ? starts[at - 1]! : starts[at]!
+      const to = starts[at]! + rows[at]!.height
+      if (from < node.scrollTop) node.scrollTop = from
+      else if (to > node.scrollTop + node.clientHeight) node.scrollTop = to - node.clientHeight
+    }
+    if (last.current !== selected) show()
+    last.current = selected
+    // A smaller window must not cut what is chosen, if it was in sight.
+    let height = node.clientHeight
+    const watcher = new ResizeObserver(() => {
+      if (starts[at]! >= node.scrollTop && starts[at]! < node.scrollTop + height) show()
+      height = node.clientHeight
+    })
+    watcher.observe(node)
+    return () => watcher.disconnect()
   }, [at, selected, rows, starts])
 
   const items = virtual.getVirtualItems()

@@ -177,13 +177,13 @@ function Decide({ approval, onBack }: { approval: Approval; onBack: () => void }
 
 function Verdicts({ armed, onSend }: { armed: Verdict | undefined; onSend: (verdict: Verdict) => void }) {
   const ring = (verdict: Verdict) =>
-    armed !== verdict ? '' : verdict === 'approve' ? 'border-accent! bg-accent-pale' : 'border-danger! bg-danger-pale'
+    armed !== verdict ? '' : verdict === 'approve' ? 'border-accent! bg-accent-pale!' : 'border-danger! bg-danger-pale!'
   return (
     <>
-      <Button tone="danger" className={`min-w-[93px] ${ring('deny')}`} onClick={() => onSend('deny')}>
+      <Button tone="danger" className={`min-w-[104px] ${ring('deny')}`} onClick={() => onSend('deny')}>
         Deny <Key>{armed === 'deny' ? '⏎' : 'D'}</Key>
       </Button>
-      <Button tone="accent" className={`min-w-[93px] ${ring('approve')}`} onClick={() => onSend('approve')}>
+      <Button tone="accent" className={`min-w-[104px] ${ring('approve')}`} onClick={() => onSend('approve')}>
         Approve <Key>{armed === 'approve' ? '⏎' : 'A'}</Key>
       </Button>
     </>

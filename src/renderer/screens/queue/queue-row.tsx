@@ -50,23 +50,30 @@ export const QueueRow = memo(function QueueRow({ approval, section, selected }: 
 
 function Whose({ approval, section, myId }: { approval: Approval; section: Section; myId: string | undefined }) {
   const { identity } = approval
-  const mine = approval.decisions.some((decision) => decision.personId === myId)
+  const name = <VisibleText>{identity.name}</VisibleText>
+  if (section === 'others')
+    return (
+      <>
+        {name} · {whyNotMine(approval, myId)}
+      </>
+    )
+  if (!identity.onBehalfOf)
+    return (
+      <>
+        {name} · {approval.connection}
+      </>
+    )
   return (
     <>
-      <VisibleText>{identity.name}</VisibleText>
-      {identity.onBehalfOf ? (
-        <>
-          {' · for '}
-          <VisibleText>{identity.onBehalfOf}</VisibleText>
-        </>
-      ) : (
-        ` · ${approval.connection}`
-      )}
-      {section === 'others'
-        ? ` · ${mine ? 'you approved, ' : ''}needs ${missing(approval).join(' and ') || 'nobody more'}`
-        : null}
+      {name} · for <VisibleText>{identity.onBehalfOf}</VisibleText>
     </>
   )
+}
+
+function whyNotMine(approval: Approval, myId: string | undefined): string {
+  const needs = `needs ${missing(approval).join(' and ') || 'nobody more'}`
+  if (approval.decisions.some((decision) => decision.personId === myId)) return `you approved · ${needs}`
+  return approval.mayNotDecideBecause ?? needs
 }
 
 function Ending({ approval }: { approval: Approval }) {

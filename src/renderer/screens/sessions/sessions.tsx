@@ -1,3 +1,64 @@
-export function Sessions(_: { route: unknown }) {
-  return null
+import type { Session } from '@countersign/contract/session'
+import { useEffect, useState } from 'react'
+import { useKeys } from '../../app/keys.ts'
+import { go, type Route } from '../../app/route.ts'
+import { useWorld } from '../../app/store.ts'
+import { Notice } from '../../parts/basics.tsx'
+import { Replay } from '../replay/replay.tsx'
+import { EndSession } from './end-session.tsx'
+import { Overview } from './overview.tsx'
+import { SessionList } from './session-list.tsx'
+
+/** Finds sessions; beside the list what is known of one, or its replay. */
+export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions' | 'replay' }> }) {
+  const sessions = useWorld((world) => world.sessions)
+  const [ending, setEnding] = useState<Session | undefined>(undefined)
+  const session = route.id === undefined ? undefined : sessions.get(route.id)
+  const live = useWorld((world) => world.link.state === 'live')
+  const replaying = route.screen === 'replay'
+  const first = useWorld((world) => newest(world.sessions))
+  useEffect(() => {
+    if (route.id === undefined && first) go({ screen: 'sessions', id: first }, 'replace')
+  }, [route.id, first])
+  const replay = (id: string | undefined) => {
+    if (id !== undefined) go({ screen: 'replay', id })
+  }
+  useKeys({
+    r: () => replay(route.id),
+    enter: () => (replaying ? false : replay(route.id)),
+    x: () => {
+      if (session?.state === 'open' && live) setEnding(session)
+    },
+    escape: () => {
+      if (replaying) go({ screen: 'sessions', id: route.id })
+    },
+  })
+  return (
+    <div className="grid h-full grid-cols-[300px_minmax(0,1fr)] max-lg:grid-cols-[248px_minmax(0,1fr)]">
+      <SessionList
+        selected={route.id}
+        ownsSlash={!replaying}
+        onSelect={(id) => go({ screen: 'sessions', id }, 'replace')}
+        onOpen={replay}
+      />
+      {route.id === undefined ? (
+        <Notice title="Choose a session">
+          <p>J and K move through the list, Enter replays.</p>
+        </Notice>
+      ) : replaying ? (
+        <Replay key={route.id} id={route.id} at={route.t} onEnd={setEnding} />
+      ) : (
+        <Overview id={route.id} session={session} onReplay={() => replay(route.id)} onEnd={setEnding} />
+      )}
+      {ending ? (
+        <EndSession session={ending} open onOpenChange={(open) => (open ? undefined : setEnding(undefined))} />
+      ) : null}
+    </div>
+  )
+}
+
+function newest(sessions: ReadonlyMap<string, Session>): string | undefined {
+  let best: Session | undefined
+  for (const session of sessions.values()) if (!best || session.openedAt > best.openedAt) best = session
+  return best?.id
 }

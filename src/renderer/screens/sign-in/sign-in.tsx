@@ -65,7 +65,11 @@ export function SignIn() {
               />
             </label>
             {trouble ? (
-              <p id="sign-in-trouble" role="alert" className="rounded-box bg-danger-pale px-3 py-2 text-danger">
+              <p
+                id="sign-in-trouble"
+                role="alert"
+                className={`rounded-box px-3 py-2 ${problem ? 'bg-danger-pale text-danger' : 'bg-warn-pale text-warn'}`}
+              >
                 {trouble}
               </p>
             ) : null}

@@ -1,0 +1,166 @@
+import type { Session } from '@countersign/contract/session'
+import { Fragment, type ReactNode } from 'react'
+import { hostOf } from '../../app/header.tsx'
+import { useWorld } from '../../app/store.ts'
+import { Button, EnvironmentTag, foremostTag, Key, Notice } from '../../parts/basics.tsx'
+import { useNow } from '../../parts/clock.ts'
+import { age, dateAndClock, duration } from '../../parts/time.ts'
+import { VisibleText } from '../../parts/visible-text.tsx'
+import { protocolName } from '../queue/words.ts'
+import { StateWord } from './session-list.tsx'
+
+/** A session's title, the same over its overview and its replay. */
+export function SessionTitle({ session, children }: { session: Session; children?: ReactNode }) {
+  const tag = foremostTag(session.connectionTags)
+  return (
+    <div className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1">
+      <h2 className="flex items-baseline gap-2.5 text-title font-semibold">
+        <VisibleText>{session.identity.name}</VisibleText>
+        <span className="text-body font-normal text-dim">on</span> {session.connection}
+      </h2>
+      {tag ? <EnvironmentTag tag={tag} /> : null}
+      <span className="ml-auto text-dim">{children}</span>
+    </div>
+  )
+}
+
+/** What is known of a session without playing its recording (playing is an audit entry of its own). */
+export function Overview(props: {
+  id: string
+  session: Session | undefined
+  onReplay: () => void
+  onEnd: (session: Session) => void
+}) {
+  const { session } = props
+  const now = useNow()
+  const live = useWorld((world) => world.link.state === 'live')
+  if (!session)
+    return (
+      <Notice title="Known only by its recording">
+        <p>
+          <span className="font-mono">{props.id}</span> is not among the newest sessions. Its recording says the rest.
+        </p>
+        <Button tone="accent" onClick={props.onReplay}>
+          Replay <Key>R</Key>
+        </Button>
+      </Notice>
+    )
+  const { counts, identity } = session
+  const facts: [string, ReactNode][] = [
+    [
+      'Who',
+      <Fragment key="who">
+        <b className="font-semibold">
+          <VisibleText>{identity.name}</VisibleText>
+        </b>
+        {identity.onBehalfOf ? ` for ${identity.onBehalfOf}` : ''}
+        {identity.owner ? ` · owner ${identity.owner}` : ''}
+        {' · known by '}
+        <VisibleText>{hostOf(identity.issuer)}</VisibleText>
+      </Fragment>,
+    ],
+    [
+      'Says why',
+      session.purpose ? (
+        <q key="why" className="rounded-tag bg-sunken box-decoration-clone px-2 py-0.5">
+          <VisibleText>{session.purpose}</VisibleText>
+        </q>
+      ) : (
+        <span key="why" className="text-dim">
+          nothing: it gave no purpose
+        </span>
+      ),
+    ],
+    [
+      'Where',
+      <Fragment key="where">
+        {session.connectionTags.map((tag) => (
+          <Fragment key={tag}>
+            <EnvironmentTag tag={tag} />{' '}
+          </Fragment>
+        ))}
+        {session.connection} · {protocolName(session.protocol)}
+        {session.mode === 'observe' ? (
+          <span className="font-semibold text-warn"> · observed only: nothing was refused</span>
+        ) : null}
+      </Fragment>,
+    ],
+    [
+      'From',
+      <Fragment key="from">
+        <code className="text-fine">{session.client.address}</code>
+        {session.client.application ? (
+          <>
+            {' · '}
+            <VisibleText>{session.client.application}</VisibleText>
+          </>
+        ) : null}
+      </Fragment>,
+    ],
+    [
+      'When',
+      session.closedAt
+        ? `${dateAndClock(session.openedAt, now)}, for ${duration(Date.parse(session.closedAt) - Date.parse(session.openedAt))}`
+        : `since ${dateAndClock(session.openedAt, now)}, ${age(now - Date.parse(session.openedAt))} ago`,
+    ],
+    ...(session.closedBecause
+      ? ([['Ended', <VisibleText key="ended">{session.closedBecause}</VisibleText>]] as [string, ReactNode][])
+      : []),
+    [
+      'Recording',
+      `${size(session.recording.bytes)}${session.recording.complete ? '' : session.state === 'open' ? ', still growing' : ', not whole: the gateway stopped under it'}`,
+    ],
+  ]
+  return (
+    <article aria-label={`Session ${session.id}`} className="min-h-0 overflow-y-auto px-7 pt-5 pb-6 max-lg:px-4">
+      <SessionTitle session={session}>
+        <StateWord session={session} />
+      </SessionTitle>
+      <dl className="mt-4 grid grid-cols-4 gap-2.5">
+        <Count name="commands" n={counts.commands} />
+        <Count name="held" n={counts.held} ink="text-warn" />
+        <Count name="denied" n={counts.denied} ink="text-danger" />
+        <Count name="errors" n={counts.errors} ink="text-warn" />
+      </dl>
+      <dl className="mt-5 grid grid-cols-[118px_minmax(0,1fr)] gap-y-2 max-lg:grid-cols-[92px_minmax(0,1fr)]">
+        {facts.map(([name, value]) => (
+          <Fragment key={name}>
+            <dt className="text-dim">{name}</dt>
+            <dd className="min-w-0 break-words">{value}</dd>
+          </Fragment>
+        ))}
+      </dl>
+      <div className="mt-6 flex flex-wrap gap-2.5">
+        <Button tone="accent" onClick={props.onReplay}>
+          {session.state === 'open' ? 'Watch' : 'Replay'} <Key>R</Key>
+        </Button>
+        {session.state === 'open' ? (
+          <Button tone="danger" disabled={!live} onClick={() => props.onEnd(session)}>
+            End session <Key>X</Key>
+          </Button>
+        ) : null}
+      </div>
+      {session.state === 'open' && !live ? (
+        <p className="mt-2 text-fine text-dim">A session can’t be ended offline.</p>
+      ) : null}
+    </article>
+  )
+}
+
+function Count({ name, n, ink = '' }: { name: string; n: number; ink?: string }) {
+  return (
+    <div className="flex flex-col-reverse rounded-box border border-line bg-panel px-3.5 py-2.5">
+      <dt className="text-fine text-dim">{name}</dt>
+      <dd className={`text-title font-semibold tabular-nums ${n > 0 ? ink : 'text-dim'}`}>
+        {n.toLocaleString('en-US')}
+      </dd>
+    </div>
+  )
+}
+
+/** 48211 → 47 KiB */
+export function size(bytes: number): string {
+  if (bytes < 1024) return `${bytes} bytes`
+  if (bytes < 1024 ** 2) return `${Math.round(bytes / 1024)} KiB`
+  return `${(bytes / 1024 ** 2).toFixed(1)} MiB`
+}

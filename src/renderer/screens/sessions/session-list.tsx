@@ -1,0 +1,248 @@
+import type { Session } from '@countersign/contract/session'
+import { ChevronDown, Search } from 'lucide-react'
+import { type Ref, useMemo, useRef, useState } from 'react'
+import { useKeys } from '../../app/keys.ts'
+import { useWorld } from '../../app/store.ts'
+import { EnvironmentTag, foremostTag, Notice } from '../../parts/basics.tsx'
+import { useToday } from '../../parts/clock.ts'
+import { Listbox, type ListboxHandle, stepFrom } from '../../parts/listbox.tsx'
+import { duration, shortWhen } from '../../parts/time.ts'
+import { VisibleText } from '../../parts/visible-text.tsx'
+import { noFilter, type SessionFilter, useSessionSearch } from './search.ts'
+
+interface Props {
+  selected: string | undefined
+  /** In a replay `/` belongs to the recording. */
+  ownsSlash: boolean
+  onSelect(id: string): void
+  onOpen(id: string): void
+}
+
+/** Every session that can be found, the newest first. */
+export function SessionList({ selected, ownsSlash, onSelect, onOpen }: Props) {
+  const [filter, setFilter] = useState<SessionFilter>(noFilter)
+  const found = useSessionSearch(filter)
+  const rows = useMemo(
+    () => found.items.map((session) => ({ key: session.id, height: 57, option: true, session })),
+    [found.items],
+  )
+  const field = useRef<HTMLInputElement>(null)
+  const list = useRef<ListboxHandle>(null)
+  const select = (id: string | undefined) => {
+    if (id !== undefined) onSelect(id)
+  }
+  useKeys({
+    j: () => select(stepFrom(rows, selected, 1)),
+    k: () => select(stepFrom(rows, selected, -1)),
+    '/': () => (ownsSlash ? field.current?.focus() : false),
+  })
+  const filtered = filter !== noFilter
+  return (
+    <section aria-label="Sessions" className="flex min-h-0 flex-col border-r border-line bg-panel">
+      <div className="flex items-baseline gap-2 px-4 pt-3 pb-1.5">
+        <h2 className="text-head font-semibold">Sessions</h2>
+        <span role="status" className="min-w-0 truncate text-dim">
+          {found.searching
+            ? 'looking…'
+            : `${rows.length.toLocaleString('en-US')}${found.more ? '+' : ''}${found.source === 'local' ? ', from this desktop' : ''}`}
+        </span>
+      </div>
+      <label className="mx-3 flex h-8 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
+        <Search size={13} aria-hidden />
+        <span className="sr-only">Words in commands</span>
+        <input
+          ref={field}
+          value={filter.text}
+          onChange={(event) => setFilter({ ...filter, text: event.target.value })}
+          onKeyDown={(event) => {
+            if (event.key === 'Escape') setFilter(noFilter)
+            if (event.key === 'Escape' || event.key === 'Enter' || event.key === 'ArrowDown') {
+              event.preventDefault()
+              if (event.key !== 'Escape') select(rows.some((row) => row.key === selected) ? selected : rows[0]?.key)
+              list.current?.focus()
+            }
+          }}
+          placeholder="Words in commands"
+          className="min-w-0 flex-1 bg-transparent text-ink outline-none"
+        />
+      </label>
+      <Filters filter={filter} onChange={setFilter} />
+      {found.problem ? (
+        <p role="alert" className="mx-3 mb-2 rounded-box bg-warn-pale px-3 py-1.5 text-fine text-warn">
+          Older sessions can’t be fetched: {found.problem}
+        </p>
+      ) : null}
+      <List
+        ref={list}
+        rows={rows}
+        selected={selected}
+        onSelect={select}
+        onOpen={onOpen}
+        onEnd={found.more ? found.loadMore : undefined}
+        empty={
+          found.searching ? (
+            <Notice title="Looking…" />
+          ) : filtered ? (
+            <Notice title="No session fits">
+              <p>Esc in the field clears the filter.</p>
+            </Notice>
+          ) : (
+            <Notice title="No sessions yet">
+              <p>A session appears here when an agent connects through the gateway.</p>
+            </Notice>
+          )
+        }
+      />
+    </section>
+  )
+}
+
+interface Row {
+  readonly key: string
+  readonly height: number
+  readonly option: boolean
+  readonly session: Session
+}
+
+function List(props: {
+  ref: Ref<ListboxHandle>
+  rows: readonly Row[]
+  selected: string | undefined
+  onSelect: (id: string) => void
+  onOpen: (id: string) => void
+  onEnd: (() => void) | undefined
+  empty: React.ReactNode
+}) {
+  const { rows, empty, ...rest } = props
+  const today = useToday()
+  if (rows.length === 0) return empty
+  return (
+    <Listbox
+      {...rest}
+      label="Sessions"
+      rows={rows}
+      render={(row, chosen) => <SessionRow session={row.session} selected={chosen} today={today} />}
+    />
+  )
+}
+
+function SessionRow({ session, selected }: { session: Session; selected: boolean; today: number }) {
+  const tag = foremostTag(session.connectionTags)
+  return (
+    <div
+      className={`flex h-full flex-col justify-center gap-0.5 border-l-2 px-4 ${selected ? 'border-accent bg-accent-pale' : 'border-transparent hover:bg-sunken'}`}
+    >
+      <div className="flex items-baseline gap-3">
+        <span className="min-w-0 flex-1 truncate font-mono text-fine">
+          <VisibleText>{session.identity.name}</VisibleText> <span className="font-sans">→</span> {session.connection}
+        </span>
+        <time dateTime={session.openedAt} className="text-dim tabular-nums">
+          {shortWhen(session.openedAt, Date.now())}
+        </time>
+      </div>
+      <div className="flex items-center gap-2 text-fine text-dim">
+        <span className="min-w-0 flex-1 truncate">
+          <StateWord session={session} />
+          {countWords(session)}
+        </span>
+        {tag ? <EnvironmentTag tag={tag} brief /> : null}
+      </div>
+    </div>
+  )
+}
+
+/** Live with a dot, or how long it was and how it ended. */
+export function StateWord({ session }: { session: Session }) {
+  if (session.state === 'open')
+    return (
+      <span className="text-ok">
+        <span className="mr-1 inline-block size-2 rounded-full bg-ok motion-safe:animate-breathe" aria-hidden="true" />
+        live
+      </span>
+    )
+  const lasted = session.closedAt ? duration(Date.parse(session.closedAt) - Date.parse(session.openedAt)) : ''
+  if (session.state === 'closed') return <>{lasted}</>
+  return (
+    <>
+      <span className={session.state === 'terminated' ? 'text-danger' : 'text-warn'}>{session.state}</span>
+      {lasted ? ` · ${lasted}` : ''}
+    </>
+  )
+}
+
+/** · 2 holds · 1 denial */
+function countWords({ counts }: Session): string {
+  const word = (n: number, one: string, many: string) => (n > 0 ? ` · ${n} ${n === 1 ? one : many}` : '')
+  return (
+    word(counts.held, 'hold', 'holds') +
+      word(counts.denied, 'denial', 'denials') +
+      word(counts.errors, 'error', 'errors') || word(counts.commands, 'command', 'commands')
+  )
+}
+
+function Filters({ filter, onChange }: { filter: SessionFilter; onChange: (filter: SessionFilter) => void }) {
+  const sessions = useWorld((world) => world.sessions)
+  const [agents, connections] = useMemo(() => {
+    const names = new Map<string, string>()
+    const places = new Set<string>()
+    for (const session of sessions.values()) {
+      names.set(session.agent, session.identity.name)
+      places.add(session.connection)
+    }
+    return [[...names].sort((a, b) => a[1].localeCompare(b[1])), [...places].sort()] as const
+  }, [sessions])
+  const change = (part: Partial<SessionFilter>) => {
+    const next = { ...filter, ...part }
+    onChange(Object.values(next).every((value) => value === '') ? noFilter : next)
+  }
+  return (
+    <div className="grid grid-cols-[1fr_1.3fr_1fr] gap-1.5 px-3 py-1.5">
+      <Select label="Agent" value={filter.agent} onChange={(agent) => change({ agent })} options={agents} />
+      <Select
+        label="Connection"
+        value={filter.connection}
+        onChange={(connection) => change({ connection })}
+        options={connections.map((name) => [name, name] as const)}
+      />
+      <Select
+        label="State"
+        value={filter.state}
+        onChange={(state) => change({ state: state as SessionFilter['state'] })}
+        options={STATES}
+      />
+    </div>
+  )
+}
+
+const STATES = [
+  ['open', 'live'],
+  ['closed', 'closed'],
+  ['terminated', 'terminated'],
+  ['interrupted', 'interrupted'],
+] as const
+
+function Select(props: {
+  label: string
+  value: string
+  onChange: (value: string) => void
+  options: readonly (readonly [string, string])[]
+}) {
+  return (
+    <span className="relative min-w-0">
+      <select
+        aria-label={props.label}
+        value={props.value}
+        onChange={(event) => props.onChange(event.target.value)}
+        className={`h-7 w-full appearance-none truncate rounded-box border border-line bg-panel pr-5 pl-2 text-fine ${props.value ? 'font-semibold text-accent' : 'text-dim'}`}
+      >
+        <option value="">{props.label}</option>
+        {props.options.map(([value, name]) => (
+          <option key={value} value={value}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <ChevronDown size={12} className="pointer-events-none absolute top-2 right-1.5 text-dim" aria-hidden />
+    </span>
+  )
+}
