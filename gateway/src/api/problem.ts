@@ -65,8 +65,9 @@ export function answerBrokenHttp(error: NodeJS.ErrnoException, socket: import('n
   )
 }
 
-/** For Fastify's `frameworkErrors`: a URL that can't be one. */
-export function answerBadUrl(_error: FastifyError, _request: FastifyRequest, reply: FastifyReply): void {
+/** For Fastify's `frameworkErrors`: a URL that can't be one. No hook runs, so an upgrade's connection is ended here. */
+export function answerBadUrl(_error: FastifyError, request: FastifyRequest, reply: FastifyReply): void {
+  if (request.headers.upgrade !== undefined) reply.raw.once('finish', () => request.raw.socket.end())
   send(reply, 400, 'This URL can’t be decoded.')
 }
 

@@ -121,7 +121,10 @@ export async function mend(
 
   const { size } = await stat(plain)
   const torn = size - whole
-  if (torn > 0) await truncate(plain, whole)
+  if (torn > 0) {
+    await keepCut(plain, whole, size)
+    await truncate(plain, whole)
+  }
   const closing: RecordingEvent[] = []
   if (torn > 0) {
     const text = `${torn} bytes of a line that was not written whole were cut off here: the gateway was stopped while it wrote them.`
@@ -143,6 +146,22 @@ export async function mend(
     }
   }
   return { header, counts, bytes: whole, end: ended }
+}
+
+/** More than one torn line is more than a killed gateway leaves behind: it is set aside, for whoever looks into it. */
+async function keepCut(plain: string, from: number, size: number): Promise<void> {
+  const stream = createReadStream(plain, { start: from })
+  let whole = false
+  for await (const chunk of stream as AsyncIterable<Buffer>) whole ||= chunk.includes(10)
+  if (!whole) return
+  const cut = await open(`${plain}.cut`, 'w', 0o600)
+  try {
+    for await (const chunk of createReadStream(plain, { start: from, end: size - 1 }) as AsyncIterable<Buffer>)
+      await writeWhole(cut, chunk)
+    await cut.sync()
+  } finally {
+    await cut.close()
+  }
 }
 
 /**

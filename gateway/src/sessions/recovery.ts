@@ -28,11 +28,14 @@ export async function recoverRecordings(room: {
       log.error({ session: id, path, error }, 'a recording could not be recovered: it is left as it is')
     }
   }
-  // What is still open has no plain recording: its file is gone, or it was sealed before the store was set back.
+  // What is still open has no plain recording that could be recovered: gone, sealed before the store was set back, ….
   for (const id of open.keys()) {
     const session = await rows.get(id)
     if (session?.state !== 'open') continue
-    log.error({ session: id }, 'a session was open when the gateway was killed, and its recording isn’t where it was')
+    log.error(
+      { session: id },
+      'a session was open when the gateway was killed, and its recording could not be recovered',
+    )
     const { counts, recording } = session
     await rows.close(id, {
       state: 'interrupted',

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { closeSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type NewRecordingEvent, RecordingLine } from '@countersign/contract/recording'
@@ -6,7 +6,7 @@ import { Session } from '@countersign/contract/session'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import { openStore, type Store } from '../store/store.ts'
-import { EndReason, type OpenRequest, SessionRefused } from './session.ts'
+import { EndReason, type OpenRequest, RecordingError, SessionRefused } from './session.ts'
 import { createSessions, type SessionsOptions, type SessionsRoom } from './sessions.ts'
 
 const silent = { info() {}, warn() {}, error() {} }
@@ -204,6 +204,27 @@ describe('the life of a session', () => {
     await opened[0]!.close('closed', '')
     const again = await room.open(request())
     await Promise.all([other, again, ...opened].map((s) => s.close('closed', '')))
+  })
+
+  it('whose recording broke records nothing more, is closed, and its recording gets an end', async () => {
+    const session = await room.open(request())
+    session.recorder.append(command('c1', 'select 1'))
+    const fd = readdirSync('/proc/self/fd').find((each) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${each}`).endsWith(`${session.id}.ndjson`)
+      } catch {
+        return false
+      }
+    })
+    closeSync(Number(fd))
+    expect(() => session.recorder.append(command('c2', 'select 2'))).toThrow(RecordingError)
+    await session.close('terminated', 'its recording could not be written')
+    expect(await room.get(session.id)).toMatchObject({
+      state: 'terminated',
+      counts: { commands: 1 },
+      recording: { complete: true },
+    })
+    expect((await linesOf(session.id)).map((line) => line.type)).toEqual(['header', 'command', 'end'])
   })
 
   it('closes once, however often it is told to', async () => {
