@@ -36,8 +36,10 @@ export function chromiumPath(): string {
   return found
 }
 
-/** Starts the built desktop shell (out/main/main.js) on the double of Electron. */
+/** Starts the built desktop shell (main/main.js) on the double of Electron. */
 export async function launchDouble(options: {
+  /** Where the build is; out/ where absent. */
+  out?: string
   folder?: string
   arguments?: string[]
   env?: Record<string, string>
@@ -52,7 +54,7 @@ export async function launchDouble(options: {
   })
   const [port] = readFileSync(join(profile, 'DevToolsActivePort'), 'utf8').split('\n')
   const child = fork(
-    join(project, 'out/main/main.js'),
+    join(options.out ?? join(project, 'out'), 'main/main.js'),
     [`--countersign-folder=${folder}`, ...(options.arguments ?? [])],
     {
       execArgv: ['--expose-gc', '--import', new URL('./register.ts', import.meta.url).href],

@@ -1,0 +1,256 @@
+/// <reference lib="dom" />
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type RunningIssuer, startIssuer } from '../../demo/issuer.ts'
+import { chromiumPath, launchDouble } from '../../e2e/electron-double/launch.ts'
+import { type ConsoleApi, type ConsoleEvent, Snapshot } from '../console-api.ts'
+import { startBrowserShell } from './browser/shell.ts'
+import { type SmallGateway, someRecording, startSmallGateway } from './core/testing/small-gateway.ts'
+
+/**
+ * One contract, two transports: what the renderer finds as `window.countersign` in a real page, over the browser
+ * shell's WebSocket and over the desktop shell's IPC (its built main and preload, on a double of Electron).
+ */
+
+const project = fileURLToPath(new URL('../..', import.meta.url))
+const out = join(project, 'out/test')
+let issuer: RunningIssuer
+let browser: Browser
+
+beforeAll(async () => {
+  execFileSync(process.execPath, [join(project, 'node_modules/electron-vite/bin/electron-vite.js'), 'build'], {
+    cwd: project,
+    env: { ...process.env, COUNTERSIGN_OUT: 'out/test' },
+    stdio: 'pipe',
+  })
+  issuer = await startIssuer({ people: [{ subject: 'ada', name: 'Ada', groups: [] }] })
+  browser = await chromium.launch({
+    executablePath: chromiumPath(),
+    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
+  })
+})
+afterAll(async () => {
+  await browser?.close()
+  await issuer?.stop()
+})
+
+interface Shell extends AsyncDisposable {
+  page: Page
+  name: 'browser' | 'electron'
+}
+
+async function inBrowser(gateway: SmallGateway): Promise<Shell> {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-transport-'))
+  const shell = await startBrowserShell({
+    folder,
+    gateway: gateway.url,
+    renderer: join(out, 'renderer'),
+    opener: { open: () => Promise.reject(new Error('the page opens it')) },
+  })
+  const context = await browser.newContext()
+  const page = await context.newPage()
+  await page.goto(shell.url)
+  context.on('page', (tab) => void followSignIn(tab))
+  return {
+    page,
+    name: 'browser',
+    async [Symbol.asyncDispose]() {
+      await context.close()
+      await shell.stop()
+      rmSync(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+/** The person in the tab that the click opened. */
+async function followSignIn(tab: Page): Promise<void> {
+  await tab.getByText('Ada').click()
+}
+
+async function onDesktop(gateway: SmallGateway): Promise<Shell> {
+  const double = await launchDouble({ out, arguments: [`--countersign-gateway=${gateway.url}`] })
+  void double.seen('open-external').then(({ url }) => issuer.completeLogin(url, 'ada'))
+  return { page: double.page, name: 'electron', [Symbol.asyncDispose]: () => double[Symbol.asyncDispose]() }
+}
+
+type InPage = { countersign: ConsoleApi; heard: ConsoleEvent[] }
+
+const call = (page: Page, name: string, input: unknown) =>
+  page.evaluate(
+    ([name, input]) =>
+      (globalThis as unknown as InPage).countersign.call(name as 'snapshot', input as never).then(
+        (output) => ({ output }),
+        (error) => ({
+          error: { is: error instanceof Error, name: error.name, code: error.code, message: error.message },
+        }),
+      ),
+    [name, input] as const,
+  ) as Promise<{ output?: unknown; error?: { is: boolean; name: string; code: string; message: string } }>
+
+/** Signs in by what a person does: a click, so that the browser lets a tab open. */
+async function signIn(page: Page, gateway: string): Promise<void> {
+  await page.evaluate((gateway) => {
+    const button = document.createElement('button')
+    button.textContent = 'test sign in'
+    button.style.cssText = 'position:fixed;inset:0;z-index:99999'
+    button.onclick = () => {
+      button.remove()
+      void (globalThis as unknown as InPage).countersign.call('signIn', { gateway })
+    }
+    document.body.append(button)
+  }, gateway)
+  await page.getByRole('button', { name: 'test sign in' }).click()
+  await until(page, `event.type === 'link' && event.link.state === 'live'`)
+}
+
+const listen = (page: Page) =>
+  page.evaluate(() => {
+    const world = globalThis as unknown as InPage & { off: () => void }
+    world.heard = []
+    world.off = world.countersign.on((event) => world.heard.push(event))
+  })
+
+/** Waits, in the page, until an event was heard that fits; a function, since the page's policy has no eval. */
+async function until(page: Page, fits: string): Promise<void> {
+  const test = new Function('event', `return ${fits}`) as (event: ConsoleEvent) => boolean
+  await expect
+    .poll(async () => (await page.evaluate(() => (globalThis as unknown as InPage).heard)).some(test), {
+      timeout: 15_000,
+    })
+    .toBe(true)
+}
+
+describe.each([
+  ['browser', inBrowser],
+  ['electron', onDesktop],
+] as const)('window.countersign in the %s shell', (name, start) => {
+  let gateway: SmallGateway
+  let shell: Shell
+
+  beforeAll(async () => {
+    gateway = await startSmallGateway({ issuer: issuer.url, clientId: issuer.clientId, resource: issuer.resource })
+    shell = await start(gateway)
+    await listen(shell.page)
+  })
+  afterAll(async () => {
+    await shell?.[Symbol.asyncDispose]()
+    await gateway?.[Symbol.asyncDispose]()
+  })
+
+  test('answers a call by its schema, and says what this shell can do', async () => {
+    const { output } = await call(shell.page, 'snapshot', {})
+    expect(Snapshot.parse(output)).toMatchObject({
+      capabilities: { shell: name, tray: name === 'electron', deepLinks: name === 'electron' },
+      link: { state: 'signed-out', gateway: gateway.url },
+      me: null,
+    })
+  })
+
+  test.each([
+    ['an unknown call', 'launchMissiles', {}, 'no-such-call'],
+    ['a name of Object’s own', 'constructor', {}, 'no-such-call'],
+    ['a wrong input', 'decide', { approval: 7 }, 'bad-input'],
+    ['what can’t be done now', 'terminate', { session: 'se_1', reason: '' }, 'not-connected'],
+    ['what isn’t there', 'recording', { session: 'se_0' }, 'not-kept'],
+  ])('refuses %s with a ConsoleError that has a code and a sentence', async (_what, name, input, code) => {
+    const { error } = await call(shell.page, name, input)
+    expect(error).toMatchObject({ is: true, name: 'ConsoleError', code })
+    expect(error?.message.length).toBeGreaterThan(10)
+  })
+
+  test('can’t be replaced by the page', async () => {
+    const replaced = await shell.page.evaluate(() => {
+      const world = globalThis as unknown as InPage
+      const before = world.countersign
+      try {
+        world.countersign = {} as ConsoleApi
+      } catch {
+        // strict mode says so
+      }
+      return { same: world.countersign === before, frozen: Object.isFrozen(world.countersign) }
+    })
+    expect(replaced).toEqual({ same: true, frozen: true })
+  })
+
+  test('signs in by a click, in the browser and not in its own page', async () => {
+    await signIn(shell.page, gateway.url)
+    expect(new URL(shell.page.url()).pathname).toMatch(/^\//)
+    const { output } = await call(shell.page, 'snapshot', {})
+    expect(output).toMatchObject({ me: { name: 'ada' }, link: { state: 'live' } })
+  })
+
+  test('tells what is held, takes a decision, tells what became of it', async () => {
+    const { command } = gateway.hold({ id: 'ap_9' })
+    await until(shell.page, `event.type === 'approvals' && event.approvals[0].id === 'ap_9'`)
+    const decision = { approval: 'ap_9', verdict: 'deny', digest: command.digest, reason: '<b>no</b> \u202E' }
+    expect(await call(shell.page, 'decide', decision)).toMatchObject({ output: { state: 'sent' } })
+    await until(shell.page, `event.type === 'approvals' && event.approvals[0].state === 'denied'`)
+    expect(gateway.decided.at(-1)?.body).toMatchObject({ verdict: 'deny', reason: '<b>no</b> \u202E' })
+  })
+
+  test('carries a recording whole', async () => {
+    gateway.open({ id: 'se_1' })
+    const lines = someRecording('se_1')
+    gateway.recordings.set('se_1', lines)
+    const { output } = await call(shell.page, 'recording', { session: 'se_1' })
+    expect(output).toMatchObject({ lines, source: 'gateway' })
+  })
+
+  test('answers many calls at once, each its own', async () => {
+    const states = await shell.page.evaluate(() => {
+      const { countersign } = globalThis as unknown as InPage
+      return Promise.all(
+        Array.from({ length: 40 }, (_, n) =>
+          countersign.call('searchSessions', { limit: (n % 5) + 1 }).then((r) => r.source),
+        ),
+      )
+    })
+    expect(new Set(states)).toEqual(new Set(['gateway']))
+  })
+
+  test('a listener that has unsubscribed hears nothing more', async () => {
+    const count = await shell.page.evaluate(() => {
+      const world = globalThis as unknown as InPage & { off: () => void }
+      world.off()
+      return world.heard.length
+    })
+    const settings = {
+      gateway: gateway.url,
+      theme: 'dark',
+      notifications: { enabled: true, content: 'name', quietHours: null },
+    }
+    expect(await call(shell.page, 'saveSettings', settings)).toEqual({ output: settings })
+    expect(await shell.page.evaluate(() => (globalThis as unknown as InPage).heard.length)).toBe(count)
+    await listen(shell.page)
+  })
+
+  test('the page runs no inline script, no eval, and reaches nobody else', async () => {
+    const tried = await shell.page.evaluate(async () => {
+      const world = globalThis as unknown as { ran?: boolean }
+      const script = document.createElement('script')
+      script.textContent = 'globalThis.ran = true'
+      document.head.append(script)
+      const reached = await fetch('http://127.0.0.1:9/').then(
+        () => true,
+        () => false,
+      )
+      // In a task of the page's own: what the test runs itself is exempt.
+      const evaluated = await new Promise<boolean>((resolve) => {
+        setTimeout(() => {
+          try {
+            resolve(new Function('return true')())
+          } catch {
+            resolve(false)
+          }
+        })
+      })
+      return { inline: world.ran === true, reached, evaluated }
+    })
+    expect(tried).toEqual({ inline: false, reached: false, evaluated: false })
+  })
+})
