@@ -234,18 +234,27 @@ describe('serving one listener', () => {
     await new Promise((resolve) => server.once('listening', resolve))
     const { port } = server.address() as { port: number }
     let said = 0
-    return {
+    let stopped = false
+    const running = {
       store,
       server,
       url: `ws://127.0.0.1:${port}/`,
       say: (data = session(++said)) => store.db.transaction().execute((tx) => appendFeed(tx, 'session.opened', data)),
-      async [Symbol.asyncDispose]() {
+      async stop() {
+        if (stopped) return
+        stopped = true
         for (const client of server.clients) client.terminate()
         server.close()
         await store[Symbol.asyncDispose]()
       },
     }
+    grounds.push(running)
+    return running
   }
+  const grounds: { stop(): Promise<void> }[] = []
+  afterEach(async () => {
+    for (const each of grounds.splice(0)) await each.stop()
+  })
 
   it('has no gap and no double where replay meets what is said meanwhile, whatever the bounds', async () => {
     await fc.assert(
@@ -266,7 +275,7 @@ describe('serving one listener', () => {
         }),
         async ({ before, rounds, queue, inFlight, asyncView, hides }) => {
           const sees = (message: StoredMessage) => (message.seq % hides === 0 ? undefined : message)
-          await using g = await ground({
+          const g = await ground({
             bounds: { queue, inFlight },
             view: asyncView ? (m) => new Promise((resolve) => setImmediate(() => resolve(sees(m)))) : sees,
           })
@@ -290,6 +299,7 @@ describe('serving one listener', () => {
             const expected = Array.from({ length: last - from }, (_, i) => from + 1 + i).filter((n) => n % hides !== 0)
             expect(client.messages.map((message) => message.seq)).toEqual(expected)
           }
+          await g.stop()
         },
       ),
       { numRuns: 40, seed: 7 },
@@ -297,7 +307,7 @@ describe('serving one listener', () => {
   })
 
   it('starts from now without a number, with nothing of before', async () => {
-    await using g = await ground({})
+    const g = await ground({})
     await g.say()
     const client = await FeedClient.connect(g.url)
     let said = 1
@@ -310,7 +320,7 @@ describe('serving one listener', () => {
   })
 
   it('closes one that doesn’t read with 1013, keeps little for it, and lets it resume', async () => {
-    await using g = await ground({ bounds: { inFlight: 64 * 1024, stall: 50, queue: 10 } })
+    const g = await ground({ bounds: { inFlight: 64 * 1024, stall: 50, queue: 10 } })
     const client = await FeedClient.connect(`${g.url}?after=0`)
     client.socket.pause()
     const big = { ...session(0), purpose: 'x'.repeat(200_000) }
@@ -332,7 +342,7 @@ describe('serving one listener', () => {
   })
 
   it('drops one that no longer answers pings', async () => {
-    await using g = await ground({ bounds: { heartbeat: 20 } })
+    const g = await ground({ bounds: { heartbeat: 20 } })
     const client = await FeedClient.connect(g.url)
     client.socket.pong = () => {}
     Object.assign(client.socket, { _autoPong: false })
@@ -343,7 +353,7 @@ describe('serving one listener', () => {
   })
 
   it('keeps one that answers pings', async () => {
-    await using g = await ground({ bounds: { heartbeat: 10 } })
+    const g = await ground({ bounds: { heartbeat: 10 } })
     const client = await FeedClient.connect(g.url)
     let pings = 0
     await new Promise<void>((resolve) => client.socket.on('ping', () => ++pings === 5 && resolve()))
@@ -351,7 +361,7 @@ describe('serving one listener', () => {
   })
 
   it('starts with reset where what follows is no longer kept', async () => {
-    await using g = await ground({ feedKeeps: 10 })
+    const g = await ground({ feedKeeps: 10 })
     for (let i = 0; i < 60; i++) await g.say()
     while ((await g.store.feed.oldest()) <= 3) await new Promise((resolve) => setImmediate(resolve))
     const client = await FeedClient.connect(`${g.url}?after=2`)
