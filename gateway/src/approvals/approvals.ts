@@ -1,16 +1,17 @@
 import { type Approval, type ApprovalState, DecisionRequest, type Outcome } from '@countersign/contract/approval'
-import type { Transaction } from 'kysely'
 import type { BaseLogger } from 'pino'
 import type { PersonPrincipal } from '../identity/principal.ts'
 import type { Requirement } from '../policy/policy.ts'
-import { appendFeed } from '../store/feed.ts'
 import type { Store } from '../store/store.ts'
-import type { ApprovalsTable, Tables } from '../store/tables.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { type Decided, decideIn, refused } from './decide.ts'
+import { createExpiry } from './expiry.ts'
 import { mayDecide } from './may-decide.ts'
-import { milliseconds, narrowest, unmet, type Vote } from './quorum.ts'
+import { milliseconds, narrowest, type Vote } from './quorum.ts'
 import { type Held, newApprovalId, newRow, type OpenApproval, readHeld } from './rows.ts'
+import { cancelWaitingOnes, close, move, readApproval, say } from './transitions.ts'
 
+export type { Decided } from './decide.ts'
 export type { Held, OpenApproval } from './rows.ts'
 
 /** `approvals:` of the configuration, in milliseconds. */
@@ -19,10 +20,6 @@ export interface ApprovalsConfig {
   use_within: number
   max_window: number
 }
-
-export type Decided =
-  | { ok: true; approval: Approval }
-  | { ok: false; problem: 'not-found' | 'forbidden' | 'conflict' | 'invalid'; message: string }
 
 /** A digest that may be repeated, and who approved that. */
 export interface OpenWindow {
@@ -69,8 +66,6 @@ export interface Approvals extends AsyncDisposable {
   cancelWaiting(because: string): Promise<void>
 }
 
-type Tx = Transaction<Tables>
-
 /** Held commands and the people who decide them. Every transition is one transaction with its message on the feed. */
 export function createApprovals(options: {
   store: Store
@@ -85,91 +80,12 @@ export function createApprovals(options: {
   const waiters = new Map<string, Set<() => void>>()
   let stopping: string | undefined
   let stopped = false
-  let deadline = Number.POSITIVE_INFINITY
-  let callOff = () => {}
+  const expiry = createExpiry(db, clock, options.log)
 
   const unsubscribe = store.feed.subscribe(({ type, data }) => {
     if (type === 'approval.opened' || type === 'approval.decided' || type === 'approval.closed')
       for (const wake of [...(waiters.get(data.id) ?? [])]) wake()
   })
-
-  const read = async (tx: Tx | typeof db, id: string): Promise<Held | undefined> => {
-    const row = await tx.selectFrom('approvals').selectAll().where('id', '=', id).executeTakeFirst()
-    return row && (await readHeld(tx, [row]))[0]
-  }
-  const say = async (tx: Tx, type: 'approval.opened' | 'approval.decided' | 'approval.closed', id: string) => {
-    const held = (await read(tx, id))!
-    await appendFeed(tx, type, held.approval, now())
-    return held
-  }
-  /** Compare and set: true for the one who came first. */
-  const move = async (tx: Tx, id: string, from: ApprovalState[], to: Partial<ApprovalsTable>) => {
-    const { numUpdatedRows } = await tx
-      .updateTable('approvals')
-      .set(to)
-      .where('id', '=', id)
-      .where('state', 'in', from)
-      .executeTakeFirst()
-    return numUpdatedRows === 1n
-  }
-  const close = async (tx: Tx, id: string, from: ApprovalState[], state: ApprovalState, because: string | null) => {
-    const closed = { state, closed_at: now().toISOString(), closed_because: because }
-    if (!(await move(tx, id, from, closed))) return false
-    await say(tx, 'approval.closed', id)
-    return true
-  }
-
-  const wakeAt = (at: number) => {
-    if (stopped || at >= deadline) return
-    deadline = at
-    callOff()
-    callOff = clock.wake(new Date(at), () => void expireDue())
-  }
-  /** Expires what is due, and sets the one timer for what is due next. */
-  const expireDue = async () => {
-    deadline = Number.POSITIVE_INFINITY
-    try {
-      const next = await db.transaction().execute(async (tx) => {
-        const at = now().toISOString()
-        const due = await tx
-          .selectFrom('approvals')
-          .select(['id', 'state'])
-          .where((e) =>
-            e.or([
-              e('state', '=', 'pending').and('expires_at', '<=', at),
-              e('state', '=', 'approved').and('use_by', '<=', at),
-            ]),
-          )
-          .execute()
-        for (const { id, state } of due) await close(tx, id, [state], 'expired', lateBecause(state))
-        return tx
-          .selectFrom('approvals')
-          .select((e) => [
-            e.fn.min('expires_at').filterWhere('state', '=', 'pending').as('pending'),
-            e.fn.min('use_by').filterWhere('state', '=', 'approved').as('approved'),
-          ])
-          .where('state', 'in', ['pending', 'approved'])
-          .executeTakeFirstOrThrow()
-      })
-      for (const at of [next.pending, next.approved]) if (at) wakeAt(Date.parse(at))
-    } catch (error) {
-      if (stopped) return
-      options.log?.error({ error }, 'approvals could not be expired; trying again in a second')
-      wakeAt(now().getTime() + 1000)
-    }
-  }
-  const cancelThose = (tx: Tx, ids: { id: string }[], because: string) =>
-    ids.reduce<Promise<unknown>>(
-      (before, { id }) => before.then(() => close(tx, id, ['pending', 'approved'], 'cancelled', because)),
-      Promise.resolve(),
-    )
-  const waiting = (tx: Tx) =>
-    tx
-      .selectFrom('approvals')
-      .select('id')
-      .where('hold', '=', 'wait')
-      .where('state', 'in', ['pending', 'approved'])
-      .execute()
 
   return {
     async open(request) {
@@ -194,9 +110,9 @@ export function createApprovals(options: {
           .insertInto('approvals')
           .values(newRow(id, request, at, config().expires))
           .execute()
-        return (await say(tx, 'approval.opened', id)).approval
+        return (await say(tx, 'approval.opened', id, now())).approval
       })
-      wakeAt(Date.parse(approval.expiresAt))
+      expiry.dueAt(Date.parse(approval.expiresAt))
       return approval
     },
 
@@ -207,61 +123,15 @@ export function createApprovals(options: {
       const { max_window, use_within } = config()
       if (request.verdict === 'approve' && milliseconds(request.window) > max_window)
         return refused('invalid', `a window is at most ${Math.floor(max_window / 1000)}s here: choose a shorter one`)
-      const decided = await db.transaction().execute(async (tx): Promise<Decided> => {
-        const held = await read(tx, id)
-        if (!held) return refused('not-found', `there is no approval ${id}`)
-        const { approval } = held
-        const may = mayDecide(person, approval)
-        if (may !== true) return refused('forbidden', may)
-        if (request.digest !== approval.command.digest)
-          return refused('conflict', 'the command is another than the one you were shown: load it anew')
-        const before = approval.decisions.find((decision) => decision.personId === person.id)
-        if (before) {
-          const window = request.verdict === 'deny' ? 'once' : request.window
-          if (before.verdict === request.verdict && before.window === window) return { ok: true, approval }
-          return refused('conflict', `you have decided already: ${before.verdict}, ${before.window}`)
-        }
-        if (approval.state !== 'pending')
-          return refused('conflict', `it is ${approval.state} already (${approval.closedBecause ?? 'decided'})`)
-        const at = now()
-        if (approval.expiresAt <= at.toISOString()) {
-          await close(tx, id, ['pending'], 'expired', lateBecause('pending'))
-          return refused('conflict', 'it is expired already')
-        }
-        await tx
-          .insertInto('decisions')
-          .values({
-            approval: id,
-            person: person.id,
-            person_name: person.name,
-            person_groups: JSON.stringify(person.groups),
-            verdict: request.verdict,
-            reason: request.reason,
-            window: request.verdict === 'deny' ? 'once' : request.window,
-            at: at.toISOString(),
-          })
-          .execute()
-        if (request.verdict === 'deny') {
-          const because = `denied by ${person.name}${request.reason === '' ? '' : `: ${request.reason}`}`
-          const closed = { state: 'denied' as const, closed_at: at.toISOString(), closed_because: because }
-          await move(tx, id, ['pending'], closed)
-          await say(tx, 'approval.decided', id)
-          return { ok: true, approval: (await say(tx, 'approval.closed', id)).approval }
-        }
-        const after = (await read(tx, id))!
-        if (unmet(after.requirements, after.votes).length === 0)
-          await move(tx, id, ['pending'], {
-            state: 'approved',
-            use_by: new Date(at.getTime() + use_within).toISOString(),
-          })
-        return { ok: true, approval: (await say(tx, 'approval.decided', id)).approval }
-      })
-      if (decided.ok && decided.approval.state === 'approved') wakeAt(now().getTime() + use_within)
+      const decided = await db
+        .transaction()
+        .execute((tx) => decideIn(tx, id, person, request, { at: now(), useWithin: use_within }))
+      if (decided.ok && decided.approval.state === 'approved') expiry.dueAt(now().getTime() + use_within)
       return decided
     },
 
-    get: async (id) => (await read(db, id))?.approval,
-    find: (id) => read(db, id),
+    get: async (id) => (await readApproval(db, id))?.approval,
+    find: (id) => readApproval(db, id),
     mayDecide,
 
     async list({ state, limit, after, sees }) {
@@ -294,18 +164,18 @@ export function createApprovals(options: {
 
     async cancel(id, because) {
       return db.transaction().execute(async (tx) => {
-        await close(tx, id, ['pending', 'approved'], 'cancelled', because)
-        return (await read(tx, id))?.approval
+        await close(tx, id, ['pending', 'approved'], { state: 'cancelled', because, at: now() })
+        return (await readApproval(tx, id))?.approval
       })
     },
 
     async use(id, signal) {
       try {
         return await db.transaction().execute(async (tx) => {
-          const held = await read(tx, id)
+          const held = await readApproval(tx, id)
           const at = now()
           if (!held?.useBy || held.useBy <= at) return false
-          if (!(await close(tx, id, ['approved'], 'used', null))) return false
+          if (!(await close(tx, id, ['approved'], { state: 'used', because: null, at }))) return false
           const window = narrowest(
             held.votes.map((vote) => vote.window),
             config().max_window,
@@ -336,13 +206,13 @@ export function createApprovals(options: {
 
     async reopen(id, requirements) {
       const reopened = await db.transaction().execute(async (tx) => {
-        const held = await read(tx, id)
+        const held = await readApproval(tx, id)
         if (!held || held.approval.expiresAt <= now().toISOString()) return undefined
         const again = { state: 'pending' as const, requirements: JSON.stringify(requirements), use_by: null }
         if (!(await move(tx, id, ['approved'], again))) return undefined
-        return (await say(tx, 'approval.opened', id)).approval
+        return (await say(tx, 'approval.opened', id, now())).approval
       })
-      if (reopened) wakeAt(Date.parse(reopened.expiresAt))
+      if (reopened) expiry.dueAt(Date.parse(reopened.expiresAt))
       return reopened !== undefined
     },
 
@@ -370,7 +240,7 @@ export function createApprovals(options: {
         .where((e) => e.or([e('session', 'is', null), e('session', '=', session)]))
         .orderBy('until', 'desc')
         .executeTakeFirst()
-      const held = row && (await read(db, row.approval))
+      const held = row && (await readApproval(db, row.approval))
       return held && { approval: held.approval.id, votes: held.votes }
     },
 
@@ -384,7 +254,7 @@ export function createApprovals(options: {
         waiters.set(id, others.add(wake))
         signal.addEventListener('abort', wake, { once: true })
         try {
-          const held = await read(db, id)
+          const held = await readApproval(db, id)
           signal.throwIfAborted()
           if (stopped) throw new Error('the gateway stopped')
           if (!held) throw new Error(`there is no approval ${id}`)
@@ -407,23 +277,23 @@ export function createApprovals(options: {
           .where('state', '=', 'used')
           .where('outcome', 'is', null)
           .executeTakeFirst()
-        if (numUpdatedRows === 1n) await say(tx, 'approval.closed', id)
+        if (numUpdatedRows === 1n) await say(tx, 'approval.closed', id, now())
       })
     },
 
     async recover() {
-      await db.transaction().execute(async (tx) => cancelThose(tx, await waiting(tx), 'the gateway restarted'))
-      await expireDue()
+      await db.transaction().execute((tx) => cancelWaitingOnes(tx, 'the gateway restarted', now()))
+      await expiry.expireDue()
     },
 
     async cancelWaiting(because) {
       stopping = because
-      await db.transaction().execute(async (tx) => cancelThose(tx, await waiting(tx), because))
+      await db.transaction().execute((tx) => cancelWaitingOnes(tx, because, now()))
     },
 
     async [Symbol.asyncDispose]() {
       stopped = true
-      callOff()
+      expiry.stop()
       unsubscribe()
       for (const wake of [...waiters.values()].flatMap((each) => [...each])) wake()
     },
@@ -431,14 +301,6 @@ export function createApprovals(options: {
 }
 
 class Withdrawn extends Error {}
-
-function refused(problem: Extract<Decided, { ok: false }>['problem'], message: string): Decided {
-  return { ok: false, problem, message }
-}
-
-function lateBecause(state: ApprovalState): string {
-  return state === 'approved' ? 'approved, but not used in time' : 'nobody decided in time'
-}
 
 function cursorOf(approval: Approval): string {
   return Buffer.from(`${approval.requestedAt} ${approval.id}`).toString('base64url')

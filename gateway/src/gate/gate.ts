@@ -136,7 +136,7 @@ export function createGate(options: {
     try {
       await record(verdict, { durable: true })
     } catch (error) {
-      const reason = `the command could not be recorded (${wordsOf(error)}), so it was not run`
+      const reason = notRun(error)
       await approvals.cancel(id, reason)
       return { outcome: 'denied', policies: [], digest, reason } satisfies Verdict
     }
@@ -202,7 +202,7 @@ async function settle(verdict: Verdict, { record }: SubmitOptions): Promise<Verd
     return verdict
   } catch (error) {
     if (verdict.outcome !== 'allow') return verdict
-    const reason = `the command could not be recorded (${wordsOf(error)}), so it was not run`
+    const reason = notRun(error)
     return { outcome: 'denied', policies: [], digest: verdict.digest, reason }
   }
 }
@@ -225,6 +225,11 @@ function ended({ approval }: Held): Verdict | 'pending' {
     default:
       return 'pending'
   }
+}
+
+/** Whoever records may have its own reason to refuse: what the command means has changed meanwhile, say. */
+function notRun(error: unknown): string {
+  return `the command was not run, since it was not recorded: ${wordsOf(error)}`
 }
 
 function wordsOf(error: unknown): string {

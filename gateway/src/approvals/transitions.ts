@@ -1,0 +1,59 @@
+import type { ApprovalState } from '@countersign/contract/approval'
+import type { Kysely, Transaction } from 'kysely'
+import { appendFeed } from '../store/feed.ts'
+import type { ApprovalsTable, Tables } from '../store/tables.ts'
+import { type Held, readHeld } from './rows.ts'
+
+export type Tx = Transaction<Tables>
+
+export async function readApproval(db: Kysely<Tables>, id: string): Promise<Held | undefined> {
+  const row = await db.selectFrom('approvals').selectAll().where('id', '=', id).executeTakeFirst()
+  return row && (await readHeld(db, [row]))[0]
+}
+
+/** Puts an approval, as it is by now, on the feed. */
+export async function say(
+  tx: Tx,
+  type: 'approval.opened' | 'approval.decided' | 'approval.closed',
+  id: string,
+  at: Date,
+): Promise<Held> {
+  const held = (await readApproval(tx, id))!
+  await appendFeed(tx, type, held.approval, at)
+  return held
+}
+
+/** Compare and set: true for whoever came first. */
+export async function move(tx: Tx, id: string, from: ApprovalState[], to: Partial<ApprovalsTable>): Promise<boolean> {
+  const { numUpdatedRows } = await tx
+    .updateTable('approvals')
+    .set(to)
+    .where('id', '=', id)
+    .where('state', 'in', from)
+    .executeTakeFirst()
+  return numUpdatedRows === 1n
+}
+
+/** Ends an approval that is in one of these states, and says so; false where it is in none of them. */
+export async function close(
+  tx: Tx,
+  id: string,
+  from: ApprovalState[],
+  to: { state: ApprovalState; because: string | null; at: Date },
+): Promise<boolean> {
+  const closed = { state: to.state, closed_at: to.at.toISOString(), closed_because: to.because }
+  if (!(await move(tx, id, from, closed))) return false
+  await say(tx, 'approval.closed', id, to.at)
+  return true
+}
+
+/** Cancels everything that waits on a connection. */
+export async function cancelWaitingOnes(tx: Tx, because: string, at: Date): Promise<void> {
+  const waiting = await tx
+    .selectFrom('approvals')
+    .select('id')
+    .where('hold', '=', 'wait')
+    .where('state', 'in', ['pending', 'approved'])
+    .execute()
+  for (const { id } of waiting) await close(tx, id, ['pending', 'approved'], { state: 'cancelled', because, at })
+}
