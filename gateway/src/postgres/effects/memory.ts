@@ -1,0 +1,52 @@
+import type { Catalog } from './catalog.ts'
+import type { Analysis, StatementContext } from './effects.ts'
+
+/** Bytes of analyses kept for one catalog, roughly. */
+const room = 16 * 1024 * 1024
+/** A text larger than this isn't kept: it is hardly ever sent again. */
+const largest = 64 * 1024
+
+interface Shelf {
+  entries: Map<string, { analysis: Analysis; size: number }>
+  size: number
+}
+
+/** Analyses by what they depend on, for as long as the catalog that they were made with is in use. */
+const shelves = new WeakMap<Catalog, Shelf>()
+
+/**
+ * Answers an earlier analysis of the same text in the same circumstances, or makes one. What asked for the statement
+ * behind a name isn't kept. An analysis is shared: nobody may change it.
+ */
+export function remembered(
+  text: string,
+  context: StatementContext,
+  make: () => { analysis: Analysis; lasting: boolean },
+): Analysis {
+  if (text.length > largest) return make().analysis
+  let shelf = shelves.get(context.catalog)
+  if (!shelf) {
+    shelf = { entries: new Map(), size: 0 }
+    shelves.set(context.catalog, shelf)
+  }
+  const { connection, searchPath, user, tempSchema, settled } = context
+  const key = `${JSON.stringify([connection, searchPath, user, tempSchema ?? (tempSchema === null ? 0 : 1), settled === true])}${text}`
+  const known = shelf.entries.get(key)
+  if (known) {
+    // The order of a Map is the order of insertion: the last used is last.
+    shelf.entries.delete(key)
+    shelf.entries.set(key, known)
+    return known.analysis
+  }
+  const { analysis, lasting } = make()
+  if (!lasting) return analysis
+  const size = 2 * key.length + 2 * text.length + 600 * (1 + analysis.effects.length + analysis.statements.length)
+  shelf.entries.set(key, { analysis, size })
+  shelf.size += size
+  for (const [oldest, entry] of shelf.entries) {
+    if (shelf.size <= room) break
+    shelf.entries.delete(oldest)
+    shelf.size -= entry.size
+  }
+  return analysis
+}
