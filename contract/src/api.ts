@@ -18,3 +18,14 @@ export const ListQuery = z.object({
   limit: z.coerce.number().int().min(1).max(10_000).default(100),
   after: z.string().optional(),
 })
+
+/** Answer of `GET /readyz`, with 200 or 503. */
+export const Readiness = z.object({ ready: z.boolean(), reasons: z.array(z.string()).describe('why not, in words') })
+export type Readiness = z.infer<typeof Readiness>
+
+/** Answer of `GET /v1/policy`. */
+export const PolicyInForce = z.object({
+  version: z.string().describe('sha256:HEX over all files'),
+  texts: z.array(z.object({ file: z.string(), text: z.string() })),
+})
+export type PolicyInForce = z.infer<typeof PolicyInForce>

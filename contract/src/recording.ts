@@ -108,6 +108,13 @@ export type RecordingEvent = z.infer<typeof RecordingEvent>
 export const RecordingLine = z.discriminatedUnion('type', [RecordingHeader, ...RecordingEvent.options])
 export type RecordingLine = z.infer<typeof RecordingLine>
 
+/** Answer of `GET /v1/sessions/ID/events`. */
+export const EventsPage = z.object({
+  items: z.array(RecordingEvent),
+  next: z.string().nullable().describe('into `after` for what follows; null where nothing more will come'),
+})
+export type EventsPage = z.infer<typeof EventsPage>
+
 /** An event before the recorder has given it its place and time. */
 export type NewRecordingEvent = RecordingEvent extends infer E
   ? E extends unknown

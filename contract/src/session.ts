@@ -27,3 +27,7 @@ export const Session = z.object({
   recording: z.object({ bytes: z.number().int(), complete: z.boolean() }),
 })
 export type Session = z.infer<typeof Session>
+
+/** Body of `POST /v1/sessions/ID/terminate`. */
+export const TerminateRequest = z.strictObject({ reason: z.string().max(2000).default('') })
+export type TerminateRequest = z.input<typeof TerminateRequest>

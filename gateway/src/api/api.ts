@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
-import { Problem } from '@countersign/contract/api'
+import { Problem, type Readiness } from '@countersign/contract/api'
 import { Approval } from '@countersign/contract/approval'
 import { FeedMessage } from '@countersign/contract/feed'
 import { RecordingEvent, RecordingHeader } from '@countersign/contract/recording'
@@ -31,7 +31,7 @@ import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
 import { answerBadUrl, answerBrokenHttp, answerProblems } from './problem.ts'
 import type { Routes } from './routes.ts'
-import { type Readiness, serviceRoutes } from './service-routes.ts'
+import { serviceRoutes } from './service-routes.ts'
 import { sessionRoutes } from './session-routes.ts'
 
 export interface ApiOptions {

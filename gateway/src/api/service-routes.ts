@@ -1,3 +1,4 @@
+import { PolicyInForce, Readiness } from '@countersign/contract/api'
 import { Me, SignIn } from '@countersign/contract/identity'
 import type { Registry } from 'prom-client'
 import { z } from 'zod'
@@ -7,19 +8,7 @@ import { HttpProblem } from './problem.ts'
 import { answers, bearer, problemsOf, type Routes } from './routes.ts'
 import { mayReadPolicy } from './visibility.ts'
 
-export interface Readiness {
-  ready: boolean
-  /** Why not, in words. */
-  reasons: string[]
-}
-
 const Health = z.object({ status: z.literal('ok') })
-const Ready = z.object({ ready: z.boolean(), reasons: z.array(z.string()) })
-const Policy = z.object({
-  version: z.string().describe('sha256:HEX over all files'),
-  texts: z.array(z.object({ file: z.string(), text: z.string() })),
-})
-
 /** What is about the gateway itself: health, metrics, signing in, policy. */
 export function serviceRoutes(
   app: Routes,
@@ -54,8 +43,8 @@ export function serviceRoutes(
         tags,
         summary: 'Whether the gateway takes agents now',
         response: {
-          200: { description: 'It does.', content: { 'application/json': { schema: Ready } } },
-          503: { description: 'It doesn’t; why.', content: { 'application/json': { schema: Ready } } },
+          200: { description: 'It does.', content: { 'application/json': { schema: Readiness } } },
+          503: { description: 'It doesn’t; why.', content: { 'application/json': { schema: Readiness } } },
         },
       },
     },
@@ -133,7 +122,7 @@ export function serviceRoutes(
         tags,
         summary: 'The policy in force',
         security: bearer,
-        response: answers(200, 'Its files.', Policy, 403),
+        response: answers(200, 'Its files.', PolicyInForce, 403),
       },
     },
     async ({ caller }) => {

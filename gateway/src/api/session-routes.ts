@@ -1,7 +1,7 @@
 import { createGzip } from 'node:zlib'
 import { ListQuery, listOf } from '@countersign/contract/api'
-import { RecordingEvent } from '@countersign/contract/recording'
-import { Session, SessionState } from '@countersign/contract/session'
+import { EventsPage } from '@countersign/contract/recording'
+import { Session, SessionState, TerminateRequest } from '@countersign/contract/session'
 import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
 import type { Principal } from '../identity/principal.ts'
@@ -25,12 +25,6 @@ const EventsQuery = z.object({
   after: z.coerce.number().int().nonnegative().default(0).describe('sequence number of the last event already had'),
   limit: z.coerce.number().int().min(1).max(10_000).default(1000),
 })
-const EventsPage = z.object({
-  items: z.array(RecordingEvent),
-  next: z.string().nullable().describe('into `after` for what follows; null where nothing more will come'),
-})
-const TerminateRequest = z.strictObject({ reason: z.string().max(2000).default('') })
-
 export function sessionRoutes(app: Routes, sessions: SessionsRoom): void {
   app.get(
     '/v1/sessions',

@@ -1,10 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { unlink } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import type { RecordingEvent } from '@countersign/contract/recording'
-import type { Session, SessionState } from '@countersign/contract/session'
+import type { Session } from '@countersign/contract/session'
 import type { BaseLogger } from 'pino'
 import type { Store } from '../store/store.ts'
+import { type End, Live, newSession } from './live.ts'
 import { FileRecorder } from './recorder.ts'
 import { eventsAfter, mend, placeOf, type RecordingPlace, readRecording, readSealed, seal } from './recording.ts'
 import { recoverRecordings } from './recovery.ts'
@@ -66,14 +66,13 @@ export interface SessionsRoom extends Sessions, AsyncDisposable {
 const eventsPageBytes = 8 * 1024 * 1024
 const countsEveryMs = 2000
 const sealsAtOnce = 4
-/** setTimeout takes no more (2^31 - 1 ms, 24.8 days) and fires at once when given more. */
-const longestTimeout = 2_147_483_647
 
 /** Opens, ends, finds and plays back sessions. See {@link SessionsRoom}. */
 export function createSessions(options: SessionsOptions): SessionsRoom {
   const { store, folder, limits, log } = options
   const clock = options.clock ?? (() => performance.timeOrigin + performance.now())
   const now = () => new Date(clock()).toISOString()
+  const graceMs = options.graceMs ?? 10_000
   const rows = createRows(store)
   const texts = createTextIndex(store, log)
   const live = new Map<string, Live>()
@@ -84,60 +83,6 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   let draining = false
   let stopping: string | undefined
   let counting: NodeJS.Timeout | undefined
-
-  /** A live session with what only this room may do to it. */
-  class Live implements LiveSession {
-    readonly id: string
-    readonly connection: OpenRequest['connection']
-    readonly agent: OpenRequest['agent']
-    readonly openedAt: string
-    readonly recorder: FileRecorder
-    readonly #ending = new AbortController()
-    #end: { state: Exclude<SessionState, 'open'>; reason: string } | undefined
-    #closing: Promise<void> | undefined
-    #timer: NodeJS.Timeout | undefined
-
-    constructor(request: OpenRequest, id: string, openedAt: string, recorder: FileRecorder) {
-      this.id = id
-      this.connection = request.connection
-      this.agent = request.agent
-      this.openedAt = openedAt
-      this.recorder = recorder
-      this.#expireAt(request.agent.expiresAt.getTime())
-    }
-
-    get ended(): AbortSignal {
-      return this.#ending.signal
-    }
-
-    /** @param state what the session is in the end, whatever its owner says when it closes it */
-    end(reason: EndReason, state?: Exclude<SessionState, 'open'>): boolean {
-      if (this.#ending.signal.aborted || this.#closing) return false
-      clearTimeout(this.#timer)
-      if (state) this.#end = { state, reason: reason.message }
-      this.#timer = setTimeout(() => {
-        log.warn({ session: this.id }, 'a session that was ended was not closed in time by its owner: closed now')
-        this.close(state ?? 'closed', reason.message).catch(() => {})
-      }, options.graceMs ?? 10_000).unref()
-      this.#ending.abort(reason)
-      return true
-    }
-
-    close(state: Exclude<SessionState, 'open'>, reason: string): Promise<void> {
-      clearTimeout(this.#timer)
-      this.#closing ??= closeLive(this, this.#end ?? { state, reason })
-      return this.#closing
-    }
-
-    #expireAt(when: number): void {
-      const left = when - clock()
-      if (left <= 0) {
-        this.end(new EndReason('token-expired', 'the token of this session has expired'))
-        return
-      }
-      this.#timer = setTimeout(() => this.#expireAt(when), Math.min(left, longestTimeout)).unref()
-    }
-  }
 
   const open = async (request: OpenRequest): Promise<LiveSession> => {
     if (draining) throw new SessionRefused('The gateway is stopping and takes no new sessions: connect again shortly.')
@@ -152,7 +97,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       )
     perAgent.set(agent, has + 1)
     try {
-      const session = sessionFor(request, now())
+      const session = newSession(request, now())
       const place = placeOf(folder, session.id, session.openedAt)
       let self: Live | undefined
       const recorder = await FileRecorder.open({
@@ -180,7 +125,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
         await unlink(place.plain).catch(() => {})
         throw error
       }
-      self = new Live(request, session.id, session.openedAt, recorder)
+      self = new Live({ request, session, recorder, clock, graceMs, log, close: closeLive })
       live.set(self.id, self)
       if (stopping !== undefined) self.end(new EndReason('shutdown', stopping))
       return self
@@ -191,7 +136,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   }
 
   /** Recording first, then the store: what the store calls closed has its whole recording on disk. */
-  const closeLive = async (session: Live, end: { state: Exclude<SessionState, 'open'>; reason: string }) => {
+  const closeLive = async (session: Live, end: End) => {
     const place = placeOf(folder, session.id, session.openedAt)
     const { recorder } = session
     try {
@@ -223,12 +168,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   }
 
   /** What can't be sealed now is sealed at the next start. */
-  const sealed = async (
-    place: RecordingPlace,
-    id: string,
-    end: { state: Exclude<SessionState, 'open'>; reason: string },
-    complete: boolean,
-  ) => {
+  const sealed = async (place: RecordingPlace, id: string, end: End, complete: boolean) => {
     try {
       if (!complete) {
         const mended = await mend(place.plain, end)
@@ -355,43 +295,12 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       endAll('the gateway is stopping')
       const late = setTimeout(() => {
         for (const session of live.values()) session.close('closed', 'the gateway stopped').catch(() => {})
-      }, options.graceMs ?? 10_000)
+      }, graceMs)
       await empty
       clearTimeout(late)
       clearTimeout(counting)
       await texts.flush().catch((error) => log.error({ error }, 'commands could not be indexed'))
     },
-  }
-}
-
-/** 120 random bits in base32 (RFC 4648, lower case): can't be guessed, can be read aloud. */
-function newId(): string {
-  const alphabet = 'abcdefghijklmnopqrstuvwxyz234567'
-  let bits = BigInt(`0x${randomBytes(15).toString('hex')}`)
-  let id = ''
-  for (let i = 0; i < 24; i++) {
-    id += alphabet[Number(bits & 31n)]
-    bits >>= 5n
-  }
-  return `se_${id}`
-}
-
-function sessionFor(request: OpenRequest, openedAt: string): Session {
-  const { kind: _, expiresAt: __, ...identity } = request.agent
-  return {
-    id: newId(),
-    state: 'open',
-    connection: request.connection.name,
-    connectionTags: request.connection.tags,
-    protocol: request.protocol,
-    mode: request.connection.mode,
-    agent: request.agent.id,
-    identity,
-    ...(request.purpose !== undefined && { purpose: request.purpose }),
-    client: request.client,
-    openedAt,
-    counts: { commands: 0, held: 0, denied: 0, errors: 0 },
-    recording: { bytes: 0, complete: false },
   }
 }
 
