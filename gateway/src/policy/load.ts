@@ -209,7 +209,12 @@ function validate(policies: LoadedPolicy[], problems: PolicyProblem[], warnings:
   const answer = cedar.validate({ schema, policies: policySet(policies), validationSettings: { mode: 'strict' } })
   if (answer.type === 'failure') {
     for (const error of answer.errors)
-      problems.push({ file: '', line: 0, message: error.message, mend: error.help ?? 'mend the policy' })
+      problems.push({
+        file: 'policy.cedarschema',
+        line: 0,
+        message: error.message,
+        mend: error.help ?? 'mend the policy',
+      })
     return
   }
   const located = ({ policyId, error }: cedar.ValidationError): PolicyProblem => {
