@@ -1,9 +1,7 @@
 /// <reference lib="dom" />
-import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningIssuer, startIssuer } from '../../demo/issuer.ts'
@@ -11,23 +9,19 @@ import { chromiumPath, launchDouble } from '../../e2e/electron-double/launch.ts'
 import { type ConsoleApi, type ConsoleEvent, Snapshot } from '../console-api.ts'
 import { startBrowserShell } from './browser/shell.ts'
 import { type SmallGateway, someRecording, startSmallGateway } from './core/testing/small-gateway.ts'
+import { build } from './testing/build.ts'
 
 /**
  * One contract, two transports: what the renderer finds as `window.countersign` in a real page, over the browser
  * shell's WebSocket and over the desktop shell's IPC (its built main and preload, on a double of Electron).
  */
 
-const project = fileURLToPath(new URL('../..', import.meta.url))
-const out = join(project, 'out/test')
+let out: string
 let issuer: RunningIssuer
 let browser: Browser
 
 beforeAll(async () => {
-  execFileSync(process.execPath, [join(project, 'node_modules/electron-vite/bin/electron-vite.js'), 'build'], {
-    cwd: project,
-    env: { ...process.env, COUNTERSIGN_OUT: 'out/test' },
-    stdio: 'pipe',
-  })
+  out = build('transports')
   issuer = await startIssuer({ people: [{ subject: 'ada', name: 'Ada', groups: [] }] })
   browser = await chromium.launch({
     executablePath: chromiumPath(),

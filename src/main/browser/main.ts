@@ -3,10 +3,10 @@
  * [--no-open] [--sign-in]`. Prints `console ready URL` once it can be opened. With --sign-in it signs in at the start
  * by $BROWSER or the system's browser, instead of waiting for a click.
  */
-import { readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { readCertificate } from '../core/certificate-file.ts'
 import { stderrLog } from '../core/ports/log.ts'
 import { startBrowserShell } from './shell.ts'
 import { systemBrowser } from './system-browser.ts'
@@ -25,13 +25,20 @@ const { values: given } = parseArgs({
 const gateway = given.gateway ?? process.env.COUNTERSIGN_GATEWAY
 const ca = given.ca ?? process.env.COUNTERSIGN_CA
 
-const shell = await startBrowserShell({
-  folder: given.folder ?? folderOfThisAccount(),
-  ...(gateway ? { gateway } : {}),
-  ...(ca ? { ca: readFileSync(ca, 'utf8') } : {}),
-  ...(given.port ? { port: Number(given.port) } : {}),
-  core: { log: stderrLog },
+const shell = await start().catch((error: Error) => {
+  console.error(`The console can’t start: ${error.message}`)
+  process.exit(1)
 })
+
+async function start() {
+  return startBrowserShell({
+    folder: given.folder ?? folderOfThisAccount(),
+    ...(gateway ? { gateway } : {}),
+    ...(ca ? { ca: readCertificate(ca) } : {}),
+    ...(given.port ? { port: Number(given.port) } : {}),
+    core: { log: stderrLog },
+  })
+}
 let stopping = false
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {

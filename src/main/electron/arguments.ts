@@ -1,16 +1,13 @@
-import { readFileSync } from 'node:fs'
-
 /** What the desktop shell may be started with: --countersign-NAME=VALUE, or the environment. */
 export interface Arguments {
   gateway?: string
-  /** PEM of a certificate to trust. */
+  /** File of a certificate (PEM) to trust. */
   ca?: string
   folder?: string
   /** Signs in at the start by $BROWSER, as the sample world does. */
   signIn: boolean
 }
 
-/** @throws Error when the certificate can't be read */
 export function readArguments(argv: readonly string[], env: NodeJS.ProcessEnv): Arguments {
   const given = (name: string) => {
     const start = `--countersign-${name}=`
@@ -21,7 +18,7 @@ export function readArguments(argv: readonly string[], env: NodeJS.ProcessEnv): 
   const folder = given('folder') ?? env.COUNTERSIGN_FOLDER
   return {
     ...(gateway ? { gateway } : {}),
-    ...(ca ? { ca: readFileSync(ca, 'utf8') } : {}),
+    ...(ca ? { ca } : {}),
     ...(folder ? { folder } : {}),
     signIn: argv.includes('--countersign-sign-in'),
   }

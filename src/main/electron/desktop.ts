@@ -3,6 +3,7 @@ import { app, nativeTheme, powerMonitor, session, shell } from 'electron'
 import type { ConsoleEvent, Settings } from '../../console-api.ts'
 import { eventChannel } from '../../preload/channel.ts'
 import { systemBrowser } from '../browser/system-browser.ts'
+import { readCertificate } from '../core/certificate-file.ts'
 import { createCore } from '../core/core.ts'
 import { isLoopback } from '../core/gateway-api.ts'
 import type { BrowserOpener } from '../core/ports/browser-opener.ts'
@@ -42,7 +43,7 @@ export async function startDesktop(given: Arguments): Promise<void> {
   const core = await createCore({
     folder: join(folder, 'console'),
     ...(given.gateway ? { gateway: given.gateway } : {}),
-    ...(given.ca ? { ca: given.ca } : {}),
+    ...(given.ca ? { ca: readCertificate(given.ca) } : {}),
     capabilities: {
       shell: 'electron',
       notifications: hasActions ? 'native-with-actions' : 'native',
