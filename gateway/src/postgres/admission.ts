@@ -1,0 +1,228 @@
+import { randomBytes } from 'node:crypto'
+import type { Socket } from 'node:net'
+import type { AgentPrincipal } from '../identity/principal.ts'
+import { TokenError } from '../identity/principal.ts'
+import { type LiveSession, RecordingError, SessionRefused } from '../sessions/session.ts'
+import type { Catalogs } from './catalogs.ts'
+import { Commands, connectMeaning } from './commands.ts'
+import { type StartupParameters, sortParameters } from './parameters.ts'
+import type { PostgresOptions } from './postgres.ts'
+import * as refusal from './refusal.ts'
+import { Session } from './session.ts'
+import { askToken, type Opening } from './startup.ts'
+import type { PostgresTarget } from './target.ts'
+import { connectUpstream, type Upstream, UpstreamError } from './upstream/connect.ts'
+import { ProtocolViolation } from './wire/framer.ts'
+import { int32, message, report, T } from './wire/messages.ts'
+
+export interface AdmissionOptions extends PostgresOptions {
+  catalogs: Catalogs
+  address: string
+  /** Told once the agent is known: from then on its session's own bounds hold. */
+  admitted: () => void
+  draining: AbortSignal
+}
+
+const UPSTREAM_MS = 15_000
+const AUTHENTICATION_OK = message(T.Authentication, int32(0))
+
+/** Says no with a FATAL; the words are all that the client learns. */
+class Refused extends Error {
+  readonly words: refusal.Words
+  readonly why: string
+  constructor(words: refusal.Words, why: string) {
+    super(words.message)
+    this.words = words
+    this.why = why
+  }
+}
+
+/**
+ * From a startup packet to a signed-in session with its server connection: who is it, what for, may it, is the server
+ * there. Answers nothing where the client was refused or has gone.
+ */
+export async function admit(
+  opening: Extract<Opening, { is: 'session' }>,
+  options: AdmissionOptions,
+): Promise<Session | undefined> {
+  const { socket } = opening
+  const log = options.log.child({ address: options.address })
+  try {
+    const parameters = checked(opening, options)
+    const agent = await authenticate(socket, options)
+    if (!agent) return undefined
+    options.admitted()
+    const target = permitted(agent, parameters, options)
+    const live = await open(agent, target, parameters, options)
+    try {
+      const words = log.child({ session: live.id, connection: target.ref.name, agent: agent.id })
+      socket.write(AUTHENTICATION_OK)
+      await submitConnect(socket, live, options, parameters, words)
+      const upstream = await connect(target, parameters, live)
+      words.info({ purpose: parameters.purpose, application: parameters.application }, 'session opened')
+      return new Session({
+        client: socket,
+        upstream,
+        target,
+        live,
+        gate: options.gate,
+        catalogs: options.catalogs,
+        approvals: options.approvals,
+        limits: options.limits,
+        purpose: parameters.purpose,
+        hold: parameters.hold,
+        key: Buffer.concat([int32(upstream.key?.pid ?? 0), randomBytes(4)]),
+        log: words,
+      })
+    } catch (error) {
+      await live.close('closed', error instanceof Refused ? error.why : 'it failed while it was opened').catch(() => {})
+      throw error
+    }
+  } catch (error) {
+    const refused = asRefused(error)
+    if (!refused) log.error({ err: error }, 'a connection failed while it was opened')
+    else log.info({ sqlstate: refused.words.code, why: refused.why }, 'connection refused')
+    const last = error instanceof UpstreamError && error.report
+    const words = refused?.words ?? refusal.internal
+    socket.end(last || report({ severity: 'FATAL', ...words }), () => socket.destroySoon())
+    return undefined
+  }
+}
+
+function checked(opening: Extract<Opening, { is: 'session' }>, options: AdmissionOptions): StartupParameters {
+  if (options.requireTls && !opening.encrypted) throw new Refused(refusal.tlsRequired, 'no TLS')
+  if (options.draining.aborted) throw new Refused(refusal.shuttingDown, 'the gateway is stopping')
+  const parameters = sortParameters(opening.parameters)
+  if ('code' in parameters) throw new Refused(parameters, parameters.message)
+  return parameters
+}
+
+async function authenticate(socket: Socket, options: AdmissionOptions): Promise<AgentPrincipal | undefined> {
+  const token = await askToken(socket)
+  if (token === undefined) {
+    socket.destroy()
+    return undefined
+  }
+  try {
+    const principal = await options.identity.authenticate(token)
+    if (principal.kind === 'agent') return principal
+    throw new Refused(refusal.badToken, 'a person’s token opens no session')
+  } catch (error) {
+    if (error instanceof TokenError) throw new Refused(refusal.badToken, `${error.fault}: ${error.message}`)
+    throw error
+  }
+}
+
+function permitted(agent: AgentPrincipal, parameters: StartupParameters, options: AdmissionOptions): PostgresTarget {
+  const target = options.target(parameters.connection)
+  if (!target)
+    throw new Refused(refusal.noConnection, `there is no connection ${JSON.stringify(parameters.connection)}`)
+  if (target.access === 'jit')
+    throw new Refused(refusal.noConnection, `${agent.id} has no live grant on ${target.ref.name}`)
+  const { effects } = connectMeaning(target.ref.name).analysis
+  const preview = options.gate.preview({
+    protocol: 'postgres',
+    connection: target.ref,
+    agent,
+    session: { id: '', ...(parameters.purpose === undefined ? {} : { purpose: parameters.purpose }) },
+    text: CONNECT,
+    parameters: [],
+    kind: 'connect',
+    effects,
+    meaning: {},
+  })
+  if (preview.outcome === 'deny' && target.ref.mode === 'enforce') {
+    throw new Refused(refusal.noConnection, `${agent.id} may not open ${target.ref.name}: ${preview.reason}`)
+  }
+  return target
+}
+
+async function open(
+  agent: AgentPrincipal,
+  target: PostgresTarget,
+  { purpose, application }: StartupParameters,
+  options: AdmissionOptions,
+): Promise<LiveSession> {
+  return options.sessions.open({
+    connection: target.ref,
+    protocol: 'postgres',
+    agent,
+    ...(purpose === undefined ? {} : { purpose }),
+    client: { address: options.address, ...(application === undefined ? {} : { application }) },
+  })
+}
+
+const CONNECT = 'connect'
+
+/** Opening the connection is a command too: decided, held where policy says so, and recorded. */
+async function submitConnect(
+  socket: Socket,
+  live: LiveSession,
+  options: AdmissionOptions,
+  parameters: StartupParameters,
+  log: AdmissionOptions['log'],
+): Promise<void> {
+  const controller = new AbortController()
+  const gone = () => controller.abort(new Error('the client having gone'))
+  const over = () => controller.abort(live.ended.reason)
+  socket.once('close', gone)
+  live.ended.addEventListener('abort', over, { once: true })
+  const stopping = () => controller.abort(new Error('the gateway stopping'))
+  options.draining.addEventListener('abort', stopping, { once: true })
+  const meaning = connectMeaning(live.connection.name)
+  try {
+    const answer = await new Commands(live, options.gate, parameters.purpose, log).submit({
+      text: CONNECT,
+      parameters: [],
+      meaning,
+      hold: parameters.hold ?? options.approvals().hold,
+      signal: controller.signal,
+      onHeld: (notice) => {
+        socket.once('end', gone)
+        socket.resume() // nothing more is due from the client before ReadyForQuery but its end
+        socket.write(report(refusal.heldNotice(notice)))
+      },
+      meaningNow: async () => meaning,
+    })
+    if ('run' in answer) answer.run.end()
+    else
+      throw new Refused(answer.refused.code === '42501' ? refusal.noConnection : answer.refused, answer.refused.message)
+  } finally {
+    socket.off('close', gone)
+    socket.off('end', gone)
+    socket.pause()
+    live.ended.removeEventListener('abort', over)
+    options.draining.removeEventListener('abort', stopping)
+  }
+}
+
+async function connect(target: PostgresTarget, parameters: StartupParameters, live: LiveSession): Promise<Upstream> {
+  const settings = new Map<string, string>()
+  // What the parser takes for granted is made the session's default, to which RESET ALL goes back too.
+  settings.set('client_encoding', 'UTF8')
+  settings.set('standard_conforming_strings', 'on')
+  for (const [name, value] of parameters.settings) {
+    const fixed = name.toLowerCase()
+    settings.set(fixed === 'client_encoding' || fixed === 'standard_conforming_strings' ? fixed : name, value)
+  }
+  const signal = AbortSignal.any([live.ended, AbortSignal.timeout(UPSTREAM_MS)])
+  const upstream = await connectUpstream(target, settings, signal)
+  const encoding = upstream.parameters.get('client_encoding') ?? 'UTF8'
+  const strings = upstream.parameters.get('standard_conforming_strings') ?? 'on'
+  if (strings === 'on' && (encoding === 'UTF8' || encoding === 'SQL_ASCII')) return upstream
+  upstream.socket.destroy()
+  throw new Refused(
+    refusal.upstreamDown('it insists on settings that can’t be followed here'),
+    `${encoding}, ${strings}`,
+  )
+}
+
+function asRefused(error: unknown): Refused | undefined {
+  if (error instanceof Refused) return error
+  if (error instanceof UpstreamError)
+    return new Refused(refusal.upstreamDown(error.message), `${error.code}: ${error.message}`)
+  if (error instanceof SessionRefused) return new Refused(refusal.tooMany(error.message), error.message)
+  if (error instanceof RecordingError) return new Refused(refusal.unrecordable, error.message)
+  if (error instanceof ProtocolViolation) return new Refused(refusal.violation(error.message), error.message)
+  return undefined
+}

@@ -1,0 +1,194 @@
+import { type Catalogs, Snapshot } from './catalogs.ts'
+import { loadCatalog } from './effects/catalog.ts'
+import { type Analysis, analyse, type StatementAnalysis } from './effects/effects.ts'
+import { FAILED, IDLE, type Outstanding } from './outstanding.ts'
+import type { PostgresTarget } from './target.ts'
+
+/** Asks on the session's own connection, unseen by the client: each statement's rows. */
+export type Ask = (...statements: string[]) => Promise<(string | null)[][][]>
+
+/** Catalogs older than this are read anew while the old one is still used, or before anything is decided. */
+const STALE_MS = 15_000
+const TOO_OLD_MS = 120_000
+/** A name that isn't found is looked for once more where the catalog is older than this. */
+const MOMENT_MS = 1000
+
+/** What names mean in a session at this moment: its search_path, its role, and the catalog as it sees it. */
+export class Bearings {
+  searchPath: string[] | null = null
+  user = ''
+  #temporary: string | null = null
+  readonly #target: PostgresTarget
+  readonly #catalogs: Catalogs
+  readonly #outstanding: Outstanding
+  readonly #ask: Ask
+  /** search_path or role may have changed since they were asked. */
+  #dirty = true
+  /** … and the change may be undone at the end of the transaction. */
+  #touched = false
+  /** The catalog as this session's open transaction sees it, once that has changed it. */
+  #own: Snapshot | undefined
+  #changed: 'no' | 'in transaction' | 'committed' = 'no'
+
+  constructor(target: PostgresTarget, catalogs: Catalogs, outstanding: Outstanding, ask: Ask) {
+    this.#target = target
+    this.#catalogs = catalogs
+    this.#outstanding = outstanding
+    this.#ask = ask
+  }
+
+  get connection(): { name: string } {
+    return this.#target.ref
+  }
+
+  get #snapshot(): Snapshot | undefined {
+    return this.#own ?? this.#catalogs.current(this.#target)
+  }
+
+  /** Whether a statement may be analysed without asking anything first. */
+  get fresh(): boolean {
+    if (this.#dirty || this.#changed !== 'no') return false
+    if (this.#own) return true
+    const age = this.#catalogs.current(this.#target)?.age ?? Number.POSITIVE_INFINITY
+    if (age > STALE_MS) this.#catalogs.refreshLater(this.#target)
+    return age <= TOO_OLD_MS
+  }
+
+  /** Asks for what may have changed. Nothing may be outstanding. @throws Error where the server doesn't answer */
+  async take(): Promise<void> {
+    const failed = this.#outstanding.status === FAILED
+    if (this.#changed === 'committed' || !this.#snapshot || (!this.#own && this.#snapshot.age > TOO_OLD_MS)) {
+      this.#changed = 'no'
+      this.#own = undefined
+      await this.#catalogs.refresh(this.#target)
+    }
+    if (this.#changed === 'in transaction' && !failed) await this.#lookOurselves()
+    if (!this.#dirty) return
+    if (failed) {
+      this.searchPath = null // it can't be asked; unqualified names stay unresolved
+      return
+    }
+    // Nothing here that a search_path could lead astray: no operator, and functions by their full names.
+    const [rows] = await this.#ask(
+      `SELECT pg_catalog.current_setting('search_path'), current_user,
+              pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.text`,
+    )
+    const [path, user, temporary] = rows?.[0] ?? []
+    this.searchPath = path == null ? null : schemasOf(path)
+    this.user = user ?? ''
+    this.#temporary = temporary == null || temporary === '-' ? null : temporary
+    this.#dirty = false
+  }
+
+  /** Reads the catalog anew because a name wasn't found. Answers whether that was worth it. */
+  async lookAgain(): Promise<boolean> {
+    if (this.#own || (this.#catalogs.current(this.#target)?.age ?? 0) < MOMENT_MS) return false
+    await this.#catalogs.refresh(this.#target)
+    return true
+  }
+
+  /** Reads everything anew: what a held command means must be what it meant. */
+  async again(): Promise<void> {
+    if (!this.#own) this.#changed = 'committed'
+    await this.take()
+  }
+
+  analyse(
+    text: string,
+    names: { prepared(name: string): string | undefined; portal(name: string): string | undefined },
+  ): { analysis: Analysis; meaning: Record<string, string | null> } {
+    const snapshot = this.#snapshot
+    if (!snapshot) throw new Error('no catalog has been read')
+    const meaning: Record<string, string | null> = {}
+    const analysis = analyse(text, {
+      connection: this.#target.ref.name,
+      catalog: snapshot.catalog,
+      searchPath: this.searchPath,
+      user: this.user,
+      tempSchema: this.#temporary,
+      settled: !this.#touched,
+      prepared: (name) => {
+        const behind = names.prepared(name)
+        meaning[`prepared ${name}`] = behind ?? null
+        return behind
+      },
+      portal: (name) => {
+        const behind = names.portal(name)
+        meaning[`portal ${name}`] = behind ?? null
+        return behind
+      },
+    })
+    return { analysis, meaning }
+  }
+
+  /** Takes note of what statements that are about to run may change. */
+  note(statements: StatementAnalysis[]): void {
+    for (const { session, effects } of statements) {
+      // Whatever code a function holds, it may set the search_path, or make tables.
+      const calls = effects.some(({ action }) => action === 'sql:call' || action === 'sql:unknown')
+      if (session.setsSearchPath || session.setsRole || session.resetsAll || session.changesCatalog || calls) {
+        this.#dirty = true
+        this.#touched = true
+      }
+      if (session.transaction && session.transaction !== 'begin' && this.#touched) this.#dirty = true
+      const code = effects.some(({ action }) => action === 'sql:unknown')
+      if (session.changesCatalog || code) this.#changed = 'in transaction'
+    }
+  }
+
+  /** The server says that it changed. */
+  pathReported(): void {
+    this.#dirty = true
+    this.#touched = true
+  }
+
+  ready(status: number): void {
+    if (status !== IDLE) return
+    if (this.#touched) this.#dirty = true
+    this.#touched = false
+    if (this.#changed !== 'no' || this.#own) {
+      this.#changed = 'committed'
+      this.#own = undefined
+    }
+  }
+
+  /**
+   * Reads the catalog through the session's own transaction, which alone sees what it has made, under a search_path in
+   * which nobody can have put operators of his own.
+   */
+  async #lookOurselves(): Promise<void> {
+    const [path] = await this.#ask("SELECT pg_catalog.current_setting('search_path')")
+    const before = path?.[0]?.[0] ?? ''
+    const catalog = await loadCatalog(async (sql) => {
+      const [, rows] = await this.#ask(
+        "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)",
+        sql,
+        `SELECT pg_catalog.set_config('search_path', ${literal(before)}, true)`,
+      )
+      return rows ?? []
+    })
+    this.#own = new Snapshot(catalog)
+    this.#changed = 'no'
+  }
+}
+
+const literal = (text: string) => `'${text.replaceAll("'", "''")}'`
+
+/**
+ * The entries of a search_path as current_setting() writes it, unquoted (SplitIdentifierString() of the server).
+ * @returns null where it is no such list
+ */
+export function schemasOf(text: string): string[] | null {
+  const entries: string[] = []
+  const entry = /\s*(?:"((?:[^"]|"")*)"|([^\s",]+))\s*(,|$)/y
+  if (text.trim() === '') return entries
+  for (;;) {
+    const match = entry.exec(text)
+    if (!match) return null
+    const [, quoted, plain, separator] = match
+    entries.push(
+      quoted === undefined ? plain!.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : quoted.replaceAll('""', '"'),
+    )
+    if (separator === '') return entries
+  }
+}

@@ -1,0 +1,225 @@
+import { randomUUID } from 'node:crypto'
+import type { Parameter } from '@countersign/contract/approval'
+import type { Logger } from 'pino'
+import type { Command, Effect, Gate, HoldNotice, Verdict } from '../gate/command.ts'
+import { type LiveSession, RecordingError } from '../sessions/session.ts'
+import type { Analysis } from './effects/effects.ts'
+import { changedWhileHeld, refusal, unrecordable, type Words } from './refusal.ts'
+import { Run } from './run.ts'
+
+/** What a text means and what it was found to mean it by. */
+export interface Meaning {
+  analysis: Analysis
+  /** search_path, role, and the statements behind the names that the text uses. */
+  circumstances: Record<string, unknown>
+  /** Whether it uses names of prepared statements or portals. */
+  named?: boolean
+}
+
+export interface Submission {
+  text: string
+  parameters: Parameter[]
+  meaning: Meaning
+  hold: 'wait' | 'fail'
+  signal: AbortSignal
+  onHeld: (notice: HoldNotice) => void
+  /** What the text means now, asked once a held command is to be released. */
+  meaningNow: () => Promise<Meaning>
+}
+
+export type Answer = { run: Run } | { refused: Words; fatal: boolean }
+
+/** A session's commands at the gate: makes them out of what was analysed, submits them, and writes their records. */
+export class Commands {
+  readonly #live: LiveSession
+  readonly #gate: Gate
+  readonly #log: Logger
+  readonly #purpose: string | undefined
+
+  constructor(live: LiveSession, gate: Gate, purpose: string | undefined, log: Logger) {
+    this.#live = live
+    this.#gate = gate
+    this.#purpose = purpose
+    this.#log = log
+  }
+
+  /** Whether policy already says no; a hold is not a no. What mode observe would refuse passes. */
+  denies(text: string, meaning: Meaning): boolean {
+    if (this.#live.connection.mode === 'observe') return false
+    return this.#gate.preview(this.#command(text, [], meaning)).outcome === 'deny'
+  }
+
+  /** Whether policy says yes at once. */
+  allows(text: string, parameters: Parameter[], meaning: Meaning): boolean {
+    return this.#gate.preview(this.#command(text, parameters, meaning)).outcome === 'allow'
+  }
+
+  /** Asks the gate, waits for people where it says so, and records. Never throws for a refusal. */
+  async submit(submission: Submission): Promise<Answer> {
+    const { text, meaning, signal } = submission
+    const command = this.#command(text, submission.parameters, meaning)
+    const id = randomUUID()
+    const recorder = this.#live.recorder
+    let failure: Words | undefined
+    let recorded = false
+    const verdict = await this.#gate.submit(command, {
+      hold: submission.hold,
+      signal,
+      onHeld: (notice) => {
+        recorder.append({ type: 'hold', command: id, approval: notice.approval, state: 'pending' })
+        submission.onHeld(notice)
+      },
+      record: async (verdict, { durable }) => {
+        try {
+          if (verdict.outcome === 'allow' && verdict.approval) {
+            // What was shown is what runs: people may have taken their time, and others may have renamed tables meanwhile.
+            const now = await submission.meaningNow().catch(() => undefined)
+            if (!now || means(now) !== means(meaning)) {
+              failure = changedWhileHeld
+              throw new Error(failure.message)
+            }
+          }
+          this.#record(id, command, verdict)
+          if (durable) await recorder.sync()
+          recorded = true
+        } catch (error) {
+          failure ??= unrecordable
+          if (failure === unrecordable)
+            this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
+          throw error
+        }
+      },
+    })
+    if (failure) return { refused: failure, fatal: failure === unrecordable }
+    const detail = notUnderstood(meaning.analysis)
+    try {
+      if (verdict.outcome !== 'allow') {
+        const refused = refusal(verdict, detail)
+        if (recorded) recorder.append(refusedResult(id, refused))
+        return { refused, fatal: false }
+      }
+      const approval = verdict.approval?.id
+      const report = approval === undefined ? undefined : this.#gate.report.bind(this.#gate, approval)
+      if (!recorded) return { refused: unrecordable, fatal: true }
+      if (signal.aborted) {
+        const refused = refusal({
+          outcome: 'cancelled',
+          approval: approval ?? '',
+          digest: verdict.digest,
+          reason: reasonOf(signal),
+        })
+        recorder.append(refusedResult(id, refused))
+        report?.({ status: 'failed', sqlstate: refused.code, message: refused.message })
+        return { refused, fatal: false }
+      }
+      if (approval !== undefined) recorder.append({ type: 'hold', command: id, approval, state: 'used' })
+      return { run: new Run(id, recorder, report) }
+    } catch (error) {
+      if (!(error instanceof RecordingError)) throw error
+      this.#log.error({ error: error.message }, 'a command could not be recorded')
+      return { refused: unrecordable, fatal: true }
+    }
+  }
+
+  #command(text: string, parameters: Parameter[], { analysis, circumstances }: Meaning): Command {
+    const { name } = this.#live.connection
+    return {
+      protocol: 'postgres',
+      connection: this.#live.connection,
+      agent: this.#live.agent,
+      session: { id: this.#live.id, ...(this.#purpose === undefined ? {} : { purpose: this.#purpose }) },
+      text,
+      parameters,
+      kind: analysis.kind,
+      effects: analysis.effects.length > 0 ? analysis.effects : [unknownEffect(name)],
+      meaning: circumstances,
+    }
+  }
+
+  #record(id: string, command: Command, verdict: Verdict): void {
+    const { recorder } = this.#live
+    recorder.append({
+      type: 'command',
+      command: id,
+      text: command.text,
+      parameters: command.parameters,
+      kind: command.kind,
+      effects: command.effects.map(({ action, resource, command: { kind, bounded } }) => ({
+        action,
+        resource: { type: resource.type, id: resource.id },
+        kind: String(kind ?? command.kind),
+        bounded: bounded !== false,
+      })),
+      digest: verdict.digest,
+      verdict: {
+        outcome:
+          verdict.outcome === 'allow' && !verdict.approval ? 'allow' : verdict.outcome === 'denied' ? 'deny' : 'hold',
+        policies: 'policies' in verdict ? verdict.policies : [],
+        ...('reason' in verdict ? { reason: verdict.reason } : {}),
+        ...(verdict.outcome === 'allow' && verdict.observed !== undefined
+          ? { observed: true, reason: verdict.observed }
+          : {}),
+      },
+    })
+    const hold = holdState(verdict)
+    if (hold) recorder.append({ type: 'hold', command: id, ...hold })
+  }
+}
+
+function holdState(verdict: Verdict) {
+  switch (verdict.outcome) {
+    case 'allow':
+      return verdict.approval && { approval: verdict.approval.id, state: 'approved' as const, by: verdict.approval.by }
+    case 'denied':
+      return undefined
+    case 'denied-by-person':
+      return { approval: verdict.approval, state: 'denied' as const, by: [verdict.person], reason: verdict.reason }
+    case 'expired':
+      return { approval: verdict.approval, state: 'expired' as const }
+    case 'cancelled':
+      return { approval: verdict.approval, state: 'cancelled' as const, reason: verdict.reason }
+    case 'held':
+      return { approval: verdict.approval, state: 'pending' as const }
+  }
+}
+
+function notUnderstood({ parseError, unresolved }: Analysis): string | undefined {
+  if (parseError) return `The statement could not be parsed: ${parseError}`
+  return unresolved?.length ? `Not found in the catalog: ${unresolved.join(', ')}` : undefined
+}
+
+const refusedResult = (command: string, words: Words) => ({
+  type: 'result' as const,
+  command,
+  status: 'refused' as const,
+  sqlstate: words.code,
+  message: words.message,
+  ms: 0,
+})
+
+const reasonOf = (signal: AbortSignal) => (signal.reason as Error | undefined)?.message ?? 'cancelled'
+
+const means = ({ analysis, circumstances }: Meaning) => JSON.stringify([analysis.effects, circumstances])
+
+/** What stands in where nothing is known: denied unless a policy says otherwise. */
+export const unknownEffect = (connection: string): Effect => ({
+  action: 'sql:unknown',
+  resource: { type: 'Connection', id: connection },
+  command: { kind: 'unknown', bounded: false, functions: [] },
+})
+
+/** Opening a connection, as a command: contract.md section 4. */
+export const connectMeaning = (connection: string): Meaning => ({
+  analysis: {
+    kind: 'connect',
+    effects: [
+      {
+        action: 'sql:connect',
+        resource: { type: 'Connection', id: connection },
+        command: { kind: 'connect', bounded: true, functions: [] },
+      },
+    ],
+    statements: [],
+  },
+  circumstances: {},
+})

@@ -1,0 +1,288 @@
+import type { Change, Portal, Prepared } from './names.ts'
+import type { Words } from './refusal.ts'
+import type { Run } from './run.ts'
+import { ProtocolViolation, RELAY, type Take, WHOLE } from './wire/framer.ts'
+import { type Column, Cursor, columnsOf, report, reportFields, T, valuesOf } from './wire/messages.ts'
+
+/** One message sent to the server whose answer has yet to come, or has yet to come to its end. */
+export interface Entry {
+  kind: 'parse' | 'bind' | 'describe' | 'execute' | 'close' | 'sync' | 'query' | 'copy-end'
+  /** Sent by the gateway for itself: the client sees nothing of the answer (an error inside the client's batch it does). */
+  ours?: boolean
+  inBatch?: boolean
+  run?: Run
+  portal?: Portal<Run>
+  /** What the answer to a Describe tells about. */
+  describes?: Prepared | Portal<Run>
+  change?: Change
+  /** What the statements of a text do to names, one list for each; done as each completes. */
+  sql?: (() => void)[]
+  completed?: number
+  /** It may change what others see, or keep locks. */
+  writes?: boolean
+  /** Called once it is answered, refused or skipped. */
+  settled?: () => void
+  /** The client is to read this instead of the error that was provoked. */
+  words?: () => Words
+  answer?: { rows: (string | null)[][]; resolve: (rows: (string | null)[][]) => void; reject: (error: Error) => void }
+}
+
+export interface ReplyEvents {
+  /** ReadyForQuery: I idle, T in a transaction, E in a failed one. */
+  ready(status: number, entry: Entry): void
+  parameter(name: string, value: string): void
+  /** An ErrorResponse that answers nothing, or is fatal: the server is about to close. */
+  parting(code: string, message: string): void
+}
+
+export const IDLE = 0x49
+export const FAILED = 0x45
+
+/**
+ * What is outstanding at the server, in the order in which it was sent, and what each answer means for it: the same idea
+ * as pgbouncer's outstanding_requests. Answers are matched by place alone, so whatever is sent upstream must be pushed here.
+ */
+export class Outstanding {
+  #entries: Entry[] = []
+  #events: ReplyEvents
+  #maxMessage: () => number
+  #waiters: (() => void)[] = []
+  #copyOutBinary = false
+  /** Runs that have rows to be written before the bytes read so far go on. */
+  readonly touched = new Set<Run>()
+  /** Transaction status of the last ReadyForQuery. */
+  status = IDLE
+  /** The server is in COPY FROM STDIN, and the client hasn't ended it. */
+  copyIn = false
+  /** The server skips everything up to a Sync that hasn't been sent. */
+  discarding = false
+
+  constructor(events: ReplyEvents, maxMessage: () => number) {
+    this.#events = events
+    this.#maxMessage = maxMessage
+  }
+
+  get empty(): boolean {
+    return this.#entries.every((entry) => entry.kind === 'copy-end')
+  }
+
+  /** Whether something that writes is outstanding. */
+  writes(): boolean {
+    return this.#entries.some((entry) => entry.writes)
+  }
+
+  /** Resolves once every answer has come. */
+  drained(): Promise<void> {
+    if (this.empty) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve)
+    })
+  }
+
+  push(entry: Entry): void {
+    if (this.copyIn) {
+      // In COPY FROM STDIN the server ignores Sync and takes nothing else but the end of the data.
+      if (entry.kind === 'copy-end') this.copyIn = false
+      else if (entry.kind !== 'sync') throw new ProtocolViolation('a command was sent in the middle of COPY data')
+      return
+    }
+    if (this.discarding) {
+      if (entry.kind !== 'sync') return abandon(entry, true)
+      this.discarding = false
+    }
+    this.#entries.push(entry)
+  }
+
+  /** What becomes of a message of the server, by its header. */
+  take(type: number, length: number): Take {
+    if (type === T.DataRow || type === T.CopyData) {
+      const head = this.#entries[0]
+      if (!head) throw new ProtocolViolation('the server sent rows that nobody asked for')
+      if (head.ours || head.run?.keeps(length)) return WHOLE
+      if (head.run) this.touched.add(head.run)
+      return RELAY
+    }
+    if (length > this.#maxMessage())
+      throw new ProtocolViolation('the server sent a message longer than limits.max_message')
+    return WHOLE
+  }
+
+  /** A whole message of the server. Answers whether it goes on to the client, or what goes on in its place. */
+  reply(type: number, frame: Buffer): boolean | Buffer {
+    switch (type) {
+      case T.NoticeResponse:
+      case T.NotificationResponse:
+        return true
+      case T.ParameterStatus: {
+        const cursor = new Cursor(frame)
+        this.#events.parameter(cursor.cstring(), cursor.cstring())
+        return true
+      }
+    }
+    while (this.#entries[0]?.kind === 'copy-end') this.#entries.shift()
+    const head = this.#entries[0]
+    if (type === T.ErrorResponse) return this.#error(head, frame)
+    if (!head) throw new ProtocolViolation('the server answered something that nobody asked')
+    switch (type) {
+      case T.DataRow:
+        if (head.answer) head.answer.rows.push(valuesOf(frame).map((value) => value && value.toString()))
+        else if (head.run) {
+          if (head.portal && head.run.undescribed) head.run.columns(columnsFor(head.portal))
+          head.run.row(frame)
+          this.touched.add(head.run)
+        }
+        break
+      case T.CopyData:
+        head.run?.copyRow(frame, this.#copyOutBinary)
+        if (head.run) this.touched.add(head.run)
+        break
+      case T.ParseComplete:
+        this.#expect(head, 'parse')
+        return this.#done(head)
+      case T.BindComplete:
+        this.#expect(head, 'bind')
+        return this.#done(head)
+      case T.CloseComplete:
+        this.#expect(head, 'close')
+        return this.#done(head)
+      case T.ParameterDescription: {
+        this.#expect(head, 'describe')
+        const cursor = new Cursor(frame)
+        const types: number[] = []
+        for (let n = cursor.int16() & 0xffff; n > 0; n--) types.push(cursor.int32() >>> 0)
+        if (head.describes) head.describes.types = types
+        break
+      }
+      case T.RowDescription:
+        if (head.kind === 'describe') {
+          if (head.describes) head.describes.columns = columnsOf(frame)
+          return this.#done(head)
+        }
+        if (head.run && !head.run.full) head.run.columns(columnsOf(frame))
+        break
+      case T.NoData:
+        this.#expect(head, 'describe')
+        if (head.describes) head.describes.columns = []
+        return this.#done(head)
+      case T.CommandComplete:
+      case T.EmptyQueryResponse:
+        if (type === T.CommandComplete) head.run?.tag(new Cursor(frame).cstring())
+        head.completed = (head.completed ?? 0) + 1
+        if (head.kind === 'query') {
+          head.sql?.[head.completed - 1]?.()
+          break
+        }
+        this.#expect(head, 'execute')
+        for (const change of head.sql ?? []) change()
+        head.run?.end()
+        return this.#done(head)
+      case T.PortalSuspended:
+        this.#expect(head, 'execute')
+        return this.#done(head)
+      case T.CopyInResponse:
+        this.#copyInBegins()
+        break
+      case T.CopyOutResponse:
+        this.#copyOutBinary = frame[5] === 1
+        head.run?.columns([{ name: 'copy', type: 25, format: this.#copyOutBinary ? 1 : 0 }])
+        break
+      case T.CopyDone:
+        break
+      case T.ReadyForQuery:
+        if (head.kind !== 'query' && head.kind !== 'sync')
+          throw new ProtocolViolation('the server is ready out of turn')
+        this.status = frame[5]!
+        head.run?.end()
+        this.#done(head)
+        this.#events.ready(this.status, head)
+        return !head.ours
+      default:
+        throw new ProtocolViolation(`the server sent a message of type ${JSON.stringify(String.fromCharCode(type))}`)
+    }
+    return !head.ours
+  }
+
+  /** The connection is gone: nothing will be answered any more. */
+  abandonAll(sqlstate: string, message: string): void {
+    const entries = this.#entries.splice(0)
+    for (const entry of entries) {
+      entry.run?.failed(sqlstate, message)
+      abandon(entry, false)
+    }
+    this.#wake()
+  }
+
+  #expect(head: Entry, kind: Entry['kind']): void {
+    if (head.kind !== kind) throw new ProtocolViolation('the server’s answers are out of step')
+  }
+
+  #done(head: Entry): boolean {
+    this.#entries.shift()
+    head.change?.confirm()
+    head.settled?.()
+    head.answer?.resolve(head.answer.rows)
+    this.#wake()
+    return !head.ours
+  }
+
+  #error(head: Entry | undefined, frame: Buffer): boolean | Buffer {
+    const fields = reportFields(frame)
+    const code = fields.C ?? ''
+    if (!head || fields.V === 'FATAL' || fields.V === 'PANIC') {
+      this.#events.parting(code, fields.M ?? '')
+      return true
+    }
+    this.copyIn = false
+    head.run?.failed(code, fields.M ?? '')
+    const words = head.words?.()
+    if (head.kind !== 'query' && head.kind !== 'sync') {
+      // The server now skips everything up to the next Sync, a Query too.
+      const sync = this.#entries.findIndex((entry) => entry.kind === 'sync')
+      this.discarding = sync < 0
+      const skipped = this.#entries.splice(0, sync < 0 ? this.#entries.length : sync)
+      for (const entry of skipped.slice(1).reverse()) abandon(entry, true)
+      head.change?.undo(false)
+      head.settled?.()
+      head.run?.end()
+      head.answer?.reject(new Error(fields.M))
+      this.#wake()
+    }
+    if (words) return report({ severity: 'ERROR', ...words })
+    return !head.ours || head.inBatch === true
+  }
+
+  #copyInBegins(): void {
+    for (let at = 1; at < this.#entries.length; ) {
+      const kind = this.#entries[at]!.kind
+      if (kind !== 'sync' && kind !== 'copy-end') {
+        throw new ProtocolViolation('a command was sent ahead in the middle of COPY data')
+      }
+      this.#entries.splice(at, 1) // a Sync before the end of the data is ignored
+      if (kind === 'copy-end') return
+    }
+    if (this.#waiters.length > 0) throw new ProtocolViolation('a command was sent in the middle of COPY data')
+    this.copyIn = true
+  }
+
+  #wake(): void {
+    if (this.#waiters.length === 0 || !this.empty) return
+    for (const resolve of this.#waiters.splice(0)) resolve()
+  }
+}
+
+function abandon(entry: Entry, skipped: boolean): void {
+  entry.change?.undo(skipped)
+  entry.settled?.()
+  if (skipped) entry.run?.failed('25000', 'skipped by the server after an earlier error')
+  entry.run?.end()
+  entry.answer?.reject(new Error('skipped after an error'))
+}
+
+/** Columns of a portal, from its own description or its statement's with the formats that Bind asked for. */
+function columnsFor(portal: Portal<Run>): Column[] {
+  if (portal.columns) return portal.columns
+  const formats = portal.resultFormats
+  const format = (at: number) => (formats.length === 1 ? formats[0]! : (formats[at] ?? 0))
+  const columns = portal.statement?.columns
+  return columns?.map((column, at) => ({ ...column, format: format(at) })) ?? []
+}

@@ -1,0 +1,128 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { Logger } from 'pino'
+import type { Gate } from '../gate/command.ts'
+import type { Identity } from '../identity/principal.ts'
+import type { Sessions } from '../sessions/session.ts'
+import { admit } from './admission.ts'
+import { Catalogs } from './catalogs.ts'
+import { loadParser } from './effects/effects.ts'
+import { draining, violation } from './refusal.ts'
+import type { Session } from './session.ts'
+import { readOpening } from './startup.ts'
+import type { PostgresTarget } from './target.ts'
+import { ProtocolViolation } from './wire/framer.ts'
+import { report } from './wire/messages.ts'
+
+export type { PostgresTarget }
+
+export interface PostgresOptions {
+  listen: { host: string; port: number }
+  /** Asked anew for each handshake, so that a reload takes effect. PEM. */
+  tls: () => { cert: string; key: string }
+  /** False only on loopback without `tls:`. */
+  requireTls: boolean
+  /** The connection of that name, as it is configured now. */
+  target: (name: string) => PostgresTarget | undefined
+  identity: Identity
+  sessions: Sessions
+  gate: Gate
+  approvals: () => { hold: 'wait' | 'fail'; in_transaction: 'wait' | 'fail' }
+  /** Bytes. */
+  limits: () => { max_statement: number; max_message: number }
+  log: Logger
+}
+
+export interface PostgresListener extends AsyncDisposable {
+  address: { host: string; port: number }
+  /** No new sessions; idle ones end, running commands get so many milliseconds, then everything is closed with 57P01. */
+  drain(ms: number): Promise<void>
+}
+
+/** How long a client may take from its first byte to being signed in, like the server's authentication_timeout. */
+const LOGIN_MS = 60_000
+/** Connections that haven't signed in yet; more are closed at once. */
+const MOST_OPENINGS = 1000
+
+/**
+ * Listens for PostgreSQL clients (contract.md sections 3 to 5). Every command of theirs goes through `gate`.
+ * @throws Error where the address can't be had
+ */
+export async function listenPostgres(options: PostgresOptions): Promise<PostgresListener> {
+  await loadParser()
+  const stop = new AbortController()
+  const { log } = options
+  const catalogs = new Catalogs(log, stop.signal)
+  const sessions = new Map<string, Session>()
+  const openings = new Set<Socket>()
+
+  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
+  server.on('connection', (plain) => {
+    plain.on('error', () => {}) // whoever waits on it sees it close
+    if (openings.size >= MOST_OPENINGS) {
+      log.warn({ openings: openings.size }, 'too many connections that have not signed in: one was closed')
+      plain.destroy()
+      return
+    }
+    openings.add(plain)
+    const late = setTimeout(() => plain.destroy(), LOGIN_MS)
+    const admitted = () => {
+      clearTimeout(late)
+      openings.delete(plain)
+    }
+    open(plain, admitted)
+      .catch((error) => log.error({ err: error }, 'a connection failed while it was opened'))
+      .finally(admitted)
+  })
+
+  const open = async (plain: Socket, admitted: () => void) => {
+    const address = plain.remoteAddress ?? ''
+    let opening: Awaited<ReturnType<typeof readOpening>>
+    try {
+      opening = await readOpening(plain, options.tls)
+    } catch (error) {
+      if (!(error instanceof ProtocolViolation)) throw error
+      log.info({ address, why: error.message }, 'connection closed: not the PostgreSQL protocol')
+      plain.end(report({ severity: 'FATAL', ...violation(error.message) }), () => plain.destroy())
+      return
+    }
+    switch (opening.is) {
+      case 'nothing':
+        log.debug({ address, why: opening.why }, 'connection closed')
+        plain.destroy()
+        return
+      case 'cancel':
+        await sessions.get(opening.key.toString('hex'))?.cancel()
+        plain.end(() => plain.destroy())
+        return
+      case 'session': {
+        const session = await admit(opening, { ...options, catalogs, address, admitted, draining: stop.signal })
+        if (!session) return
+        const key = session.key.toString('hex')
+        sessions.set(key, session)
+        void session.closed.then(() => sessions.delete(key))
+        if (stop.signal.aborted) session.drain()
+        await session.start()
+      }
+    }
+  }
+
+  server.listen(options.listen.port, options.listen.host)
+  await once(server, 'listening')
+  server.on('error', (error) => log.error({ error: error.message }, 'the PostgreSQL listener failed'))
+  const { address: host, port } = server.address() as AddressInfo
+
+  const drain = async (ms: number) => {
+    stop.abort()
+    server.close()
+    for (const socket of openings) socket.destroy()
+    const live = [...sessions.values()]
+    for (const session of live) session.drain()
+    const late = setTimeout(() => {
+      for (const session of live) session.end(draining, 'the gateway stopped')
+    }, ms)
+    await Promise.all([...sessions.values()].map(({ closed }) => closed))
+    clearTimeout(late)
+  }
+  return { address: { host, port }, drain, [Symbol.asyncDispose]: () => drain(0) }
+}

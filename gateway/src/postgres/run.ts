@@ -1,0 +1,126 @@
+import type { Outcome, Parameter } from '@countersign/contract/approval'
+import type { Recorder } from '../sessions/session.ts'
+import { shown } from './values.ts'
+import { type Column, valuesOf } from './wire/messages.ts'
+
+/** How a command ended, as the recording and the approval's card show it. */
+export interface Ending {
+  status: 'completed' | 'failed' | 'refused'
+  sqlstate?: string
+  message?: string
+}
+
+/**
+ * One command on its way through the server: keeps the first rows of its result for the recording, up to the recorder's
+ * bound, and counts the rest.
+ */
+export class Run {
+  readonly id: string
+  readonly #recorder: Recorder
+  readonly #report: ((outcome: Outcome) => void) | undefined
+  readonly #started = performance.now()
+  #columns: Column[] = []
+  #described = false
+  #kept: Parameter[][] = []
+  #keptRows = 0
+  #keptBytes = 0
+  /** Whether the bound is reached: from here on rows are only counted, and need not be looked at. */
+  full = false
+  #truncated = false
+  rows = 0
+  #tags: string[] = []
+  #failure: { sqlstate: string; message: string } | undefined
+  ended = false
+
+  constructor(id: string, recorder: Recorder, report?: (outcome: Outcome) => void) {
+    this.id = id
+    this.#recorder = recorder
+    this.#report = report
+    this.full = recorder.resultBound.rows === 0 || recorder.resultBound.bytes === 0
+  }
+
+  /** Whether rows are kept and `columns` hasn't said yet what they hold. */
+  get undescribed(): boolean {
+    return !this.#described
+  }
+
+  columns(columns: Column[]): void {
+    this.flush()
+    this.#columns = columns
+    this.#described = true
+  }
+
+  /** @param bytes length of a row that is about to come; answers whether it is to be kept */
+  keeps(bytes: number): boolean {
+    if (!this.full && this.#keptBytes + bytes <= this.#recorder.resultBound.bytes) return true
+    this.full = true
+    this.rows++
+    return false
+  }
+
+  /** A row to be kept, as a DataRow message. */
+  row(frame: Buffer): void {
+    const values = valuesOf(frame)
+    this.#keep(
+      values.map((value, at) => shown(value, this.#columns[at]?.type ?? 0, this.#columns[at]?.format ?? 0)),
+      frame.length,
+    )
+  }
+
+  /** A row to be kept, as a CopyData message of COPY TO STDOUT. */
+  copyRow(frame: Buffer, binary: boolean): void {
+    this.#keep([shown(frame.subarray(5), 0, binary ? 1 : 0)], frame.length)
+  }
+
+  #keep(row: Parameter[], bytes: number): void {
+    this.rows++
+    this.#kept.push(row)
+    this.#keptBytes += bytes
+    if (++this.#keptRows >= this.#recorder.resultBound.rows) this.full = true
+  }
+
+  /** Writes the rows kept so far. To be called before they are sent on. @throws RecordingError */
+  flush(): void {
+    const truncated = this.rows > this.#keptRows && !this.#truncated
+    if (this.#kept.length === 0 && !truncated) return
+    this.#truncated ||= truncated
+    const width = this.#kept[0]?.length ?? this.#columns.length
+    const columns = Array.from({ length: width }, (_, at) => ({
+      name: this.#columns[at]?.name ?? '',
+      type: this.#columns[at]?.type ?? 0,
+    }))
+    const rows = this.#kept
+    this.#kept = []
+    this.#recorder.append({ type: 'rows', command: this.id, columns, rows, ...(truncated ? { truncated } : {}) })
+  }
+
+  tag(text: string): void {
+    this.#tags.push(text)
+  }
+
+  failed(sqlstate: string, message: string): void {
+    this.#failure ??= { sqlstate, message }
+  }
+
+  /** Writes what became of it; only the first call counts. @throws RecordingError */
+  end(ending?: Ending): void {
+    if (this.ended) return
+    this.ended = true
+    this.flush()
+    const ms = Math.round((performance.now() - this.#started) * 1000) / 1000
+    const failure = this.#failure
+    const { status, ...why } =
+      ending ?? (failure ? { status: 'failed' as const, ...failure } : { status: 'completed' as const })
+    const told = {
+      ...why,
+      ...(this.#tags.length > 0 ? { tag: this.#tags.join('; ') } : {}),
+      ...(this.rows > 0 ? { rows: this.rows } : {}),
+      ms,
+    }
+    try {
+      this.#recorder.append({ type: 'result', command: this.id, status, ...told })
+    } finally {
+      this.#report?.({ status: status === 'completed' ? 'completed' : 'failed', ...told })
+    }
+  }
+}
