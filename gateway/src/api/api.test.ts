@@ -1,4 +1,9 @@
+import { randomBytes } from 'node:crypto'
+import { readdirSync, readlinkSync } from 'node:fs'
+import { request } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { connect } from 'node:net'
+import { join } from 'node:path'
 import { text as textOf } from 'node:stream/consumers'
 import { zstdDecompressSync } from 'node:zlib'
 import { Problem } from '@countersign/contract/api'
@@ -6,6 +11,8 @@ import { Approval } from '@countersign/contract/approval'
 import { RecordingLine } from '@countersign/contract/recording'
 import { Session } from '@countersign/contract/session'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { selfSignedPair } from '../config/tls.ts'
+import { TokenError } from '../identity/principal.ts'
 import type { LiveSession } from '../sessions/session.ts'
 import { type Caller, startWorld, type World } from './testing/world.ts'
 
@@ -179,6 +186,44 @@ describe('tokens', () => {
   })
 })
 
+describe('a token that can’t be checked', () => {
+  it.each<[string, Error, number]>([
+    ['because its issuer doesn’t answer', new TokenError('issuer-unreachable', 'no answer'), 503],
+    ['because something broke', new Error('secret detail'), 500],
+  ])('is not let in: %s', async (_, error, status) => {
+    const api = await world.serve({ identity: { authenticate: () => Promise.reject(error) } })
+    const response = await fetch(`http://${api.address}/v1/me`, { headers: { authorization: 'Bearer x' } })
+    expect(response.status).toBe(status)
+    expect((await problemOf(response)).detail).not.toContain('secret')
+    await api[Symbol.asyncDispose]()
+  })
+})
+
+describe('TLS', () => {
+  it('is spoken with the pair that is in force, and renewed without a restart', async () => {
+    let { pair } = await selfSignedPair(join(world.folder, 'one'), [])
+    const api = await world.serve({ tls: () => pair })
+    const ask = (ca: string) =>
+      new Promise<number | string>((resolve) => {
+        const asked = requestTls(`https://${api.address}/healthz`, { ca, agent: false }, (response) => {
+          response.resume()
+          resolve(response.statusCode!)
+        })
+        asked.on('error', (error: NodeJS.ErrnoException) => resolve(error.code!))
+        asked.end()
+      })
+    const first = pair.cert
+    expect(await ask(first)).toBe(200)
+    pair = (await selfSignedPair(join(world.folder, 'two'), [])).pair
+    expect(await ask(pair.cert)).not.toBe(200)
+    api.renewTls()
+    expect(await ask(pair.cert)).toBe(200)
+    expect(await ask(first)).not.toBe(200)
+    await expect(fetch(`http://${api.address}/healthz`)).rejects.toThrow()
+    await api[Symbol.asyncDispose]()
+  })
+})
+
 describe('deciding', () => {
   const decide = (id: string, caller: Caller, body: object) =>
     world.call(`/v1/approvals/${id}/decisions`, caller, { method: 'POST', body: JSON.stringify(body) })
@@ -233,7 +278,6 @@ describe('recordings', () => {
       .split('\n')
       .map((line) => RecordingLine.parse(JSON.parse(line)))
   const raw = async (id: string, encoding: string) => {
-    const { request } = await import('node:http')
     const token = await world.token('rae')
     return new Promise<{ headers: Record<string, unknown>; body: Buffer }>((resolve, reject) => {
       request(
@@ -296,6 +340,32 @@ describe('recordings', () => {
       ['rae', 'recording'],
       ['aud', 'events'],
     ])
+  })
+
+  it.each(['identity', 'gzip', 'zstd'])('let go of their file when the reader goes away (%s)', async (encoding) => {
+    const session = await world.session('agent')
+    for (let i = 0; i < 60; i++)
+      session.recorder.append({ type: 'note', text: randomBytes(100_000).toString('base64') })
+    await session.close('closed', '')
+    const token = await world.token('rae')
+    await new Promise<void>((resolve) => {
+      const headers = { authorization: `Bearer ${token}`, 'accept-encoding': encoding }
+      const asked = request(`${world.url}/v1/sessions/${session.id}/recording`, { headers }, (response) => {
+        response.once('data', () => asked.destroy())
+        response.once('error', () => resolve())
+      })
+      asked.on('error', () => {})
+      asked.end()
+    })
+    const isOpen = () =>
+      readdirSync('/proc/self/fd').some((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`).includes(session.id)
+        } catch {
+          return false
+        }
+      })
+    while (isOpen()) await new Promise((resolve) => setTimeout(resolve, 5))
   })
 
   it('are found by words', async () => {
