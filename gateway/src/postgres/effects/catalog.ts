@@ -59,7 +59,7 @@ export interface Catalog {
   operators(name: string): readonly Operator[]
   /** Schemas that have a type of that name. */
   types(name: string): readonly string[]
-  /** Functions behind user-defined casts from or to a type of that name. */
+  /** Functions behind user-defined casts to a type of that name. */
   casts(type: string): readonly Routine[]
 }
 
@@ -138,9 +138,8 @@ const catalogQuery = [
   ],
   [
     'cast',
-    's.typname, t.typname, c.castfunc::text',
-    `FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type s ON s.oid = c.castsource
-     JOIN pg_catalog.pg_type t ON t.oid = c.casttarget WHERE c.oid >= 16384 AND c.castfunc <> 0`,
+    't.typname, c.castfunc::text',
+    `FROM pg_catalog.pg_cast c JOIN pg_catalog.pg_type t ON t.oid = c.casttarget WHERE c.oid >= 16384 AND c.castfunc <> 0`,
   ],
 ]
   .map(([part, columns, from]) => `SELECT '${part}', pg_catalog.json_build_array(${columns})::text ${from}`)
@@ -192,9 +191,9 @@ function assemble(rows: <T extends unknown[]>(part: string) => T[]): Catalog {
     return routine ? [{ schema, name, kind, routine }] : []
   })
   const casts = new Map<string, Routine[]>()
-  for (const [source, target, code] of rows<[string, string, string]>('cast')) {
+  for (const [target, code] of rows<[string, string]>('cast')) {
     const routine = routineByOid.get(code)
-    if (routine) for (const type of [source, target]) casts.set(type, [...(casts.get(type) ?? []), routine])
+    if (routine) casts.set(target, [...(casts.get(target) ?? []), routine])
   }
 
   const relationsByName = Map.groupBy(relations.values(), (relation) => relation.name)

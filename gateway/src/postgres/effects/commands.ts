@@ -62,7 +62,7 @@ export function command(scan: Scan, row: StatementRow, type: string, node: Node,
       return
     case 'declare':
     case 'prepare':
-      scan.visit({ query: node.query, argtypes: node.argtypes }, place)
+      scan.visit({ query: node.query }, place)
       return
     case 'execute':
       scan.visit(node.params, place)

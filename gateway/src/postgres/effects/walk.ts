@@ -47,6 +47,10 @@ function visitNode(scan: Scan, type: string, node: Node, place: Place): void {
       visit(scan, node, { ...place, naming: 'sql:read' })
       return
     }
+    case 'ColumnDef':
+      // Its type is declared, nothing is cast.
+      visit(scan, { ...node, typeName: undefined }, place)
+      return
     case 'FuncCall':
       call(scan, node, place)
       break
