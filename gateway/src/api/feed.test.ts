@@ -6,6 +6,7 @@ import type { Session } from '@countersign/contract/session'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocketServer } from 'ws'
+import type { Identity } from '../identity/principal.ts'
 import { appendFeed, type StoredMessage } from '../store/feed.ts'
 import { openStore } from '../store/store.ts'
 import { type FeedBounds, feedBounds, serveFeed } from './feed.ts'
@@ -131,9 +132,16 @@ describe('the feed', () => {
   })
 
   it('closes with 4401 when the token expires', async () => {
-    const token = await world.token('ada', 1)
-    const client = await FeedClient.connect(`${world.url.replace('http', 'ws')}/v1/feed`, token)
+    const identity: Identity = {
+      authenticate: async (token) => ({
+        ...(await world.identity.authenticate(token)),
+        expiresAt: new Date(Date.now() + 300),
+      }),
+    }
+    const api = await world.serve({ identity })
+    const client = await FeedClient.connect(`ws://${api.address}/v1/feed`, await world.token('ada'))
     expect(await client.untilClosed()).toMatchObject({ code: 4401 })
+    await api[Symbol.asyncDispose]()
   })
 
   it('takes no messages: few are ignored, many or large ones end it', async () => {
@@ -163,6 +171,14 @@ describe('the feed', () => {
     const client = await FeedClient.connect(`ws://${api.address}/v1/feed`, await world.token('ada'))
     await api[Symbol.asyncDispose]()
     expect(await client.untilClosed()).toMatchObject({ code: 1001 })
+  })
+
+  it('doesn’t wait for one that doesn’t listen to that', async () => {
+    const api = await world.serve({})
+    const client = await FeedClient.connect(`ws://${api.address}/v1/feed`, await world.token('ada'))
+    client.socket.pause()
+    await api[Symbol.asyncDispose]()
+    client.socket.terminate()
   })
 
   it.each([
@@ -343,12 +359,7 @@ describe('serving one listener', () => {
 
   it('drops one that no longer answers pings', async () => {
     const g = await ground({ bounds: { heartbeat: 20 } })
-    const client = await FeedClient.connect(g.url)
-    client.socket.pong = () => {}
-    Object.assign(client.socket, { _autoPong: false })
-    ;(
-      client.socket as unknown as { _receiver: { removeAllListeners(name: string): void } }
-    )._receiver.removeAllListeners('ping')
+    const client = await FeedClient.connect(g.url, undefined, { autoPong: false })
     expect(await client.untilClosed()).toMatchObject({ code: 1006 })
   })
 

@@ -78,8 +78,7 @@ export function serveFeed(listener: Listener): void {
     if (closed) return
     finish()
     socket.close(code, reason)
-    // A peer that doesn't read never gets as far as our close frame.
-    setTimeout(() => socket.terminate(), 5000).unref()
+    cutAfter(socket, 5000)
   }
   const finish = () => {
     closed = true
@@ -190,4 +189,11 @@ export function serveFeed(listener: Listener): void {
 /** Tells a listener that the gateway stops. */
 export function sayGoodbye(socket: WebSocket): void {
   socket.close(closes.goingAway, 'the gateway is stopping')
+  cutAfter(socket, 1000)
+}
+
+/** A peer that doesn't read never gets as far as our close frame. */
+function cutAfter(socket: WebSocket, ms: number): void {
+  const cut = setTimeout(() => socket.terminate(), ms)
+  socket.once('close', () => clearTimeout(cut))
 }

@@ -21,7 +21,7 @@ export interface SessionsOptions {
   folder: string
   /** Asked for each session, so that a reload counts at once. */
   limits: () => { sessions_per_agent: number; recorded_rows: number; recorded_bytes: number }
-  /** Milliseconds since the epoch; must not go backwards. */
+  /** Milliseconds since the epoch. */
   clock?: () => number
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   /** How long the owner of a session has to close it after it was ended, before it is closed here. */
@@ -70,7 +70,7 @@ const sealsAtOnce = 4
 /** Opens, ends, finds and plays back sessions. See {@link SessionsRoom}. */
 export function createSessions(options: SessionsOptions): SessionsRoom {
   const { store, folder, limits, log } = options
-  const clock = options.clock ?? (() => performance.timeOrigin + performance.now())
+  const clock = options.clock ?? Date.now
   const now = () => new Date(clock()).toISOString()
   const graceMs = options.graceMs ?? 10_000
   const rows = createRows(store)
@@ -113,7 +113,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
           startedAt: session.openedAt,
           resultBound: { rows: recorded_rows, bytes: recorded_bytes },
         },
-        clock,
+        clock: options.clock ?? steadyFrom(session.openedAt),
         onText: (text) => texts.add(session.id, text),
         onAppend: () => self && toCount(self),
         onBroken: (error) => log.error({ session: session.id, error }, 'a recording broke: its session can’t go on'),
@@ -302,6 +302,12 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       await texts.flush().catch((error) => log.error({ error }, 'commands could not be indexed'))
     },
   }
+}
+
+/** Wall time at the beginning, from then on time that no correction of the machine's clock makes jump. */
+function steadyFrom(openedAt: string): () => number {
+  const offset = Date.parse(openedAt) - performance.now()
+  return () => offset + performance.now()
 }
 
 /** At most so many at a time; the others wait their turn. */

@@ -7,8 +7,10 @@ import { tablesOf } from './tables.ts'
 const flushAt = { texts: 256, bytes: 1024 * 1024 }
 /** … and of one command only the beginning is found by its words. */
 const indexedLength = 64 * 1024
-/** How many texts of one session are known as indexed already, so that a loop of one statement costs nothing. */
-const remembered = 512
+/** So much of one session is known as indexed already, so that a loop of one statement costs nothing. */
+const remembered = { texts: 512, length: 128 * 1024 }
+/** Where the store refuses, this much waits for it at most. */
+const mostWaiting = 20_000
 
 export interface TextIndex {
   /** Queues a command's text. Quick: what is in the queue is written later, together. */
@@ -25,7 +27,7 @@ export interface TextIndex {
  */
 export function createTextIndex(store: Store, log: { error(fields: object, text: string): void }): TextIndex {
   const db = tablesOf(store)
-  const known = new Map<string, Set<string>>()
+  const known = new Map<string, { texts: Set<string>; length: number }>()
   let queue: { session: string; text: string }[] = []
   let bytes = 0
   let writing: Promise<void> = Promise.resolve()
@@ -37,7 +39,15 @@ export function createTextIndex(store: Store, log: { error(fields: object, text:
     queue = []
     bytes = 0
     if (batch.length === 0) return
-    await db.transaction().execute(async (tx) => {
+    try {
+      await insert(batch)
+    } catch (error) {
+      queue = [...batch, ...queue].slice(-mostWaiting)
+      throw error
+    }
+  }
+  const insert = (batch: typeof queue) =>
+    db.transaction().execute(async (tx) => {
       for (const { session, text } of batch) {
         const row = await tx
           .insertInto('command_texts')
@@ -48,7 +58,6 @@ export function createTextIndex(store: Store, log: { error(fields: object, text:
         if (row) await tx.insertInto('command_index').values({ rowid: row.id!, text }).execute()
       }
     })
-  }
   const flush = () => {
     writing = writing.catch(() => {}).then(write)
     return writing
@@ -57,11 +66,14 @@ export function createTextIndex(store: Store, log: { error(fields: object, text:
   return {
     add(session, text) {
       const short = text.length > indexedLength ? text.slice(0, indexedLength) : text
-      const seen = known.get(session) ?? new Set()
-      known.set(session, seen)
-      if (seen.has(short)) return
-      if (seen.size >= remembered) seen.clear()
-      seen.add(short)
+      const seen = known.get(session)
+      if (seen?.texts.has(short)) return
+      if (!seen || seen.texts.size >= remembered.texts || seen.length >= remembered.length)
+        known.set(session, { texts: new Set([short]), length: short.length })
+      else {
+        seen.texts.add(short)
+        seen.length += short.length
+      }
       queue.push({ session, text: short })
       bytes += short.length
       if (!asked && (queue.length >= flushAt.texts || bytes >= flushAt.bytes)) {

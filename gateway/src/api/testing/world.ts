@@ -211,8 +211,11 @@ export class FeedClient {
   }
 
   /** @throws Error with the status where the upgrade was refused */
-  static async connect(url: string, token?: string): Promise<FeedClient> {
-    const socket = new WebSocket(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } })
+  static async connect(url: string, token?: string, options: { autoPong?: boolean } = {}): Promise<FeedClient> {
+    const socket = new WebSocket(url, {
+      ...options,
+      ...(token !== undefined && { headers: { authorization: `Bearer ${token}` } }),
+    })
     const client = new FeedClient(socket)
     await new Promise<void>((resolve, reject) => {
       socket.once('open', resolve)
