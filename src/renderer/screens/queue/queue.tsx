@@ -106,9 +106,9 @@ export function Queue({ id }: { id: string | undefined }) {
             onSelect={select}
             render={(row, selected) =>
               'heading' in row ? (
-                <h3 className="flex h-full items-end px-4 pb-1.5 text-tag font-semibold tracking-wide text-dim uppercase">
+                <div className="flex h-full items-end px-4 pb-1.5 text-tag font-semibold tracking-wide text-dim uppercase">
                   {row.heading} <span className="ml-1.5 font-normal">{row.count.toLocaleString('en-US')}</span>
-                </h3>
+                </div>
               ) : (
                 <QueueRow approval={row.approval} section={row.section} selected={selected} />
               )
@@ -173,7 +173,7 @@ function CardPlace(props: { id: string | undefined; onBack: () => void; empty: b
       </Notice>
     )
   if (approval) return <Card key={approval.id} approval={approval} onBack={props.onBack} />
-  if (asked.missing)
+  if (asked.missing !== undefined)
     return (
       <Notice title="No such approval, or not yours to see" role="status">
         <p>

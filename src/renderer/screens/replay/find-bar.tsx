@@ -1,26 +1,28 @@
 import { ChevronDown, ChevronUp, X } from 'lucide-react'
 import { useEffect, useRef } from 'react'
+import type { PlayerStore } from './player.ts'
+import { type Step, stepAt } from './transcript.ts'
 
 interface Props {
   words: string
   /** Places of the steps that say the words. */
   found: readonly number[]
-  /** The place of the step at the play head. */
-  here: () => number
+  steps: readonly Step[]
+  player: PlayerStore
   onWords(words: string): void
   onGo(step: number): void
   onClose(): void
 }
 
 /** Finds inside a recording: Enter goes on, Shift+Enter back, Esc leaves. */
-export function FindBar({ words, found, here, onWords, onGo, onClose }: Props) {
+export function FindBar({ words, found, steps, player, onWords, onGo, onClose }: Props) {
   const field = useRef<HTMLInputElement>(null)
   useEffect(() => field.current?.focus(), [])
-  const at = found.indexOf(here())
+  const here = player((state) => stepAt(steps, state.t))
+  const at = found.indexOf(here)
   const move = (back: boolean) => {
     if (found.length === 0) return
-    const now = here()
-    const next = back ? found.findLast((place) => place < now) : found.find((place) => place > now)
+    const next = back ? found.findLast((place) => place < here) : found.find((place) => place > here)
     onGo(next ?? (back ? found.at(-1)! : found[0]!))
   }
   const button = 'inline-flex size-7 items-center justify-center rounded-tag text-dim hover:bg-sunken hover:text-ink'

@@ -121,7 +121,8 @@ function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyR
         <FindBar
           words={find}
           found={found}
-          here={here}
+          steps={steps}
+          player={player}
           onWords={setFind}
           onGo={goTo}
           onClose={() => setFind(undefined)}

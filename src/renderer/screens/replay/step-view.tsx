@@ -174,7 +174,9 @@ function Rows({ rows, total }: { rows: NonNullable<CommandStep['rows']>; total: 
   const hidden = rows.rows.length - shown.length
   return (
     <div className="mt-1.5 mb-1">
-      <section
+      {/* biome-ignore lint/a11y/useSemanticElements: a fieldset is for fields */}
+      <div
+        role="group"
         aria-label="Result rows"
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a wide result scrolls in here, also by keys
         tabIndex={0}
@@ -213,7 +215,7 @@ function Rows({ rows, total }: { rows: NonNullable<CommandStep['rows']>; total: 
             ))}
           </tbody>
         </table>
-      </section>
+      </div>
       <p className="mt-0.5 flex gap-3 text-fine text-dim">
         {hidden > 0 ? (
           <button

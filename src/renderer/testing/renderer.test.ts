@@ -1,0 +1,330 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AxeBuilder } from '@axe-core/playwright'
+import { type Browser, chromium, type Page } from '@playwright/test'
+import { build, type PreviewServer, preview } from 'vite'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+
+/** The built renderer in a real Chromium, under the policy that the shells serve it with, on a double of the core. */
+
+const csp =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; img-src 'self'; connect-src 'self'"
+let out: string
+let server: PreviewServer
+let browser: Browser
+let base: string
+
+beforeAll(async () => {
+  out = await mkdtemp(join(tmpdir(), 'countersign-renderer-'))
+  const configFile = join(import.meta.dirname, 'vite.config.ts')
+  await build({ configFile, logLevel: 'error', build: { outDir: out, minify: false } })
+  server = await preview({
+    configFile,
+    logLevel: 'error',
+    build: { outDir: out },
+    preview: { host: '127.0.0.1', port: 0, headers: { 'content-security-policy': csp } },
+  })
+  base = `${server.resolvedUrls!.local[0]}testing/dev.html`
+  const system = '/usr/bin/chromium'
+  browser = await chromium.launch({ args: ['--no-sandbox'], ...(existsSync(system) ? { executablePath: system } : {}) })
+}, 120_000)
+
+vi.setConfig({ testTimeout: 90_000 })
+
+afterAll(async () => {
+  await browser?.close()
+  await server?.close()
+  await rm(out, { recursive: true, force: true })
+})
+
+/** Opens the console; whatever the page complains about (a blocked script, a warning of React) fails the test. */
+async function open(query: string, hash = '') {
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    reducedMotion: 'reduce',
+    permissions: ['clipboard-read', 'clipboard-write'],
+  })
+  const page = await context.newPage()
+  const complaints: string[] = []
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    if (/^(error|warning)$/.test(message.type()) && !/favicon/.test(message.location().url))
+      complaints.push(message.text())
+  })
+  await page.goto(`${base}?${query}${hash}`)
+  await page.getByRole('heading', { level: 1 }).waitFor()
+  return {
+    page,
+    async [Symbol.asyncDispose]() {
+      await context.close()
+      expect(complaints).toEqual([])
+    },
+  }
+}
+
+const bar = (page: Page) => page.getByRole('region', { name: /^Decision on/ })
+const option = (page: Page, text: string | RegExp) => page.getByRole('option').filter({ hasText: text })
+/** Past the moment in which a new card takes no decision. */
+const cardIsOld = (page: Page) => page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 700)))
+const decideCalls = (page: Page) =>
+  page.evaluate(() => window.fixture.calls.filter((call) => call.name === 'decide').map((call) => call.input))
+
+test('a chooses, Enter sends; sending → applied; the card keeps its place and says what happened', async () => {
+  await using opened = await open('', '#/queue')
+  const { page } = opened
+  await bar(page)
+    .getByRole('button', { name: /Approve/ })
+    .waitFor()
+  await cardIsOld(page)
+  await page.keyboard.press('a')
+  await page.getByText('approves this command once').waitFor()
+  expect(await decideCalls(page)).toEqual([])
+  await page.keyboard.type('agreed')
+  await page.keyboard.press('Enter')
+  await bar(page).getByText('Approved by you · ran, 1,204 rows · 81 ms').waitFor()
+  expect(await decideCalls(page)).toMatchObject([
+    {
+      approval: 'ap_7h2k',
+      verdict: 'approve',
+      reason: 'agreed',
+      window: 'once',
+      digest: expect.stringMatching(/^sha256:/),
+    },
+  ])
+  expect(await bar(page).getByRole('button').count()).toBe(0)
+  expect(await page.getByRole('option').first().getAttribute('aria-selected')).toBe('true')
+  await page.keyboard.press('j')
+  await page.getByRole('article', { name: /etl-nightly/ }).waitFor()
+  expect(await page.getByRole('option').first().textContent()).toContain('UPDATE customers')
+})
+
+test('no slip decides: too early, taken back, a held key, Enter alone, a card that changed', async () => {
+  await using opened = await open('', '#/queue/ap_7h2k')
+  const { page } = opened
+  await page.keyboard.press('j')
+  await page.keyboard.press('d')
+  await page.getByText('This card has only just appeared').waitFor()
+  await cardIsOld(page)
+  await page.keyboard.press('d')
+  await page.getByText('denies this command').waitFor()
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('Enter')
+  await bar(page).getByRole('textbox').focus()
+  await page.keyboard.press('Enter')
+  await page.getByText('a reason alone decides nothing').waitFor()
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('a')
+  await page.evaluate(() => {
+    const { command } = window.fixture.approvals.get('ap_3m9q')!
+    window.fixture.settle('ap_3m9q', { command: { ...command, digest: 'sha256:other' } })
+  })
+  await page.keyboard.press('Enter')
+  expect(await decideCalls(page)).toEqual([])
+})
+
+test('resolved elsewhere, offline, own request, quorum, refused: each says why, and offers no keys', async () => {
+  await using opened = await open('', '#/queue/ap_7h2k')
+  const { page } = opened
+  const nothing = async () => expect(await bar(page).getByRole('button').count()).toBe(0)
+  await cardIsOld(page)
+  await page.keyboard.press('a')
+  await page.evaluate(() => {
+    const at = new Date().toISOString()
+    const decision = {
+      person: 'Ben Osei',
+      personId: 'x#ben',
+      verdict: 'deny' as const,
+      reason: 'use the job',
+      window: 'once',
+      at,
+    }
+    window.fixture.settle('ap_7h2k', { state: 'denied', closedAt: at, decisions: [decision] })
+  })
+  await bar(page).getByText('Denied by Ben Osei: “use the job”').waitFor()
+  await bar(page).getByText('settled without you').waitFor()
+  await nothing()
+  await page.keyboard.press('Enter')
+  await option(page, 'TRUNCATE').click()
+  await bar(page).getByText('nobody decides their own request').waitFor()
+  await nothing()
+  await option(page, 'DELETE FROM invoices').click()
+  await bar(page).getByText('Still needed: 1 more of oncall-dba').waitFor()
+  await nothing()
+  await option(page, 'UPDATE customers SET segment').click()
+  await bar(page).getByRole('button', { name: /Deny/ }).waitFor()
+  const link = (state: 'offline' | 'live') =>
+    page.evaluate((to) => {
+      const base = { gateway: 'https://gw.prod.example', since: new Date().toISOString() }
+      window.fixture.emit({
+        type: 'link',
+        link: to === 'live' ? { state: to, ...base } : { state: to, ...base, problem: 'no network' },
+      })
+    }, state)
+  await link('offline')
+  await bar(page).getByText('Decisions can’t be made offline.').waitFor()
+  await nothing()
+  await link('live')
+  await cardIsOld(page)
+  await bar(page).getByRole('button', { name: /Deny/ }).click()
+  await bar(page).getByText('Denied by you, without a reason').waitFor()
+  expect(await decideCalls(page)).toHaveLength(1)
+
+  await using refusing = await open('world=refusing', '#/queue/ap_7h2k')
+  await cardIsOld(refusing.page)
+  await bar(refusing.page)
+    .getByRole('button', { name: /Approve/ })
+    .click()
+  await refusing.page.getByRole('alert').getByText('Somebody decided first').waitFor()
+})
+
+test('the command is shown exactly as it was given, with what it hides made visible', async () => {
+  await using opened = await open('', '#/queue/ap_5bid')
+  const { page } = opened
+  const pre = page.getByRole('region', { name: 'Command' }).locator('pre')
+  await pre.waitFor()
+  const shown = await pre.evaluate((node) => {
+    const copy = node.cloneNode(true) as HTMLElement
+    for (const added of copy.querySelectorAll('[data-added]')) added.remove()
+    for (const mark of copy.querySelectorAll<HTMLElement>('[data-given]')) mark.replaceWith(mark.dataset.given!)
+    return copy.textContent
+  })
+  expect(shown).toBe(await page.evaluate(() => window.fixture.approvals.get('ap_5bid')!.command.text))
+  expect(await pre.textContent()).toContain('U+202E')
+  expect(await pre.locator('b').count()).toBe(0)
+  await page.getByText('look-alike letters in pаyer').waitFor()
+  await page.keyboard.press('c')
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toBe(shown)
+})
+
+test('10,000 holds: few nodes, an instant filter, and nothing jumps when more come', async () => {
+  await using opened = await open('world=many', '#/queue')
+  const { page } = opened
+  await page.getByText('10,004, oldest deadline first').waitFor()
+  for (let i = 0; i < 30; i += 1) await page.keyboard.press('j')
+  const chosen = page.getByRole('option', { selected: true })
+  const before = { text: await chosen.locator('.font-mono').textContent(), y: (await chosen.boundingBox())!.y }
+  await page.evaluate(() => window.fixture.add(12))
+  await page.getByRole('button', { name: '12 new holds wait for you' }).waitFor()
+  expect({ text: await chosen.locator('.font-mono').textContent(), y: (await chosen.boundingBox())!.y }).toEqual(before)
+  expect(await page.getByRole('option').count()).toBeLessThan(60)
+  await page.keyboard.press('/')
+  await page.keyboard.type('id = 109999')
+  await expect.poll(() => page.getByRole('option').count()).toBe(1)
+})
+
+test('replay: reads, plays, jumps to markers, finds; a live one follows; 10,000 commands', async () => {
+  await using opened = await open('', '#/replay/se_d001')
+  const { page } = opened
+  const place = page.getByRole('slider', { name: 'Place in the recording' })
+  await place.waitFor()
+  const at = () => place.getAttribute('aria-valuenow').then(Number)
+  await page.keyboard.press(']')
+  expect(await at()).toBe(91)
+  await page.keyboard.press('ArrowRight')
+  expect(await at()).toBe(96)
+  await page.keyboard.press('.')
+  expect(await at()).toBe(240)
+  await page.keyboard.press('[')
+  expect(await at()).toBe(91)
+  await page.keyboard.press('/')
+  await page.keyboard.type('duplicate key')
+  await page.keyboard.press('Enter')
+  await page.getByText('1 of 1').waitFor()
+  expect(await at()).toBe(349)
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('0')
+  await page.keyboard.press('>')
+  await page.keyboard.press('>')
+  await page.keyboard.press('Space')
+  await expect.poll(at, { timeout: 20_000 }).toBe(842)
+  await page.getByRole('button', { name: 'Play' }).waitFor()
+
+  await using live = await open('', '#/replay/se_7h2k')
+  await live.page.getByText('held by payments-need-a-person, waiting for a decision').waitFor()
+
+  await using long = await open('repeat=1430', '#/replay/se_d001')
+  await long.page.getByRole('slider', { name: 'Place in the recording' }).waitFor()
+  await long.page.keyboard.press('9')
+  await expect.poll(() => long.page.locator('[data-index]').count()).toBeLessThan(60)
+  await long.page.getByText('payments_pkey').first().waitFor()
+})
+
+test('sessions: words in commands are the core’s to find; one is ended with a reason', async () => {
+  await using opened = await open('', '#/sessions/se_7h2k')
+  const { page } = opened
+  await page.keyboard.press('/')
+  await page.keyboard.type('payer_email')
+  await expect
+    .poll(() =>
+      page.evaluate(() =>
+        window.fixture.calls.some(
+          (call) => call.name === 'searchSessions' && (call.input as { text?: string }).text === 'payer_email',
+        ),
+      ),
+    )
+    .toBe(true)
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('x')
+  const dialog = page.getByRole('alertdialog')
+  expect(await dialog.getByRole('button', { name: 'End session' }).isDisabled()).toBe(true)
+  await dialog.getByRole('textbox').fill('wrong database')
+  await page.keyboard.press('Enter')
+  await page.getByText('Ada Lind: wrong database').waitFor()
+})
+
+test('palette and keys reach every screen; `open` shows what a notification asked for', async () => {
+  await using opened = await open('', '#/queue')
+  const { page } = opened
+  await page.getByRole('listbox').waitFor()
+  await page.keyboard.press('g')
+  await page.keyboard.press(',')
+  await page.getByRole('heading', { name: 'Settings' }).waitFor()
+  await page.keyboard.press('Control+k')
+  await page.keyboard.type('go to sess')
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: 'Sessions' }).waitFor()
+  await page.keyboard.press('?')
+  await page.getByRole('dialog', { name: 'Keys' }).waitFor()
+  await page.keyboard.press('Escape')
+  await page.evaluate(() => window.fixture.emit({ type: 'open', target: '/queue/ap_long' }))
+  await page.getByRole('article', { name: /deploy-bot/ }).waitFor()
+  await page.evaluate(() => window.fixture.emit({ type: 'open', target: '/queue/ap_nobody' }))
+  await page.getByText('No such approval, or not yours to see').waitFor()
+})
+
+const places: [string, string, string, string[]][] = [
+  ['queue', '', '#/queue', []],
+  ['armed card', '', '#/queue/ap_3m9q', ['a']],
+  ['odd command', '', '#/queue/ap_5bid', []],
+  ['decided card', '', '#/queue/ap_d002', []],
+  ['offline', 'world=offline', '#/queue', []],
+  ['empty', 'world=empty', '#/queue', []],
+  ['sessions', '', '#/sessions', []],
+  ['replay', '', '#/replay/se_d001', [']', '/']],
+  ['forbidden', 'world=forbidden', '#/replay/se_d001', []],
+  ['settings', '', '#/settings', []],
+  ['sign-in', 'world=signed-out', '', []],
+  ['palette', '', '#/queue', ['Control+k']],
+  ['keys', '', '#/queue', ['?']],
+]
+test.each(places)('accessible in both themes, wide and narrow: %s', async (_name, query, hash, keys) => {
+  await using opened = await open(query, hash)
+  const { page } = opened
+  if (keys.includes('a')) await cardIsOld(page)
+  for (const key of keys) await page.keyboard.press(key)
+  await page.waitForFunction(() => document.fonts.status === 'loaded')
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await page.setViewportSize({ width: colorScheme === 'dark' ? 900 : 1280, height: 800 })
+    const { violations } = await new AxeBuilder({ page })
+      .withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'])
+      .analyze()
+    expect(
+      violations.map(
+        (each) => `${each.id}: ${each.nodes.map((node) => `${node.target} ${node.failureSummary}`).join('\n')}`,
+      ),
+    ).toEqual([])
+  }
+})
