@@ -87,7 +87,10 @@ export class Outstanding {
       return
     }
     if (this.discarding) {
-      if (entry.kind !== 'sync') return abandon(entry, true)
+      if (entry.kind !== 'sync') {
+        abandon(entry, true)
+        return
+      }
       this.discarding = false
     }
     this.#entries.push(entry)
@@ -125,7 +128,7 @@ export class Outstanding {
     if (!head) throw new ProtocolViolation('the server answered something that nobody asked')
     switch (type) {
       case T.DataRow:
-        if (head.answer) head.answer.rows.push(valuesOf(frame).map((value) => value && value.toString()))
+        if (head.answer) head.answer.rows.push(valuesOf(frame).map((value) => value?.toString() ?? null))
         else if (head.run) {
           if (head.portal && head.run.undescribed) head.run.columns(columnsFor(head.portal))
           head.run.row(frame)

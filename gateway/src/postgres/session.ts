@@ -220,7 +220,8 @@ export class Session {
     try {
       this.#fromClient.push(chunk)
     } catch (error) {
-      return this.#fail(error)
+      this.#fail(error)
+      return
     }
     if (this.#fromClient.queued > AHEAD) this.#client.pause()
   }
@@ -233,7 +234,8 @@ export class Session {
       for (const run of this.#outstanding.touched) run.flush()
       this.#outstanding.touched.clear()
     } catch (error) {
-      return this.#fail(error)
+      this.#fail(error)
+      return
     }
     if (!this.#fromServer.midMessage && this.#inserted.length > 0) this.#toClient.push(...this.#inserted.splice(0))
     const client = this.#client
@@ -344,11 +346,13 @@ export class Session {
 
   #fail(error: unknown): void {
     const message = (error as Error).message
-    if (error instanceof ProtocolViolation) return this.end(violation(message), message)
-    if (error instanceof RangeError) return this.end(violation('a message is malformed'), message)
-    if (error instanceof RecordingError) return this.end(unrecordable, message)
-    this.#log.error({ err: error }, 'the session failed')
-    this.end(internal, message)
+    if (error instanceof ProtocolViolation) this.end(violation(message), message)
+    else if (error instanceof RangeError) this.end(violation('a message is malformed'), message)
+    else if (error instanceof RecordingError) this.end(unrecordable, message)
+    else {
+      this.#log.error({ err: error }, 'the session failed')
+      this.end(internal, message)
+    }
   }
 
   async #cancelUpstream(): Promise<void> {

@@ -35,7 +35,7 @@ export class Reader implements AsyncDisposable {
       const frame = await takeMessage(socket, BOUND)
       if (!frame) throw new UpstreamError('unreachable', 'it closed the connection')
       if (frame[0] === T.RowDescription) rows = []
-      else if (frame[0] === T.DataRow) rows.push(valuesOf(frame).map((value) => value && value.toString()))
+      else if (frame[0] === T.DataRow) rows.push(valuesOf(frame).map((value) => value?.toString() ?? null))
       else if (frame[0] === T.ErrorResponse) failure = reportFields(frame).M
       else if (frame[0] === T.ReadyForQuery) break
     }

@@ -6,11 +6,21 @@ import { ProtocolViolation } from './framer.ts'
  * @returns undefined where the stream ends first
  */
 export async function take(socket: Duplex, bytes: number): Promise<Buffer | undefined> {
+  const parts: Buffer[] = []
+  let have = 0
   for (;;) {
-    if (socket.destroyed) return undefined
-    const chunk: Buffer | null = socket.read(bytes)
-    if (chunk) return chunk.length === bytes ? chunk : undefined
-    if (socket.readableEnded) return undefined
+    // Everything is read and the surplus given back: while a stream holds less than is asked of it, it would wake its
+    // listeners over and over, without ever letting the socket bring more.
+    const chunk: Buffer | null = socket.read()
+    if (chunk) {
+      parts.push(chunk)
+      have += chunk.length
+      if (have < bytes) continue
+      const all = parts.length === 1 ? chunk : Buffer.concat(parts, have)
+      if (have > bytes) socket.unshift(all.subarray(bytes))
+      return all.subarray(0, bytes)
+    }
+    if (socket.destroyed || socket.readableEnded) return undefined
     await new Promise<void>((resolve) => {
       const wake = () => {
         for (const event of events) socket.off(event, wake)

@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { RunningPostgres } from '../../../demo/postgres.ts'
+import { B, C, c, D, d, E, f, H, P, Q, RawClient, S, told } from './testing/raw.ts'
+import { startPostgres, startWorld, type World } from './testing/world.ts'
+import { T } from './wire/messages.ts'
+
+let postgres: RunningPostgres
+let world: World
+beforeAll(async () => {
+  postgres = await startPostgres({ auth: 'trust' })
+  world = await startWorld(postgres)
+  await postgres.query('CREATE TABLE item (id int PRIMARY KEY, name text); CREATE TABLE line (id serial, body text)')
+})
+afterAll(async () => {
+  await world[Symbol.asyncDispose]()
+  await postgres.stop()
+})
+beforeEach(async () => {
+  world.gate.judge = () => 'allow'
+  await postgres.query(
+    'TRUNCATE item; INSERT INTO item SELECT n, repeat(chr(65 + n), n) FROM generate_series(1, 20) n; TRUNCATE line',
+  )
+})
+
+/** Scripts of what a client sends, each step with how many ReadyForQuery it waits for. */
+const scripts: Record<string, [Buffer[], number][]> = {
+  'simple queries': [
+    [[Q('SELECT 1')], 1],
+    [[Q('SELECT * FROM item ORDER BY id; SELECT 2; SELECT')], 1],
+    [[Q('')], 1],
+    [[Q(';')], 1],
+    [[Q('SELECT 1; SELECT 1/0; SELECT 3')], 1],
+    [[Q("INSERT INTO line (body) VALUES ('a'), ('b') RETURNING body")], 1],
+    [[Q('no such statement')], 1],
+    [[Q("DO $$ BEGIN RAISE NOTICE 'seen'; END $$")], 1],
+  ],
+  transactions: [
+    [[Q('BEGIN'), Q('SELECT 1'), Q('SELECT 1/0'), Q('SELECT 2'), Q('ROLLBACK'), Q('SELECT 3')], 6],
+    [[Q('BEGIN; INSERT INTO line (body) VALUES (1); SAVEPOINT a')], 1],
+    [[Q('SELECT nope'), Q('ROLLBACK TO a'), Q('SELECT count(*) FROM line'), Q('COMMIT')], 4],
+  ],
+  'extended protocol': [
+    [[P('', 'SELECT $1::int + 1'), B('', '', '41'), D('P', ''), E(''), S], 1],
+    [[P('s', 'SELECT * FROM item WHERE id < $1 ORDER BY id'), D('S', 's'), S], 1],
+    [[B('', 's', '5'), E(''), B('', 's', null), E(''), S], 1],
+    [[B('p', 's', '12'), D('P', 'p'), E('p', 4), E('p', 4), E('p', 4), E('p', 4), C('P', 'p'), S], 1],
+    [[C('S', 's'), B('', 's', '1'), E(''), S], 1],
+    [[P('', ''), B('', ''), E(''), S], 1],
+  ],
+  pipelines: [
+    [[P('a', 'SELECT 1'), S, B('', 'a'), E(''), S, P('b', 'SELECT 1/0'), B('', 'b'), E(''), B('', 'a'), E(''), S], 3],
+    [[P('a', 'SELECT 2'), B('', 'a'), E(''), Q('SELECT 3'), S, S], 2],
+    [[P('', 'INSERT INTO line (body) VALUES (1)'), B('', ''), E(''), P('', 'nonsense'), B('', ''), E(''), S], 1],
+    [[Q('SELECT count(*) FROM line')], 1],
+    [[P('', 'SELECT 1'), B('', ''), E(''), Q('SELECT 7')], 1],
+  ],
+  'names of both worlds': [
+    [
+      [Q('PREPARE w AS SELECT 7'), B('', 'w'), D('P', ''), E(''), S, Q('EXECUTE w'), Q('DEALLOCATE w'), Q('EXECUTE w')],
+      5,
+    ],
+    [[P('x', 'SELECT 8'), S, Q('EXECUTE x'), Q('DEALLOCATE ALL'), Q('EXECUTE x')], 4],
+    [
+      [
+        Q('BEGIN'),
+        Q('DECLARE k CURSOR FOR SELECT id FROM item ORDER BY id'),
+        D('P', 'k'),
+        E('k', 2),
+        S,
+        Q('FETCH 2 FROM k'),
+        Q('COMMIT'),
+      ],
+      5,
+    ],
+  ],
+  copy: [
+    [[Q('COPY line (body) FROM STDIN'), d('one\ntwo\n'), d('three\n'), c], 1],
+    [[Q('COPY line TO STDOUT')], 1],
+    [[Q('COPY line (body) FROM STDIN'), d('one\n'), f('enough')], 1],
+    [[Q('COPY item FROM STDIN'), d('x\ty\n'), d('more\n'), c, Q('SELECT 5')], 2],
+    [[Q('COPY nowhere FROM STDIN'), d('x\n'), c, Q('SELECT 6')], 2],
+    [[P('', 'COPY line (body) FROM STDIN'), B('', ''), E(''), S, d('four\n'), S, c, S], 1],
+    [[P('', 'COPY line (body) FROM STDIN'), B('', ''), E(''), d('five\n'), f('no'), S], 1],
+    [[P('', 'COPY item FROM STDIN'), B('', ''), E(''), d('bad\n'), d('bad\n'), c, S, Q('SELECT 8')], 2],
+    [[Q('SELECT count(*) FROM line; COPY line TO STDOUT; SELECT 1')], 1],
+  ],
+  'flush and listening': [
+    [[P('', 'SELECT 1'), H, B('', ''), H, D('P', ''), E(''), H, S], 1],
+    [[Q('LISTEN ear'), Q("NOTIFY ear, 'hello'"), Q("SET application_name TO 'other'"), Q('SHOW application_name')], 4],
+    [[Q('SET search_path TO pg_catalog'), Q('SELECT count(*) > 0 FROM pg_class'), Q('RESET search_path')], 3],
+  ],
+}
+
+describe('with everything allowed, a client receives byte for byte what a direct connection gives', () => {
+  it.each(Object.entries(scripts))('%s', async (_name, steps) => {
+    const run = async (port: number, database: string, user: string) => {
+      await postgres.query('TRUNCATE line RESTART IDENTITY')
+      const client = await RawClient.start(port, { database, user })
+      for (const [bytes, readies] of steps) {
+        client.send(...bytes)
+        await client.ready(readies)
+      }
+      client.socket.destroy()
+      return client.frames
+    }
+    const direct = await run(postgres.port, 'postgres', 'postgres')
+    const relayed = await run(world.port, 'orders', 'any')
+    // Process ids differ, in BackendKeyData and in notifications.
+    const comparable = (frames: Buffer[]) =>
+      frames
+        .filter((frame) => frame[0] !== T.BackendKeyData && frame[0] !== T.Authentication)
+        .map((frame) => (frame[0] === T.NotificationResponse ? frame.subarray(9) : frame).toString('latin1'))
+    expect(comparable(relayed)).toEqual(comparable(direct))
+    expect(world.complaints).toEqual([])
+  })
+})
+
+it('sends a result larger than anything it may keep, to a client that reads slowly', async () => {
+  const client = await RawClient.start(world.port)
+  client.send(Q("SELECT repeat('x', 30000000) FROM generate_series(1, 3)"))
+  client.socket.pause()
+  await new Promise((resolve) => setImmediate(resolve))
+  client.socket.resume()
+  const frames = await client.ready()
+  expect(told(frames)).toEqual(['T', 'D', 'D', 'D', 'C SELECT 3', 'Z I'])
+  expect(frames[1]!.length).toBe(30_000_000 + 11)
+  const recorded = world.sessions.last
+  expect(recorded.of('rows').at(-1)).toMatchObject({ rows: [], truncated: true })
+  expect(recorded.of('result').at(-1)).toMatchObject({ rows: 3, tag: 'SELECT 3', status: 'completed' })
+  client.socket.destroy()
+})
