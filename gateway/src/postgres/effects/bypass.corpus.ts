@@ -199,4 +199,45 @@ export const bypasses: readonly { sql: string; must: string[] | 'refused' }[] = 
   { sql: `UPDATE pg_settings SET setting = 'off' WHERE name = 'standard_conforming_strings'`, must: 'refused' },
   { sql: `SET countersign.purpose = 'other'`, must: 'refused' },
   { sql: `SELECT set_config('countersign.hold', 'wait', false)`, must: 'refused' },
+  // What an earlier statement of the same text makes of the names in a later one.
+  {
+    sql: `ALTER TABLE orders RENAME TO o; ALTER TABLE vault.secrets RENAME TO orders; TABLE orders`,
+    must: ['unknown . select'],
+  },
+  { sql: `ALTER TABLE events ATTACH PARTITION vault.secrets DEFAULT; TABLE events`, must: ['unknown . select'] },
+  {
+    sql: `CREATE FUNCTION upper(text) RETURNS text LANGUAGE sql AS 'x'; SELECT upper('a')`,
+    must: ['unknown . select'],
+  },
+  {
+    sql: `CREATE OPERATOR + (FUNCTION = vault.leak, LEFTARG = int, RIGHTARG = int); SELECT 1 + 1`,
+    must: ['unknown . select'],
+  },
+  { sql: `SELECT * FROM pg_toast.pg_toast_1`, must: ['unknown . select'] },
+  {
+    sql: `SELECT * FROM information_schema.user_mapping_options`,
+    must: ['read information_schema.user_mapping_options select'],
+  },
+  { sql: `LOCK TABLE outer_view`, must: ['write vault.secrets lock'] },
+  { sql: `SELECT * FROM (SELECT * FROM orders) q FOR UPDATE`, must: ['write public.orders lock'] },
+  {
+    sql: `WITH a AS MATERIALIZED (SELECT 1) INSERT INTO orders SELECT 1 FROM a, vault.secrets`,
+    must: ['read vault.secrets select'],
+  },
+  {
+    sql: `CREATE TABLE n PARTITION OF events FOR VALUES FROM (pg_sleep(1)::text::int) TO (9)`,
+    must: ['ddl public.events create', 'call pg_catalog.pg_sleep create'],
+  },
+  { sql: `ALTER TABLE vault.secrets INHERIT base`, must: ['ddl public.base alter', 'ddl vault.secrets alter'] },
+  { sql: `SELECT U&"wip\\0065"(c) FROM customers c`, must: ['call public.wipe select'] },
+  { sql: `REINDEX TABLE vault.secrets`, must: ['ddl vault.secrets reindex'] },
+  { sql: `SECURITY LABEL ON TABLE vault.secrets IS 'x'`, must: ['ddl vault.secrets label'] },
+  { sql: `IMPORT FOREIGN SCHEMA a FROM SERVER b INTO public`, must: ['ddl . import'] },
+  { sql: `CREATE SUBSCRIPTION s CONNECTION 'host=evil' PUBLICATION p`, must: ['admin . create'] },
+  { sql: `GRANT postgres TO somebody`, must: ['admin . grant'] },
+  { sql: `ALTER TABLE orders OWNER TO somebody`, must: ['ddl public.orders alter'] },
+  {
+    sql: `SELECT pg_notify('a', secret) FROM vault.secrets`,
+    must: ['call pg_catalog.pg_notify select', 'read vault.secrets select'],
+  },
 ]

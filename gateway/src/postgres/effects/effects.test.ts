@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { loadCatalog } from './catalog.ts'
 import { parseQualifiedName, quoteIdent } from './quote.ts'
 import { short, startWorld, type World } from './testing/world.ts'
 
@@ -186,6 +187,31 @@ describe('names', () => {
     [null, 'postgres', ['read other.customers select', 'read public.customers select']],
   ])('search_path %j as %s', (searchPath, user, effects) => {
     expect(short(world.analyse('TABLE customers', { searchPath, user }))).toEqual(effects)
+  })
+})
+
+describe('a role that may not look into every schema', () => {
+  test('passes over those without USAGE, as the server does', async () => {
+    await world.query('CREATE ROLE plain')
+    await world.query('SET ROLE plain')
+    const catalog = await loadCatalog(world.query).finally(() => world.query('RESET ROLE'))
+    const here = { catalog, user: 'plain', searchPath: ['closed', 'public'] }
+    expect(short(world.analyse('TABLE orders', here))).toEqual(['read public.orders select'])
+    expect(short(world.analyse('TABLE orders', { ...here, user: 'other' }))).toEqual([
+      'read closed.orders select',
+      'read public.orders select',
+    ])
+  })
+
+  test('its own temporary tables come first, other sessions’ never', async () => {
+    await world.query('CREATE TEMP TABLE orders (id int)')
+    const [[tempSchema]] = (await world.query('SELECT pg_my_temp_schema()::regnamespace')) as [[string]]
+    const catalog = await loadCatalog(world.query).finally(() => world.query('DROP TABLE pg_temp.orders'))
+    expect(short(world.analyse('TABLE orders', { catalog, tempSchema }))).toEqual(['read pg_temp.orders select'])
+    expect(short(world.analyse('TABLE orders', { catalog, tempSchema: null }))).toEqual(['read public.orders select'])
+    expect(short(world.analyse('TABLE pg_temp.orders', { catalog, tempSchema }))).toEqual([
+      'read pg_temp.orders select',
+    ])
   })
 })
 

@@ -4,7 +4,7 @@ import type { Catalog } from './catalog.ts'
 import { remembered } from './memory.ts'
 import { effectivePath } from './relations.ts'
 import { emitUnknown, type Node, type Place, type Scan } from './scan.ts'
-import { kindOf, returnsRows, sessionChange } from './session.ts'
+import { kindOf, redefines, returnsRows, runsQueries, sessionChange } from './session.ts'
 import { visit } from './walk.ts'
 
 /** What a statement's meaning depends on beyond its text. */
@@ -128,6 +128,9 @@ function analyseAfresh(text: string, context: StatementContext): { analysis: Ana
     visit(scan, raw.stmt, { kind: 'unknown', naming: 'sql:read', ctes: new Set() })
     const kind = kindOf(raw.stmt)
     if (scan.effects.size === 0) harmless(scan, kind)
+    if (course.redefined && runsQueries(raw.stmt)) {
+      emitUnknown(scan, `the ${kind} after ${course.redefined} in the same text: send it by itself`, kind)
+    }
     const session = sessionChange(raw.stmt, own, scan.session)
     for (const effect of scan.effects.values()) effect.command.functions = [...scan.functions]
     const effects = [...scan.effects.values()]
@@ -136,6 +139,7 @@ function analyseAfresh(text: string, context: StatementContext): { analysis: Ana
     for (const what of scan.unresolved) unresolved.add(what)
     course.asked ||= scan.asked
     advance(course, session)
+    if (redefines(raw.stmt)) course.redefined ??= kind
   }
 
   const kinds = new Set(statements.map((statement) => statement.kind))
@@ -168,6 +172,8 @@ interface Course {
   path: string[] | null
   settled: boolean
   fresh: Scan['fresh']
+  /** The kind of a statement after which the catalog doesn't tell what names, functions and operators mean. */
+  redefined?: string
   prepared: Map<string, string | undefined>
   portals: Map<string, string | undefined>
   asked: boolean

@@ -111,6 +111,25 @@ export function sessionChange(statement: Node | undefined, text: string, found: 
   }
 }
 
+const redefining =
+  /^(Rename|AlterObjectSchema|CreateFunction|AlterFunction|Define|CreateCast|AlterOperator|CreateOpClass|AlterExtension|CreateExtension|ImportForeignSchema|AlterTableMoveAll)Stmt$/
+
+/**
+ * Whether a statement gives names, functions or operators that the catalog knows another meaning. What is merely
+ * created or dropped is followed otherwise.
+ */
+export function redefines(statement: Node | undefined): boolean {
+  const [type, node] = only(statement)
+  if (type === 'AlterTableStmt') return /"AT_(AttachPartition|AddInherit|AddOf)"/.test(JSON.stringify(node.cmds))
+  return redefining.test(type)
+}
+
+/** Whether it looks at or runs what names, functions and operators mean. */
+export function runsQueries(statement: Node | undefined): boolean {
+  const does = statements[only(statement)[0]]?.does
+  return does === undefined || !/^(connect|ddl|admin|write|set|discard|do|part)$/.test(does)
+}
+
 function only(statement: Node | undefined): [string, Node] {
   const [type, node] = Object.entries((statement ?? {}) as Record<string, Node>)[0] ?? ['', {}]
   return [type, node]
