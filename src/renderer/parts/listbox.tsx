@@ -94,7 +94,7 @@ export function Listbox<R extends ListRow>({ label, rows, selected, onSelect, on
       tabIndex={0}
       aria-label={label}
       aria-activedescendant={at >= 0 ? `${base}-${selected}` : undefined}
-      className="min-h-0 flex-1 overflow-y-auto overflow-x-hidden outline-offset-[-2px]"
+      className={`group/list min-h-0 flex-1 overflow-x-hidden overflow-y-auto outline-offset-[-2px] ${at >= 0 ? 'outline-none' : ''}`}
       onKeyDown={(event) => {
         const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 }[event.key]
         if (step !== undefined) {
@@ -126,7 +126,7 @@ export function Listbox<R extends ListRow>({ label, rows, selected, onSelect, on
               aria-selected={chosen}
               aria-setsize={options.length}
               aria-posinset={places.get(row.key)}
-              className="absolute inset-x-0 top-0"
+              className="absolute inset-x-0 top-0 outline-offset-[-2px] outline-accent aria-selected:group-focus-visible/list:outline-2"
               style={place}
               onClick={() => onSelect(row.key)}
               onDoubleClick={() => onOpen?.(row.key)}

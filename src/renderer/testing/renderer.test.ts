@@ -294,6 +294,42 @@ test('palette and keys reach every screen; `open` shows what a notification aske
   await page.getByText('No such approval, or not yours to see').waitFor()
 })
 
+test('a web notification is shown, leads to its card, and goes when it was decided elsewhere', async () => {
+  await using opened = await open('', '#/settings')
+  const { page } = opened
+  await page.getByRole('heading', { name: 'Settings' }).waitFor()
+  const told = await page.evaluate(async () => {
+    const log: string[] = []
+    const made: EventTarget[] = []
+    window.Notification = class extends EventTarget {
+      static permission = 'granted'
+      constructor(title: string, options: { body: string; tag: string }) {
+        super()
+        log.push(`${title} | ${options.body} | ${options.tag}`)
+        made.push(this)
+      }
+      close() {
+        log.push('closed')
+      }
+    } as unknown as typeof Notification
+    const notify = (tag: string) =>
+      window.fixture.emit({
+        type: 'notify',
+        notification: { tag, title: 'Held', body: 'orders', target: '/queue/ap_7h2k' },
+      })
+    notify('n1')
+    window.fixture.emit({ type: 'withdraw', tag: 'n1' })
+    notify('n2')
+    made[1]!.dispatchEvent(new Event('click'))
+    const clicked = window.fixture.calls.filter((call) => call.name === 'notificationClicked').map((call) => call.input)
+    return { log, clicked }
+  })
+  expect(told).toEqual({
+    log: ['Held | orders | n1', 'closed', 'Held | orders | n2', 'closed'],
+    clicked: [{ tag: 'n2' }],
+  })
+})
+
 const places: [string, string, string, string[]][] = [
   ['queue', '', '#/queue', []],
   ['armed card', '', '#/queue/ap_3m9q', ['a']],

@@ -19,6 +19,12 @@ const WINDOWS = [
   { value: '30m', label: '30 min' },
 ] as const
 
+const APPROVES: Record<string, string> = {
+  once: 'approves this command once',
+  session: 'approves this command for this session',
+  '30m': 'approves this command for 30 minutes',
+}
+
 /** A card that has only just come can't be decided on: the key press was meant for another one. */
 const READ_AT_LEAST_MS = 600
 
@@ -163,9 +169,8 @@ function Decide({ approval, onBack }: { approval: Approval; onBack: () => void }
       <p role="status" className="mt-1.5 h-4.5 truncate text-fine text-dim">
         {armed ? (
           <span className="text-ink">
-            <Key>Enter</Key> {armed === 'approve' ? 'approves' : 'denies'} this command{' '}
-            {armed === 'approve' && window !== 'once' ? '' : armed === 'approve' ? 'once ' : ''}· <Key>Esc</Key> takes
-            the choice back
+            <Key>Enter</Key> {armed === 'deny' ? 'denies this command' : APPROVES[window]} · <Key>Esc</Key> takes the
+            choice back
           </span>
         ) : (
           hint || windowWords(window)

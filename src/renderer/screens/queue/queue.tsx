@@ -56,12 +56,12 @@ export function Queue({ id }: { id: string | undefined }) {
     <div className="grid h-full grid-cols-[372px_minmax(0,1fr)] max-lg:grid-cols-[288px_minmax(0,1fr)]">
       <section aria-label="Queue" className="flex min-h-0 flex-col border-r border-line bg-panel">
         <div className="flex items-baseline gap-2 px-4 pt-3 pb-1.5">
-          <h2 className="text-head font-semibold">Waiting for you</h2>
-          <span className="text-dim">
+          <h2 className="text-head font-semibold whitespace-nowrap">Waiting for you</h2>
+          <span className="min-w-0 truncate text-dim">
             {waiting === 0 ? 'nothing' : `${waiting.toLocaleString('en-US')}, oldest deadline first`}
           </span>
         </div>
-        <label className="mx-3 mb-1.5 flex h-8 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
+        <label className="mx-3 mb-1.5 flex h-8 shrink-0 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
           <Search size={13} aria-hidden />
           <span className="sr-only">Filter the queue</span>
           <input
@@ -89,7 +89,7 @@ export function Queue({ id }: { id: string | undefined }) {
               select(fresh.newest)
               fresh.seen()
             }}
-            className="mx-3 mb-1.5 flex h-7 items-center justify-center gap-1.5 rounded-box bg-accent-pale text-fine font-semibold text-accent"
+            className="mx-3 mb-1.5 flex h-7 shrink-0 items-center justify-center gap-1.5 rounded-box bg-accent-pale text-fine font-semibold text-accent"
           >
             <ArrowUp size={12} aria-hidden />
             {fresh.count === 1 ? '1 new hold waits for you' : `${fresh.count} new holds wait for you`}

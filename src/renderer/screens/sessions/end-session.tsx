@@ -1,6 +1,6 @@
 import type { Session } from '@countersign/contract/session'
 import { AlertDialog } from 'radix-ui'
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import { wordsOf } from '../../app/api.ts'
 import { core, say } from '../../app/store.ts'
 import { Button } from '../../parts/basics.tsx'
@@ -10,6 +10,7 @@ export function EndSession(props: { session: Session; open: boolean; onOpenChang
   const { session, open, onOpenChange } = props
   const [reason, setReason] = useState('')
   const [problem, setProblem] = useState('')
+  const field = useRef<HTMLInputElement>(null)
   const [busy, setBusy] = useState(false)
   const end = async () => {
     setBusy(true)
@@ -27,7 +28,13 @@ export function EndSession(props: { session: Session; open: boolean; onOpenChang
     <AlertDialog.Root open={open} onOpenChange={onOpenChange}>
       <AlertDialog.Portal>
         <AlertDialog.Overlay className="fixed inset-0 bg-[rgb(0_0_0/0.35)]" />
-        <AlertDialog.Content className="fixed top-[20vh] left-1/2 w-[min(460px,92vw)] -translate-x-1/2 rounded-box border border-line bg-panel p-6 shadow-box">
+        <AlertDialog.Content
+          onOpenAutoFocus={(event) => {
+            event.preventDefault()
+            field.current?.focus()
+          }}
+          className="fixed top-[20vh] left-1/2 w-[min(460px,92vw)] -translate-x-1/2 rounded-box border border-line bg-panel p-6 shadow-box"
+        >
           <AlertDialog.Title className="text-title font-semibold">
             End {session.identity.name} on {session.connection}?
           </AlertDialog.Title>
@@ -44,6 +51,7 @@ export function EndSession(props: { session: Session; open: boolean; onOpenChang
             <label className="mt-4 flex flex-col gap-1.5">
               <span className="font-semibold">Reason</span>
               <input
+                ref={field}
                 value={reason}
                 onChange={(event) => setReason(event.target.value)}
                 maxLength={2000}

@@ -47,7 +47,7 @@ export function SessionList({ selected, ownsSlash, onSelect, onOpen }: Props) {
             : `${rows.length.toLocaleString('en-US')}${found.more ? '+' : ''}${found.source === 'local' ? ', from this desktop' : ''}`}
         </span>
       </div>
-      <label className="mx-3 flex h-8 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
+      <label className="mx-3 flex h-8 shrink-0 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
         <Search size={13} aria-hidden />
         <span className="sr-only">Words in commands</span>
         <input
