@@ -10,6 +10,8 @@ import { parseArgs } from 'node:util'
 
 const root = join(import.meta.dirname, '..')
 const folder = join(root, '.demo')
+// The console signs itself in as Ada: $BROWSER names what stands in for the system browser.
+const browserStandIn = { BROWSER: `"${process.execPath}" "${join(root, 'demo', 'sign-in.ts')}"` }
 const log = (line: string) => process.stdout.write(`${line}\n`)
 
 const { values: flags } = parseArgs({
@@ -134,9 +136,6 @@ async function openConsole(api: string): Promise<string> {
   return openBrowser(api)
 }
 
-// The console signs itself in as Ada: $BROWSER names what stands in for the system browser.
-const browserStandIn = { BROWSER: `"${process.execPath}" "${join(root, 'demo', 'sign-in.ts')}"` }
-
 async function openBrowser(api: string): Promise<string> {
   const { startChild } = await import('./child.ts')
   const shell = startChild(
@@ -198,8 +197,13 @@ async function build(): Promise<void> {
   writeFileSync(stamp(), sourcesStamp())
 }
 
-const stamp = () => join(root, 'out', 'stamp')
-const outdated = () => !existsSync(stamp()) || readFileSync(stamp(), 'utf8') !== sourcesStamp()
+function stamp(): string {
+  return join(root, 'out', 'stamp')
+}
+
+function outdated(): boolean {
+  return !existsSync(stamp()) || readFileSync(stamp(), 'utf8') !== sourcesStamp()
+}
 
 /** Changes whenever a source of the console does. */
 function sourcesStamp(): string {
