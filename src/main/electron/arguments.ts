@@ -1,4 +1,7 @@
-/** What the desktop shell may be started with: --countersign-NAME=VALUE, or the environment. */
+/**
+ * What the desktop shell may be started with: --NAME=VALUE as the browser shell has it, --countersign-NAME=VALUE where
+ * a launcher adds switches of its own, or the environment.
+ */
 export interface Arguments {
   gateway?: string
   /** File of a certificate (PEM) to trust. */
@@ -10,8 +13,11 @@ export interface Arguments {
 
 export function readArguments(argv: readonly string[], env: NodeJS.ProcessEnv): Arguments {
   const given = (name: string) => {
-    const start = `--countersign-${name}=`
-    return argv.find((word) => word.startsWith(start))?.slice(start.length)
+    for (const start of [`--countersign-${name}=`, `--${name}=`]) {
+      const word = argv.find((word) => word.startsWith(start))
+      if (word) return word.slice(start.length)
+    }
+    return undefined
   }
   const gateway = given('gateway') ?? env.COUNTERSIGN_GATEWAY
   const ca = given('ca') ?? env.COUNTERSIGN_CA
@@ -20,6 +26,6 @@ export function readArguments(argv: readonly string[], env: NodeJS.ProcessEnv): 
     ...(gateway ? { gateway } : {}),
     ...(ca ? { ca } : {}),
     ...(folder ? { folder } : {}),
-    signIn: argv.includes('--countersign-sign-in'),
+    signIn: argv.includes('--countersign-sign-in') || argv.includes('--sign-in'),
   }
 }
