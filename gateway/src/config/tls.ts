@@ -83,7 +83,7 @@ async function makePair(names: string[], now: Date): Promise<TlsPair> {
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyCertSign, true),
       new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
       new x509.SubjectAlternativeNameExtension(
-        names.map((value) => (isIP(value) ? { type: 'ip', value } : { type: 'dns', value })),
+        names.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value })),
       ),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],

@@ -1,0 +1,45 @@
+import { expect, test } from 'vitest'
+import { createTelemetry } from './telemetry.ts'
+
+function recorded(level?: string) {
+  const lines: Record<string, unknown>[] = []
+  const destination = { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) }
+  return { lines, telemetry: createTelemetry({ destination, ...(level === undefined ? {} : { level }) }) }
+}
+
+test('what is logged under the name of a secret is not written', () => {
+  const { lines, telemetry } = recorded()
+  telemetry.log.info({ token: 's3cret', request: { authorization: 's3cret', headers: { cookie: 's3cret' } } }, 'x')
+  telemetry.log.child({ password: 's3cret' }).info('y')
+  expect(lines).toHaveLength(2)
+  expect(JSON.stringify(lines)).not.toContain('s3cret')
+})
+
+test('an error is written with its cause, under either name', () => {
+  const { lines, telemetry } = recorded()
+  const error = new Error('above', { cause: new Error('below') })
+  telemetry.log.error({ error }, 'x')
+  telemetry.log.error({ err: error }, 'x')
+  for (const line of lines) expect(JSON.stringify(line)).toMatch(/above.*below/)
+  expect(lines[0]).toMatchObject({ level: 'error', msg: 'x', time: expect.stringMatching(/^\d{4}-.*Z$/) })
+})
+
+test('the level is kept to', () => {
+  const { lines, telemetry } = recorded('warn')
+  telemetry.log.info('x')
+  telemetry.log.warn('y')
+  expect(lines.map(({ msg }) => msg)).toEqual(['y'])
+})
+
+test('each gateway counts for itself, and gauges are read when they are asked for', async () => {
+  const [one, other] = [recorded().telemetry.metrics, recorded().telemetry.metrics]
+  let open = 1
+  one.watch({ sessionsOpen: () => open, holdsPending: async () => 2 })
+  one.commands.inc({ protocol: 'postgres', outcome: 'denied' })
+  open = 3
+  const text = await one.registry.metrics()
+  expect(text).toContain('countersign_sessions_open 3')
+  expect(text).toContain('countersign_holds_pending 2')
+  expect(text).toContain('countersign_commands_total{protocol="postgres",outcome="denied"} 1')
+  expect(await other.registry.metrics()).not.toContain('outcome="denied"')
+})
