@@ -240,4 +240,12 @@ export const bypasses: readonly { sql: string; must: string[] | 'refused' }[] = 
     sql: `SELECT pg_notify('a', secret) FROM vault.secrets`,
     must: ['call pg_catalog.pg_notify select', 'read vault.secrets select'],
   },
+  {
+    sql: `SELECT * FROM head_first`,
+    must: ['read public.whole select', 'read public.head select', 'read public.tail select'],
+  },
+  {
+    sql: `SELECT * FROM tail_first`,
+    must: ['read public.whole select', 'read public.head select', 'read public.tail select'],
+  },
 ]

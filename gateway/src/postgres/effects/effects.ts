@@ -211,6 +211,7 @@ function startScan(context: StatementContext, course: Course): Scan {
     fresh: course.fresh,
     effects: new Map(),
     functions: new Set(),
+    reached: new Set(),
     unresolved: new Set(),
     session: {},
     explaining: false,

@@ -30,7 +30,11 @@ export function remembered(
     shelves.set(context.catalog, shelf)
   }
   const { connection, searchPath, user, tempSchema, settled } = context
-  const key = `${JSON.stringify([connection, searchPath, user, tempSchema ?? (tempSchema === null ? 0 : 1), settled === true])}${text}`
+  // None of these but the text can hold a NUL, and how many there are is told: no two circumstances share a key.
+  const temporary = tempSchema === undefined ? '?' : (tempSchema ?? '')
+  const path = searchPath ?? []
+  const sure = `${settled === true}${searchPath === null ? -1 : path.length}`
+  const key = [connection, user, temporary, sure, ...path, text].join('\0')
   const known = shelf.entries.get(key)
   if (known) {
     // The order of a Map is the order of insertion: the last used is last.

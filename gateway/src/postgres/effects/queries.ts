@@ -65,13 +65,15 @@ function withCtes(scan: Scan, node: Node, place: Place): Place {
   const clause = node.withClause as { ctes?: { CommonTableExpr?: Node }[]; recursive?: boolean } | undefined
   if (!clause) return place
   const all = (clause.ctes ?? []).flatMap(({ CommonTableExpr: cte }) => (cte === undefined ? [] : [cte]))
-  const visible = new Set(place.ctes)
+  // The outer ones are asked after the inner, not copied: a text may have very many.
+  const visible = new Set<string>()
+  const ctes = { has: (name: string) => visible.has(name) || place.ctes.has(name) }
   if (clause.recursive) for (const cte of all) visible.add(String(cte.ctename))
   for (const cte of all) {
-    scan.visit(cte, { ...place, ctes: new Set(visible) })
+    scan.visit(cte, { ...place, ctes })
     visible.add(String(cte.ctename))
   }
-  return { ...place, ctes: visible }
+  return { ...place, ctes }
 }
 
 /** FOR UPDATE and its kin write what they lock: the tables named, or all in FROM, also in its subqueries. */
@@ -87,7 +89,7 @@ function lock(scan: Scan, query: Node, clause: Node | undefined, place: Place): 
 }
 
 /** Relations in FROM, each with the alias of the item at the top that it is in. */
-function rangesIn(from: unknown, ctes: ReadonlySet<string>, within?: string): { range: RangeVar; within: string }[] {
+function rangesIn(from: unknown, ctes: Place['ctes'], within?: string): { range: RangeVar; within: string }[] {
   if (typeof from !== 'object' || from === null) return []
   if (Array.isArray(from)) return from.flatMap((item) => rangesIn(item, ctes, within))
   return Object.entries(from as Record<string, Node>).flatMap(([key, child]) => {

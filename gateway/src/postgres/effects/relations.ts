@@ -39,13 +39,20 @@ export function touch(scan: Scan, range: RangeVar, action: Action, part: Part, p
     if (place?.missingOk) emitOnConnection(scan, action, part)
     else emitUnknown(scan, `relation ${shown(range)}`, part.kind)
   }
-  for (const relation of candidates) reach(scan, relation, action, part, range.inh === true, new Set())
+  for (const relation of candidates) follow(scan, relation, action, part, range.inh === true)
   return candidates
 }
 
 /** The same for a relation found in the catalog. */
 export function touchFound(scan: Scan, relation: Relation, action: Action, part: Part): void {
-  reach(scan, relation, action, part, true, new Set())
+  follow(scan, relation, action, part, true)
+}
+
+function follow(scan: Scan, relation: Relation, action: Action, part: Part, inherited: boolean): void {
+  const way = `${action} ${part.kind} ${part.bounded} ${inherited} ${scan.explaining} ${relation.oid}`
+  if (scan.reached.has(way)) return
+  scan.reached.add(way)
+  reach(scan, relation, action, part, inherited, new Set())
 }
 
 function reach(
@@ -56,7 +63,7 @@ function reach(
   inherited: boolean,
   seen: Set<string>,
 ): void {
-  const visit = `${action} ${relation.oid}`
+  const visit = `${action} ${inherited} ${relation.oid}`
   if (seen.has(visit)) return
   seen.add(visit)
   if (systemRelation(relation)) {

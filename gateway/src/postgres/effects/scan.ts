@@ -17,6 +17,8 @@ export interface Scan {
   fresh: Map<string, { schema: string; name: string }[]>
   effects: Map<string, Effect>
   functions: Set<string>
+  /** What was already followed to all that it reaches. */
+  reached: Set<string>
   unresolved: Set<string>
   refused?: Refusal | undefined
   session: SessionChange
@@ -41,7 +43,7 @@ export interface Place {
   /** What naming a relation here does to it. */
   naming: 'sql:read' | 'sql:ddl' | 'sql:admin'
   /** Common table expressions in scope, which hide relations of the same name. */
-  ctes: ReadonlySet<string>
+  ctes: { has(name: string): boolean }
   /** IF EXISTS: what isn't there is no fault. */
   missingOk?: boolean
 }

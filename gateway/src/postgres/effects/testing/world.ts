@@ -19,6 +19,11 @@ const schema = `
   CREATE RULE divert AS ON INSERT TO ruled DO ALSO DELETE FROM vault.secrets;
   CREATE TABLE events (at int, what text) PARTITION BY RANGE (at);
   CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM (0) TO (10);
+  CREATE TABLE whole (at int) PARTITION BY RANGE (at);
+  CREATE TABLE tail (at int); ALTER TABLE whole ATTACH PARTITION tail DEFAULT;
+  CREATE TABLE head PARTITION OF whole FOR VALUES FROM (0) TO (10);
+  CREATE VIEW head_first AS SELECT h.at FROM head h, whole w;
+  CREATE VIEW tail_first AS SELECT t.at FROM tail t, whole w;
   CREATE TABLE base (a int); CREATE TABLE derived (b int) INHERITS (base);
   CREATE SEQUENCE counter;
   CREATE FUNCTION wipe(customers) RETURNS int LANGUAGE sql AS 'SELECT 1';
