@@ -16,11 +16,11 @@ export const safeStorage = {
   getSelectedStorageBackend: () => process.env.ELECTRON_DOUBLE_KEYCHAIN ?? 'gnome_libsecret',
   async encryptStringAsync(text: string): Promise<Buffer> {
     const nonce = randomBytes(12)
-    const cipher = createCipheriv('aes-256-gcm', key(), nonce)
+    const cipher = createCipheriv('aes-256-gcm', key(), nonce, { authTagLength: 16 })
     return Buffer.concat([nonce, cipher.update(text, 'utf8'), cipher.final(), cipher.getAuthTag()])
   },
   async decryptStringAsync(sealed: Buffer): Promise<{ result: string; shouldReEncrypt: boolean }> {
-    const decipher = createDecipheriv('aes-256-gcm', key(), sealed.subarray(0, 12))
+    const decipher = createDecipheriv('aes-256-gcm', key(), sealed.subarray(0, 12), { authTagLength: 16 })
     decipher.setAuthTag(sealed.subarray(-16))
     const result = Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]).toString('utf8')
     return { result, shouldReEncrypt: false }

@@ -69,14 +69,18 @@ export function keyFile(path: string): SecureStorage {
 
 function seal(key: string, name: string, value: string): string {
   const nonce = randomBytes(12)
-  const sealer = createCipheriv('aes-256-gcm', Buffer.from(key, 'base64'), nonce).setAAD(Buffer.from(name))
+  const sealer = createCipheriv('aes-256-gcm', Buffer.from(key, 'base64'), nonce, { authTagLength: 16 }).setAAD(
+    Buffer.from(name),
+  )
   return Buffer.concat([nonce, sealer.update(value, 'utf8'), sealer.final(), sealer.getAuthTag()]).toString('base64')
 }
 
 function unseal(key: string, name: string, sealed: string): string | undefined {
   try {
     const bytes = Buffer.from(sealed, 'base64')
-    const opener = createDecipheriv('aes-256-gcm', Buffer.from(key, 'base64'), bytes.subarray(0, 12))
+    const opener = createDecipheriv('aes-256-gcm', Buffer.from(key, 'base64'), bytes.subarray(0, 12), {
+      authTagLength: 16,
+    })
     opener.setAAD(Buffer.from(name)).setAuthTag(bytes.subarray(-16))
     return Buffer.concat([opener.update(bytes.subarray(12, -16)), opener.final()]).toString('utf8')
   } catch {

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type RunningIssuer, startIssuer } from '../../../demo/issuer.ts'
+import { createAccounts } from './account.ts'
 import { type Core, type CoreOptions, createCore } from './core.ts'
 import type { BrowserOpener } from './ports/browser-opener.ts'
+import { systemClock } from './ports/clock.ts'
 import { listenTo, seenNotices, temporaryFolder, testKeychain } from './testing/console.ts'
 import { someRecording, startSmallGateway } from './testing/small-gateway.ts'
 
@@ -366,4 +368,67 @@ test('every call is checked: unknown names and wrong inputs never reach anything
   ).rejects.toMatchObject({
     code: 'bad-input',
   })
+})
+
+test('a role that may not see approvals is live with its sessions', async () => {
+  using folder = temporaryFolder()
+  await using gateway = await gatewayFor()
+  gateway.forbidden.add('approvals')
+  gateway.open({ id: 'se_1' })
+  await using console = await signedIn(gateway, folder.path)
+  const { approvals, sessions } = await console.core.call('snapshot', {})
+  expect({ approvals, sessions: sessions.map(({ id }) => id) }).toEqual({ approvals: [], sessions: ['se_1'] })
+})
+
+test('when the feed ends because the token did, it goes on with the next one, and nobody is told of a loss', async () => {
+  using folder = temporaryFolder()
+  await using gateway = await gatewayFor()
+  const secrets = testKeychain()
+  let later = 0
+  const clock = { ...systemClock, now: () => Date.now() + later }
+  await using console = await signedIn(gateway, folder.path, { secrets, clock })
+  const before = secrets.values.get('account')
+  const from = console.told.events.length
+  later = 6_000
+  gateway.endFeeds(4401, 'the token has expired: get a new one')
+  await console.told.link('live', from)
+  const states = console.told.events.slice(from).flatMap((event) => (event.type === 'link' ? [event.link.state] : []))
+  expect(states).toEqual(['live'])
+  expect(secrets.values.get('account')).not.toBe(before)
+})
+
+test('a message of a type that is newer than this console is counted, and changes nothing', async () => {
+  using folder = temporaryFolder()
+  await using gateway = await gatewayFor()
+  await using console = await signedIn(gateway, folder.path)
+  gateway.sayUnknown()
+  gateway.hold({ id: 'ap_1' })
+  await console.told.until('approvals', ({ approvals }) => approvals.some(({ id }) => id === 'ap_1'))
+  const from = console.told.events.length
+  gateway.cut()
+  await console.told.link('live', from)
+  expect(gateway.asked.findLast((line) => line.includes('/v1/feed'))).toBe('GET /v1/feed?after=2')
+})
+
+test('a refresh token that the issuer no longer takes ends the sign-in, in words', async () => {
+  const how = { issuer: issuer.url, client_id: issuer.clientId, scopes: [], resource: issuer.resource }
+  const secrets = testKeychain()
+  using accounts = createAccounts(secrets, systemClock)
+  await accounts.save('http://127.0.0.1:1', how, { access: 'old', expiresAt: 0, refresh: 'stale' })
+  await expect(accounts.token()).rejects.toThrow(/Your sign-in has ended .* Sign in again\./)
+  expect(secrets.values.size).toBe(0)
+  await accounts.save('http://127.0.0.1:1', how, { access: 'old', expiresAt: 0 })
+  await expect(accounts.token()).rejects.toThrow('Your sign-in has expired')
+})
+
+test('an issuer that can’t be reached ends nothing: the token is used while it lasts', async () => {
+  const how = { issuer: 'http://127.0.0.1:1', client_id: 'x', scopes: [] }
+  const secrets = testKeychain()
+  using accounts = createAccounts(secrets, systemClock)
+  const soon = Date.now() + 20_000
+  await accounts.save('http://127.0.0.1:1', how, { access: 'still good', expiresAt: soon, refresh: 'r' })
+  expect(await accounts.token()).toBe('still good')
+  await accounts.save('http://127.0.0.1:1', how, { access: 'gone', expiresAt: 0, refresh: 'r' })
+  await expect(accounts.token()).rejects.toMatchObject({ name: 'Unreachable' })
+  expect(secrets.values.has('account')).toBe(true)
 })

@@ -31,7 +31,7 @@ export function recordingLibrary(store: Store, secrets: SecureStorage): Recordin
       const kept = store.recording(session)
       if (!kept || !secrets.persistent) return undefined
       try {
-        const opener = createDecipheriv('aes-256-gcm', await key(), kept.nonce)
+        const opener = createDecipheriv('aes-256-gcm', await key(), kept.nonce, { authTagLength: 16 })
         opener.setAAD(bound(session, kept.complete))
         opener.setAuthTag(kept.sealed.subarray(-16))
         const packed = Buffer.concat([opener.update(kept.sealed.subarray(0, -16)), opener.final()])
@@ -44,7 +44,7 @@ export function recordingLibrary(store: Store, secrets: SecureStorage): Recordin
     async put(session, ndjson, complete) {
       if (!secrets.persistent) return
       const nonce = randomBytes(12)
-      const sealer = createCipheriv('aes-256-gcm', await key(), nonce)
+      const sealer = createCipheriv('aes-256-gcm', await key(), nonce, { authTagLength: 16 })
       sealer.setAAD(bound(session, complete))
       const sealed = Buffer.concat([sealer.update(await pack(ndjson)), sealer.final(), sealer.getAuthTag()])
       store.saveRecording(session, { complete, nonce, sealed })

@@ -23,6 +23,8 @@ export interface SmallGateway extends AsyncDisposable {
   keptFrom: number
   /** What `POST …/decisions` does instead of deciding. */
   misbehave: 'no' | 'silent' | 'conflict' | 'broken'
+  /** Rooms (approvals, sessions) that this person's role may not enter: 403. */
+  forbidden: Set<string>
   /** Tokens that are refused with 401. */
   refused: Set<string>
   readonly seq: number
@@ -32,10 +34,13 @@ export interface SmallGateway extends AsyncDisposable {
   open(given: Partial<Session> & { id: string }): Session
   /** Ends every feed connection without a word, as a network does. */
   cut(): void
+  /** Ends every feed connection by a close frame. */
+  endFeeds(code: number, reason: string): void
   /** Stops listening, and listens again on the same port. */
   down(): Promise<void>
   up(): Promise<void>
-  feeds(): number
+  /** Says something of a type that this console doesn't know yet. */
+  sayUnknown(): void
 }
 
 interface SignInHow {
@@ -68,6 +73,7 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     asked: [],
     keptFrom: 1,
     misbehave: 'no',
+    forbidden: new Set(),
     refused: new Set(),
     get seq() {
       return log.length
@@ -100,6 +106,9 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     cut() {
       for (const feed of feeds) feed.terminate()
     },
+    endFeeds(code, reason) {
+      for (const feed of feeds) feed.close(code, reason)
+    },
     async down() {
       gateway.cut()
       const closed = once(server, 'close')
@@ -111,7 +120,16 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
       server.listen(port, '127.0.0.1')
       await once(server, 'listening')
     },
-    feeds: () => feeds.size,
+    sayUnknown() {
+      const message = {
+        seq: log.length + 1,
+        at: new Date().toISOString(),
+        type: 'campaign.opened',
+        data: { id: 'ca_1' },
+      }
+      log.push(message as never)
+      for (const feed of feeds) feed.send(JSON.stringify(message))
+    },
     async [Symbol.asyncDispose]() {
       if (server.listening) await gateway.down()
     },
@@ -133,6 +151,7 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     const person = whoAsks(request)
     if (!person) return problem(response, 401, 'The token is missing or not valid.')
     if (room === 'me') return send(response, person)
+    if (room && gateway.forbidden.has(room)) return problem(response, 403, 'Your role may not see this.')
     if (room === 'approvals' && deed === 'decisions') return decide(id!, person, request, response)
     if (room === 'approvals' && id) return one(response, gateway.approvals.get(id))
     if (room === 'approvals') {
