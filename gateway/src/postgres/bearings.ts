@@ -11,7 +11,7 @@ export type Ask = (...statements: string[]) => Promise<(string | null)[][][]>
 const STALE_MS = 15_000
 const TOO_OLD_MS = 120_000
 /** A name that isn't found is looked for once more where the catalog is older than this. */
-const MOMENT_MS = 1000
+const MOMENT_MS = 250
 
 /** What names mean in a session at this moment: its search_path, its role, and the catalog as it sees it. */
 export class Bearings {

@@ -386,13 +386,10 @@ export class Frontend {
   /** Submits a command. Answers its run, or what the client is told instead. */
   async #pass(text: string, parameters: Parameter[], meaning: Meaning, hold?: 'fail'): Promise<Run | Words> {
     const { commands, outstanding, bearings } = this.#o
-    if (
-      outstanding.status === FAILED &&
-      outstanding.empty &&
-      !this.#open &&
-      !commands.allows(text, parameters, meaning)
-    ) {
-      return aborted // the server would not run it: nobody need be asked
+    const ends = meaning.analysis.statements[0]?.session.transaction !== undefined
+    if (outstanding.status === FAILED && outstanding.empty && !this.#open && !ends) {
+      // The server would not run it: nobody need be asked.
+      if (!commands.allows(text, parameters, meaning)) return aborted
     }
     const how = hold ?? (await this.#holdFor(text, parameters, meaning))
     const controller = new AbortController()
