@@ -11,24 +11,13 @@ import { stderrLog } from '../core/ports/log.ts'
 import { startBrowserShell } from './shell.ts'
 import { systemBrowser } from './system-browser.ts'
 
-const { values: given } = parseArgs({
-  options: {
-    gateway: { type: 'string' },
-    ca: { type: 'string' },
-    folder: { type: 'string' },
-    port: { type: 'string' },
-    open: { type: 'boolean', default: true },
-    'sign-in': { type: 'boolean', default: false },
-  },
-  allowNegative: true,
-})
+const given = readOptions()
 const gateway = given.gateway ?? process.env.COUNTERSIGN_GATEWAY
 const ca = given.ca ?? process.env.COUNTERSIGN_CA
 
-const shell = await start().catch((error: Error) => {
-  console.error(`The console can’t start: ${error.message}`)
-  process.exit(1)
-})
+const shell = await start().catch((error: NodeJS.ErrnoException) =>
+  giveUp(error.code === 'EADDRINUSE' ? `another program listens on port ${given.port}: choose another` : error.message),
+)
 
 async function start() {
   return startBrowserShell({
@@ -39,6 +28,7 @@ async function start() {
     core: { log: stderrLog },
   })
 }
+
 let stopping = false
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.on(signal, () => {
@@ -57,6 +47,32 @@ if (given.open)
   await systemBrowser()
     .open(shell.url)
     .catch((error: Error) => console.error(error.message))
+
+function readOptions() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        gateway: { type: 'string' },
+        ca: { type: 'string' },
+        folder: { type: 'string' },
+        port: { type: 'string' },
+        open: { type: 'boolean', default: true },
+        'sign-in': { type: 'boolean', default: false },
+      },
+      allowNegative: true,
+    })
+    if (values.port && !(/^\d+$/.test(values.port) && Number(values.port) < 65_536))
+      return giveUp(`--port ${values.port} is no port: 0 to 65535, 0 for any free one`)
+    return values
+  } catch (error) {
+    return giveUp((error as Error).message)
+  }
+}
+
+function giveUp(problem: string): never {
+  console.error(`The console can’t start: ${problem}`)
+  process.exit(1)
+}
 
 function folderOfThisAccount(): string {
   const { platform, env } = process
