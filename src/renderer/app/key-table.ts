@@ -59,8 +59,7 @@ export const allKeys: Record<Route['screen'], readonly { title: string; hints: r
       title: 'Sessions',
       hints: [
         { keys: ['J', 'K'], does: 'Next, previous' },
-        { keys: ['Enter'], does: 'Replay' },
-        { keys: ['R'], does: 'Replay' },
+        { keys: ['Enter', 'R'], does: 'Replay' },
         { keys: ['X'], does: 'End an open session' },
         { keys: ['/'], does: 'Find by words in commands' },
       ],

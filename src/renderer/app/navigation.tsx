@@ -1,5 +1,5 @@
 import { Inbox, ScrollText, Settings2 } from 'lucide-react'
-import type { ReactNode } from 'react'
+import { type ReactNode, useEffect } from 'react'
 import { waitingForMe } from '../screens/queue/arrange.ts'
 import { hashOf, type Route } from './route.ts'
 import { useWorld } from './store.ts'
@@ -7,6 +7,9 @@ import { useWorld } from './store.ts'
 /** The screens there are. A narrow window shows their pictures only; the names stay for those who listen. */
 export function Navigation({ route }: { route: Route }) {
   const waiting = useWorld((world) => waitingForMe(world.approvals, world.me))
+  useEffect(() => {
+    document.title = waiting > 0 ? `(${waiting}) Countersign` : 'Countersign'
+  }, [waiting])
   const at = route.screen === 'replay' ? 'sessions' : route.screen
   return (
     <nav aria-label="Screens" className="flex w-44 flex-col gap-0.5 border-r border-line p-[7px] pt-2.5 max-lg:w-14">

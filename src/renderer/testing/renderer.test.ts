@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
 import { type Browser, chromium, type Page } from '@playwright/test'
 import { build, type PreviewServer, preview } from 'vite'
-import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 
 /** The built renderer in a real Chromium, under the policy that the shells serve it with, on a double of the core. */
 
@@ -15,6 +15,9 @@ let out: string
 let server: PreviewServer
 let browser: Browser
 let base: string
+// One page for all: a window of a full Chromium is dear, a document is not.
+let page: Page
+let complaints: string[] = []
 
 beforeAll(async () => {
   out = await mkdtemp(join(tmpdir(), 'countersign-renderer-'))
@@ -29,7 +32,14 @@ beforeAll(async () => {
   base = `${server.resolvedUrls!.local[0]}testing/dev.html`
   const system = '/usr/bin/chromium'
   browser = await chromium.launch({ args: ['--no-sandbox'], ...(existsSync(system) ? { executablePath: system } : {}) })
-}, 120_000)
+  const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] })
+  page = await context.newPage()
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    if (/^(error|warning)$/.test(message.type()) && !/favicon/.test(message.location().url))
+      complaints.push(message.text())
+  })
+}, 180_000)
 
 vi.setConfig({ testTimeout: 90_000 })
 
@@ -41,50 +51,47 @@ afterAll(async () => {
 
 /** Opens the console; whatever the page complains about (a blocked script, a warning of React) fails the test. */
 async function open(query: string, hash = '') {
-  const context = await browser.newContext({
-    viewport: { width: 1280, height: 800 },
-    reducedMotion: 'reduce',
-    permissions: ['clipboard-read', 'clipboard-write'],
-  })
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    if (/^(error|warning)$/.test(message.type()) && !/favicon/.test(message.location().url))
-      complaints.push(message.text())
-  })
+  complaints = []
+  // Another document first: a change of the hash alone would keep the old world.
+  await page.goto('about:blank')
+  await page.setViewportSize({ width: 1280, height: 800 })
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' })
   await page.goto(`${base}?${query}${hash}`)
   await page.getByRole('heading', { level: 1 }).waitFor()
-  return {
-    page,
-    async [Symbol.asyncDispose]() {
-      await context.close()
-      expect(complaints).toEqual([])
-    },
-  }
 }
 
-const bar = (page: Page) => page.getByRole('region', { name: /^Decision on/ })
-const option = (page: Page, text: string | RegExp) => page.getByRole('option').filter({ hasText: text })
-/** Past the moment in which a new card takes no decision. */
-const cardIsOld = (page: Page) => page.evaluate(() => new Promise((resolve) => setTimeout(resolve, 700)))
-const decideCalls = (page: Page) =>
+afterEach(() => expect(complaints).toEqual([]))
+
+const bar = () => page.getByRole('region', { name: /^Decision on/ })
+const option = (text: string | RegExp) => page.getByRole('option').filter({ hasText: text })
+/** Past the moment in which a new card takes no decision: its clock goes on by a second. */
+const cardIsOld = () =>
+  page.evaluate(() => {
+    const real = performance.now.bind(performance)
+    performance.now = () => real() + 1000
+  })
+/** Time stands still for the page until `cardIsOld`. */
+const holdClock = () =>
+  page.evaluate(() => {
+    const now = performance.now()
+    performance.now = () => now
+  })
+const decideCalls = () =>
   page.evaluate(() => window.fixture.calls.filter((call) => call.name === 'decide').map((call) => call.input))
 
 test('a chooses, Enter sends; sending → applied; the card keeps its place and says what happened', async () => {
-  await using opened = await open('', '#/queue')
-  const { page } = opened
-  await bar(page)
+  await open('', '#/queue')
+  await bar()
     .getByRole('button', { name: /Approve/ })
     .waitFor()
-  await cardIsOld(page)
+  await cardIsOld()
   await page.keyboard.press('a')
   await page.getByText('approves this command once').waitFor()
-  expect(await decideCalls(page)).toEqual([])
+  expect(await decideCalls()).toEqual([])
   await page.keyboard.type('agreed')
   await page.keyboard.press('Enter')
-  await bar(page).getByText('Approved by you · ran, 1,204 rows · 81 ms').waitFor()
-  expect(await decideCalls(page)).toMatchObject([
+  await bar().getByText('Approved by you · ran, 1,204 rows · 81 ms').waitFor()
+  expect(await decideCalls()).toMatchObject([
     {
       approval: 'ap_7h2k',
       verdict: 'approve',
@@ -93,7 +100,7 @@ test('a chooses, Enter sends; sending → applied; the card keeps its place and 
       digest: expect.stringMatching(/^sha256:/),
     },
   ])
-  expect(await bar(page).getByRole('button').count()).toBe(0)
+  expect(await bar().getByRole('button').count()).toBe(0)
   expect(await page.getByRole('option').first().getAttribute('aria-selected')).toBe('true')
   await page.keyboard.press('j')
   await page.getByRole('article', { name: /etl-nightly/ }).waitFor()
@@ -101,17 +108,17 @@ test('a chooses, Enter sends; sending → applied; the card keeps its place and 
 })
 
 test('no slip decides: too early, taken back, a held key, Enter alone, a card that changed', async () => {
-  await using opened = await open('', '#/queue/ap_7h2k')
-  const { page } = opened
+  await open('', '#/queue/ap_7h2k')
+  await holdClock()
   await page.keyboard.press('j')
   await page.keyboard.press('d')
   await page.getByText('This card has only just appeared').waitFor()
-  await cardIsOld(page)
+  await cardIsOld()
   await page.keyboard.press('d')
   await page.getByText('denies this command').waitFor()
   await page.keyboard.press('Escape')
   await page.keyboard.press('Enter')
-  await bar(page).getByRole('textbox').focus()
+  await bar().getByRole('textbox').focus()
   await page.keyboard.press('Enter')
   await page.getByText('a reason alone decides nothing').waitFor()
   await page.keyboard.press('Escape')
@@ -121,14 +128,13 @@ test('no slip decides: too early, taken back, a held key, Enter alone, a card th
     window.fixture.settle('ap_3m9q', { command: { ...command, digest: 'sha256:other' } })
   })
   await page.keyboard.press('Enter')
-  expect(await decideCalls(page)).toEqual([])
+  expect(await decideCalls()).toEqual([])
 })
 
 test('resolved elsewhere, offline, own request, quorum, refused: each says why, and offers no keys', async () => {
-  await using opened = await open('', '#/queue/ap_7h2k')
-  const { page } = opened
-  const nothing = async () => expect(await bar(page).getByRole('button').count()).toBe(0)
-  await cardIsOld(page)
+  await open('', '#/queue/ap_7h2k')
+  const nothing = async () => expect(await bar().getByRole('button').count()).toBe(0)
+  await cardIsOld()
   await page.keyboard.press('a')
   await page.evaluate(() => {
     const at = new Date().toISOString()
@@ -142,18 +148,18 @@ test('resolved elsewhere, offline, own request, quorum, refused: each says why, 
     }
     window.fixture.settle('ap_7h2k', { state: 'denied', closedAt: at, decisions: [decision] })
   })
-  await bar(page).getByText('Denied by Ben Osei: “use the job”').waitFor()
-  await bar(page).getByText('settled without you').waitFor()
+  await bar().getByText('Denied by Ben Osei: “use the job”').waitFor()
+  await bar().getByText('settled without you').waitFor()
   await nothing()
   await page.keyboard.press('Enter')
-  await option(page, 'TRUNCATE').click()
-  await bar(page).getByText('nobody decides their own request').waitFor()
+  await option('TRUNCATE').click()
+  await bar().getByText('nobody decides their own request').waitFor()
   await nothing()
-  await option(page, 'DELETE FROM invoices').click()
-  await bar(page).getByText('Still needed: 1 more of oncall-dba').waitFor()
+  await option('DELETE FROM invoices').click()
+  await bar().getByText('Still needed: 1 more of oncall-dba').waitFor()
   await nothing()
-  await option(page, 'UPDATE customers SET segment').click()
-  await bar(page).getByRole('button', { name: /Deny/ }).waitFor()
+  await option('UPDATE customers SET segment').click()
+  await bar().getByRole('button', { name: /Deny/ }).waitFor()
   const link = (state: 'offline' | 'live') =>
     page.evaluate((to) => {
       const base = { gateway: 'https://gw.prod.example', since: new Date().toISOString() }
@@ -163,25 +169,24 @@ test('resolved elsewhere, offline, own request, quorum, refused: each says why, 
       })
     }, state)
   await link('offline')
-  await bar(page).getByText('Decisions can’t be made offline.').waitFor()
+  await bar().getByText('Decisions can’t be made offline.').waitFor()
   await nothing()
   await link('live')
-  await cardIsOld(page)
-  await bar(page).getByRole('button', { name: /Deny/ }).click()
-  await bar(page).getByText('Denied by you, without a reason').waitFor()
-  expect(await decideCalls(page)).toHaveLength(1)
+  await cardIsOld()
+  await bar().getByRole('button', { name: /Deny/ }).click()
+  await bar().getByText('Denied by you, without a reason').waitFor()
+  expect(await decideCalls()).toHaveLength(1)
 
-  await using refusing = await open('world=refusing', '#/queue/ap_7h2k')
-  await cardIsOld(refusing.page)
-  await bar(refusing.page)
+  await open('world=refusing', '#/queue/ap_7h2k')
+  await cardIsOld()
+  await bar()
     .getByRole('button', { name: /Approve/ })
     .click()
-  await refusing.page.getByRole('alert').getByText('Somebody decided first').waitFor()
+  await page.getByRole('alert').getByText('Somebody decided first').waitFor()
 })
 
 test('the command is shown exactly as it was given, with what it hides made visible', async () => {
-  await using opened = await open('', '#/queue/ap_5bid')
-  const { page } = opened
+  await open('', '#/queue/ap_5bid')
   const pre = page.getByRole('region', { name: 'Command' }).locator('pre')
   await pre.waitFor()
   const shown = await pre.evaluate((node) => {
@@ -199,8 +204,7 @@ test('the command is shown exactly as it was given, with what it hides made visi
 })
 
 test('10,000 holds: few nodes, an instant filter, and nothing jumps when more come', async () => {
-  await using opened = await open('world=many', '#/queue')
-  const { page } = opened
+  await open('world=many', '#/queue')
   await page.getByText('10,004, oldest deadline first').waitFor()
   for (let i = 0; i < 30; i += 1) await page.keyboard.press('j')
   const chosen = page.getByRole('option', { selected: true })
@@ -215,8 +219,7 @@ test('10,000 holds: few nodes, an instant filter, and nothing jumps when more co
 })
 
 test('replay: reads, plays, jumps to markers, finds; a live one follows; 10,000 commands', async () => {
-  await using opened = await open('', '#/replay/se_d001')
-  const { page } = opened
+  await open('', '#/replay/se_d001')
   const place = page.getByRole('slider', { name: 'Place in the recording' })
   await place.waitFor()
   const at = () => place.getAttribute('aria-valuenow').then(Number)
@@ -241,19 +244,18 @@ test('replay: reads, plays, jumps to markers, finds; a live one follows; 10,000 
   await expect.poll(at, { timeout: 20_000 }).toBe(842)
   await page.getByRole('button', { name: 'Play' }).waitFor()
 
-  await using live = await open('', '#/replay/se_7h2k')
-  await live.page.getByText('held by payments-need-a-person, waiting for a decision').waitFor()
+  await open('', '#/replay/se_7h2k')
+  await page.getByText('held by payments-need-a-person, waiting for a decision').waitFor()
 
-  await using long = await open('repeat=1430', '#/replay/se_d001')
-  await long.page.getByRole('slider', { name: 'Place in the recording' }).waitFor()
-  await long.page.keyboard.press('9')
-  await expect.poll(() => long.page.locator('[data-index]').count()).toBeLessThan(60)
-  await long.page.getByText('payments_pkey').first().waitFor()
+  await open('repeat=1430', '#/replay/se_d001')
+  await page.getByRole('slider', { name: 'Place in the recording' }).waitFor()
+  await page.keyboard.press('9')
+  await expect.poll(() => page.locator('[data-index]').count()).toBeLessThan(60)
+  await page.getByText('payments_pkey').first().waitFor()
 })
 
 test('sessions: words in commands are the core’s to find; one is ended with a reason', async () => {
-  await using opened = await open('', '#/sessions/se_7h2k')
-  const { page } = opened
+  await open('', '#/sessions/se_7h2k')
   await page.keyboard.press('/')
   await page.keyboard.type('payer_email')
   await expect
@@ -275,8 +277,7 @@ test('sessions: words in commands are the core’s to find; one is ended with a 
 })
 
 test('palette and keys reach every screen; `open` shows what a notification asked for', async () => {
-  await using opened = await open('', '#/queue')
-  const { page } = opened
+  await open('', '#/queue')
   await page.getByRole('listbox').waitFor()
   await page.keyboard.press('g')
   await page.keyboard.press(',')
@@ -295,8 +296,7 @@ test('palette and keys reach every screen; `open` shows what a notification aske
 })
 
 test('a web notification is shown, leads to its card, and goes when it was decided elsewhere', async () => {
-  await using opened = await open('', '#/settings')
-  const { page } = opened
+  await open('', '#/settings')
   await page.getByRole('heading', { name: 'Settings' }).waitFor()
   const told = await page.evaluate(async () => {
     const log: string[] = []
@@ -346,9 +346,8 @@ const places: [string, string, string, string[]][] = [
   ['keys', '', '#/queue', ['?']],
 ]
 test.each(places)('accessible in both themes, wide and narrow: %s', async (_name, query, hash, keys) => {
-  await using opened = await open(query, hash)
-  const { page } = opened
-  if (keys.includes('a')) await cardIsOld(page)
+  await open(query, hash)
+  if (keys.includes('a')) await cardIsOld()
   for (const key of keys) await page.keyboard.press(key)
   await page.waitForFunction(() => document.fonts.status === 'loaded')
   for (const colorScheme of ['light', 'dark'] as const) {

@@ -27,9 +27,11 @@ export function Queue({ id }: { id: string | undefined }) {
   const chosen = id === undefined ? undefined : approvals.get(id)
   if (chosen && kept?.id !== chosen.id) setKept({ id: chosen.id, section: sectionOf(chosen, me) })
 
+  // Arranging ten thousand anew for each step through the list would be felt: only a card that would move counts.
+  const keeping = chosen && kept?.id === id && sectionOf(chosen, me) !== kept.section ? kept : undefined
   const arranged = useMemo(
-    () => arrange(approvals.values(), me, today, words, kept?.id === id ? kept : undefined),
-    [approvals, me, today, words, kept, id],
+    () => arrange(approvals.values(), me, today, words, keeping),
+    [approvals, me, today, words, keeping],
   )
   const rows = useMemo(() => rowsOf(arranged), [arranged])
   const options = useMemo(() => rows.filter((row) => row.option), [rows])
