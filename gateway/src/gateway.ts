@@ -140,7 +140,9 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   let last: Promise<unknown> = Promise.resolve()
   const reload = (): Promise<ReloadResult> => {
     // One after another: of two reloads the one asked for last wins.
-    const next = last.then(() => reloaded(inForce, takeIn, log))
+    const next = last.then((): Promise<ReloadResult> | ReloadResult =>
+      state.phase === 'stopping' ? { ok: false, problems: [] } : reloaded(inForce, takeIn, log),
+    )
     last = next.catch(() => {})
     return next.then((result) => {
       metrics.reloads.inc({ result: result.ok ? 'ok' : 'refused' })

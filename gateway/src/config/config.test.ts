@@ -1,6 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { loadConfig } from './config.ts'
 import { formatProblem } from './problem.ts'
@@ -414,6 +415,52 @@ describe('problems', () => {
     const { problems } = await load(`# ${'x'.repeat(1024 * 1024)}\n${good}`)
     expect(problems).toEqual(['gateway.yaml:1: /gateway.yaml is larger than 1048576 bytes; name the right file'])
   })
+})
+
+test('whatever a file holds, the answer is problems with a line in it, or a configuration', async () => {
+  const pieces = [
+    '{',
+    '}',
+    '[',
+    ']',
+    ':',
+    '-',
+    '&a',
+    '*a',
+    '!!x',
+    '"',
+    "'",
+    '\t',
+    '\n',
+    '\0',
+    '# ',
+    '|',
+    '__proto__',
+    '<<',
+    '1e999',
+  ]
+  const cut = fc.record({
+    at: fc.nat(good.length),
+    gone: fc.nat(12),
+    put: fc.oneof(fc.constantFrom(...pieces), fc.string({ maxLength: 4, unit: 'binary' })),
+  })
+  await fc.assert(
+    fc.asyncProperty(fc.array(cut, { minLength: 1, maxLength: 3 }), async (cuts) => {
+      const text = cuts.reduce((t, { at, gone, put }) => t.slice(0, at) + put + t.slice(at + gone), good)
+      const file = join(folder, 'fuzzed.yaml')
+      writeFileSync(file, text)
+      const result = await loadConfig(file, { environment: { PASSWORD: 'x' } })
+      if (result.ok) return
+      const lines = text.split(/\r\n|\r|\n/).length
+      expect(result.problems.length).toBeGreaterThan(0)
+      for (const { line, message } of result.problems) {
+        expect(line).toBeGreaterThanOrEqual(1)
+        expect(line).toBeLessThanOrEqual(lines)
+        expect(message).not.toBe('')
+      }
+    }),
+    { seed: 7, numRuns: 150 },
+  )
 })
 
 describe('warnings', () => {
