@@ -243,7 +243,9 @@ test('denied by policy: the console shows it in the session, the connection live
   await shell.prints(/^alive$/m)
   await page.keyboard.press('g')
   await page.keyboard.press('s')
-  await option(page, /copilot-2/)
+  await page
+    .getByRole('listbox', { name: 'Sessions' })
+    .getByRole('option', { name: /copilot-2/ })
     .first()
     .click()
   await page.keyboard.press('Enter')

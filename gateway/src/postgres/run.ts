@@ -111,10 +111,11 @@ export class Run {
     const failure = this.#failure
     const { status, ...why } =
       ending ?? (failure ? { status: 'failed' as const, ...failure } : { status: 'completed' as const })
+    const rows = this.rows || affected(this.#tags)
     const told = {
       ...why,
       ...(this.#tags.length > 0 ? { tag: this.#tags.join('; ') } : {}),
-      ...(this.rows > 0 ? { rows: this.rows } : {}),
+      ...(rows === undefined ? {} : { rows }),
       ms,
     }
     try {
@@ -123,4 +124,12 @@ export class Run {
       this.#report?.({ status: status === 'completed' ? 'completed' : 'failed', ...told })
     }
   }
+}
+
+/** How many rows the commands of these CommandComplete tags read or wrote; undefined where no tag counts any. */
+function affected(tags: string[]): number | undefined {
+  const counts = tags.flatMap(
+    (tag) => /^(?:SELECT|INSERT \d+|UPDATE|DELETE|MERGE|COPY|FETCH|MOVE) (\d+)$/.exec(tag)?.[1] ?? [],
+  )
+  return counts.length === 0 ? undefined : counts.reduce((sum, count) => sum + Number(count), 0)
 }
