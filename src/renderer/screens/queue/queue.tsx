@@ -28,7 +28,7 @@ export function Queue({ id }: { id: string | undefined }) {
   if (chosen && kept?.id !== chosen.id) setKept({ id: chosen.id, section: sectionOf(chosen, me) })
 
   // Arranging ten thousand anew for each step through the list would be felt: only a card that would move counts.
-  const keeping = chosen && kept?.id === id && sectionOf(chosen, me) !== kept.section ? kept : undefined
+  const keeping = chosen && kept && kept.id === id && sectionOf(chosen, me) !== kept.section ? kept : undefined
   const arranged = useMemo(
     () => arrange(approvals.values(), me, today, words, keeping),
     [approvals, me, today, words, keeping],

@@ -39,10 +39,8 @@ export function useSoFar(approval: Approval): SoFar {
             const { steps } = transcriptOf(recording.lines)
             const commands = steps.filter((step) => step.kind === 'command')
             const held = commands.findIndex((step) => step.hold?.approval === approval.id)
-            const before =
-              held < 0
-                ? commands.filter((step) => step.event.digest !== approval.command.digest)
-                : commands.slice(0, held)
+            const requested = Date.parse(approval.requestedAt) - Date.parse(recording.session.openedAt)
+            const before = held < 0 ? commands.filter((step) => step.t < requested) : commands.slice(0, held)
             const denied = before.filter(
               (step) => step.event.verdict.outcome === 'deny' && !step.event.verdict.observed,
             ).length
@@ -55,7 +53,7 @@ export function useSoFar(approval: Approval): SoFar {
       wanted = false
       clearTimeout(timer)
     }
-  }, [approval.id, approval.session, approval.command.digest, live])
+  }, [approval.id, approval.session, approval.requestedAt, live])
   return soFar
 }
 

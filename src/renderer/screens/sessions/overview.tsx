@@ -108,7 +108,7 @@ export function Overview(props: {
       : []),
     [
       'Recording',
-      `${size(session.recording.bytes)}${session.recording.complete ? '' : session.state === 'open' ? ', still growing' : ', not whole: the gateway stopped under it'}`,
+      `${size(session.recording.bytes)}${session.recording.complete ? '' : session.state === 'open' ? ', still growing' : session.state === 'interrupted' ? ', not whole: the gateway stopped under it' : ', not whole'}`,
     ],
   ]
   return (
