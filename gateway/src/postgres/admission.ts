@@ -163,11 +163,11 @@ async function submitConnect(
   log: AdmissionOptions['log'],
 ): Promise<void> {
   const controller = new AbortController()
-  const gone = () => controller.abort(new Error('the client having gone'))
+  const gone = () => controller.abort(new Error('the client has gone'))
   const over = () => controller.abort(live.ended.reason)
   socket.once('close', gone)
   live.ended.addEventListener('abort', over, { once: true })
-  const stopping = () => controller.abort(new Error('the gateway stopping'))
+  const stopping = () => controller.abort(new Error('the gateway is stopping'))
   options.draining.addEventListener('abort', stopping, { once: true })
   const meaning = connectMeaning(live.connection.name)
   try {

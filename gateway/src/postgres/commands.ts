@@ -79,7 +79,9 @@ export class Commands {
               throw new Error(failure.message)
             }
           }
-          this.#record(id, command, verdict)
+          // A second time tells that a release, already recorded, came to nothing.
+          if (recorded) this.#recordHold(id, verdict)
+          else this.#record(id, command, verdict)
           if (durable) await recorder.sync()
           recorded = true
         } catch (error) {
@@ -161,8 +163,12 @@ export class Commands {
           : {}),
       },
     })
+    this.#recordHold(id, verdict)
+  }
+
+  #recordHold(id: string, verdict: Verdict): void {
     const hold = holdState(verdict)
-    if (hold) recorder.append({ type: 'hold', command: id, ...hold })
+    if (hold) this.#live.recorder.append({ type: 'hold', command: id, ...hold })
   }
 }
 

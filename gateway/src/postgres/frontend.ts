@@ -110,7 +110,7 @@ export class Frontend {
 
   clientGone(): void {
     this.#gone = true
-    this.cancelHeld('the client having gone')
+    this.cancelHeld('the client has gone')
   }
 
   /** The session is over: nothing more is dispatched. */
@@ -174,6 +174,9 @@ export class Frontend {
 
   #look(type: number, frame: Buffer): boolean | Promise<boolean> {
     const { outstanding } = this.#o
+    // A cancel under way must not hit what comes after it.
+    const cancelled = type === T.Terminate ? undefined : this.#o.cancelled()
+    if (cancelled) return cancelled.then(() => this.#look(type, frame))
     if (this.#dropping && type !== T.Sync && type !== T.Terminate) return false
     switch (type) {
       case T.Query:
@@ -404,7 +407,7 @@ export class Frontend {
         signal: controller.signal,
         onHeld: (notice) => {
           this.#held = controller
-          if (this.#gone) controller.abort(new Error('the client having gone'))
+          if (this.#gone) controller.abort(new Error('the client has gone'))
           this.#o.toClient(wire.report(heldNotice(notice)))
           if (this.#open) this.#o.toServer(wire.FLUSH) // answers to what came before are not held back
         },

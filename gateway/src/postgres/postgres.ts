@@ -71,7 +71,10 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
       openings.delete(plain)
     }
     open(plain, admitted)
-      .catch((error) => log.error({ err: error }, 'a connection failed while it was opened'))
+      .catch((error) => {
+        log.error({ err: error }, 'a connection failed while it was opened')
+        plain.destroy()
+      })
       .finally(admitted)
   })
 

@@ -117,6 +117,9 @@ export const heldNotice = (notice: HoldNotice): Report => ({
   message: `held for approval ${notice.approval} (${notice.groups.join(', ')}, expires ${time(notice.expiresAt)})`,
 })
 
+/** Why an approval was cancelled, where a CancelRequest did it. */
+export const cancelledByClient = 'the client cancelled it'
+
 /** The error for a verdict that is not an allow. */
 export function refusal(verdict: Exclude<Verdict, { outcome: 'allow' }>, detail?: string): Words {
   switch (verdict.outcome) {
@@ -135,7 +138,13 @@ export function refusal(verdict: Exclude<Verdict, { outcome: 'allow' }>, detail?
         hint: 'Send the command again to ask anew.',
       }
     case 'cancelled':
-      return { code: '57014', message: `canceling statement due to ${verdict.reason}` }
+      return {
+        code: '57014',
+        message:
+          verdict.reason === cancelledByClient
+            ? 'canceling statement due to user request'
+            : `canceling statement: ${verdict.reason}`,
+      }
     case 'held':
       return {
         code: 'ZA001',

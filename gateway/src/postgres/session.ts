@@ -8,6 +8,7 @@ import { Commands } from './commands.ts'
 import { Frontend } from './frontend.ts'
 import { type Entry, Outstanding } from './outstanding.ts'
 import {
+  cancelledByClient,
   draining,
   encodingRefused,
   ended,
@@ -169,7 +170,7 @@ export class Session {
   /** What a CancelRequest with this session's key does. Resolves once the server has taken it. */
   cancel(): Promise<void> {
     this.#note('the client asked to cancel what is running')
-    if (this.#frontend.cancelHeld('user request') || this.#outstanding.empty) return Promise.resolve()
+    if (this.#frontend.cancelHeld(cancelledByClient) || this.#outstanding.empty) return Promise.resolve()
     this.#cancelling ??= this.#cancelUpstream().finally(() => {
       this.#cancelling = undefined
     })
@@ -179,7 +180,7 @@ export class Session {
   /** No new commands: ends at once where nothing runs, else when it is done. What is held is cancelled. */
   drain(): void {
     this.#draining = true
-    this.#frontend.cancelHeld('the gateway stopping')
+    this.#frontend.cancelHeld('the gateway is stopping')
     if (this.#outstanding.empty && this.#fromClient.settled && this.#started) this.end(draining, 'the gateway stopped')
   }
 
@@ -340,7 +341,7 @@ export class Session {
     if (!this.#clientGone && this.#end.reason === 'the client closed the connection' && !this.#frontend.terminated) {
       this.#end.reason = 'the server closed the connection'
     }
-    this.#frontend.stop('the server having closed the connection')
+    this.#frontend.stop('the server closed the connection')
     this.#close(undefined)
   }
 
