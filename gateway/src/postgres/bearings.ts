@@ -131,6 +131,8 @@ export class Bearings {
         this.#touched = true
       }
       if (session.transaction && session.transaction !== 'begin' && this.#touched) this.#dirty = true
+      // What the transaction has made may be gone again, and what it dropped be back.
+      if (session.transaction === 'rollback-to' && this.#own) this.#changed = 'in transaction'
       const code = effects.some(({ action }) => action === 'sql:unknown')
       if (session.changesCatalog || code) this.#changed = 'in transaction'
     }

@@ -237,6 +237,36 @@ describe('search_path', () => {
     ])
   })
 
+  it.each([
+    ["SELECT pg_catalog.set_config('search_path', 'hidden', false)"],
+    ['DO $$ BEGIN SET search_path TO hidden; END $$'],
+    ['BEGIN; SET search_path TO hidden; COMMIT'],
+  ])('after %s', async (text) => {
+    world.gate.judge = () => 'allow'
+    const client = await session()
+    client.send(Q(text), Q('SELECT 1 FROM item'))
+    await client.ready(2)
+    const table = world.gate.submitted.at(-1)!.effects.find(({ resource }) => resource.type === 'Table')
+    expect(table?.resource.id).toBe('orders/hidden.item')
+  })
+
+  it('ROLLBACK TO undoes what a transaction has made of names', async () => {
+    world.gate.judge = () => 'allow'
+    const client = await session()
+    client.send(
+      Q('BEGIN'),
+      Q('SAVEPOINT a'),
+      Q('SET LOCAL search_path TO hidden'),
+      Q('ALTER TABLE item RENAME TO gone'),
+      Q('SELECT 1 FROM gone'),
+    )
+    client.send(Q('ROLLBACK TO a'), Q('SELECT 1 FROM item'), Q('SELECT 1 FROM hidden.item'), Q('ROLLBACK'))
+    const said = told(await client.ready(9))
+    expect(said.filter((line) => line.startsWith('E'))).toEqual([])
+    const tables = world.gate.submitted.slice(-5).map(({ effects }) => effects[0]!.resource.id)
+    expect(tables).toEqual(['orders/hidden.gone', 'orders', 'orders/public.item', 'orders/hidden.item', 'orders'])
+  })
+
   it('a table made in the transaction is found in it', async () => {
     const client = await session()
     client.send(

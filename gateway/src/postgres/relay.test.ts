@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RunningPostgres } from '../../../demo/postgres.ts'
 import { B, C, c, D, d, E, f, H, P, Q, RawClient, S, told } from './testing/raw.ts'
@@ -128,4 +129,37 @@ it('sends a result larger than anything it may keep, to a client that reads slow
   expect(recorded.of('rows').at(-1)).toMatchObject({ rows: [], truncated: true })
   expect(recorded.of('result').at(-1)).toMatchObject({ rows: 3, tag: 'SELECT 3', status: 'completed' })
   client.socket.destroy()
+})
+
+it('a client that does not read stops the server rather than filling the gateway; when it goes, all ends', async () => {
+  const client = await RawClient.start(world.port)
+  client.socket.pause()
+  const text = "COPY (SELECT repeat('y', 1000) FROM generate_series(1, 400000)) TO STDOUT"
+  client.send(Q(text))
+  const waits = async () => {
+    const rows = await postgres.query("SELECT wait_event FROM pg_stat_activity WHERE query LIKE 'COPY (SELECT repeat%'")
+    return rows[0]?.wait_event
+  }
+  // Only a full socket makes the server wait so: 400 MB would not have fitted into it.
+  while ((await waits()) !== 'ClientWrite') await new Promise(setImmediate)
+  const closed = once(world.sessions, 'closed')
+  client.socket.destroy()
+  await closed
+  expect(world.sessions.last.of('result').at(-1)).toMatchObject({ rows: 400_000, status: 'completed' })
+})
+
+it('a client that sends more than the server takes is not read any further, and all of it arrives', async () => {
+  const client = await RawClient.start(world.port)
+  const piece = d(`${'z'.repeat(65_000)}\n`)
+  client.send(Q('COPY line (body) FROM STDIN'))
+  for (let n = 0; n < 500; n++) if (!client.socket.write(piece)) await once(client.socket, 'drain')
+  client.send(c)
+  expect(told(await client.ready())).toEqual(['G', 'C COPY 500', 'Z I'])
+  client.socket.destroy()
+})
+
+it('a client that has said all and closes its side still gets its answers', async () => {
+  const client = await RawClient.start(world.port)
+  client.socket.end(Buffer.concat([Q('SELECT pg_sleep(0.1)'), Q('INSERT INTO line (body) VALUES (1)')]))
+  expect(told(await client.closed())).toEqual(['T', 'D', 'C SELECT 1', 'Z I', 'C INSERT 0 1', 'Z I'])
 })

@@ -126,6 +126,15 @@ it.each<[string, Buffer[]]>([
   await once(socket, 'close')
 })
 
+it('closes where its own certificate can’t be had', async () => {
+  await using broken = await startWorld(postgres)
+  const socket = await open(broken)
+  socket.write(SSL)
+  socket.resume()
+  await once(socket, 'close')
+  expect(broken.complaints).toHaveLength(1)
+})
+
 it('closes direct TLS without ALPN', async () => {
   const socket = connectTls({ socket: await open(world), rejectUnauthorized: false })
   socket.on('error', () => {})
