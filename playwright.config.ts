@@ -29,8 +29,8 @@ export default defineConfig({
     },
   },
   projects: [
-    { name: 'browser', testMatch: '*.e2e.ts' },
+    { name: 'browser', testMatch: '*.e2e.ts', testIgnore: '**/electron/**' },
     // The desktop shell: by real Electron where its binary is, else the built main and preload under a double of its API.
-    { name: 'electron', testMatch: 'electron/*.e2e.ts' },
+    { name: 'electron', testMatch: '**/electron/*.e2e.ts' },
   ],
 })

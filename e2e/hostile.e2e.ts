@@ -69,7 +69,7 @@ test('a token of every wrong kind is refused with 28P01', async ({ world }) => {
       /\.[^.]+\./,
       `.${Buffer.from(JSON.stringify({ ...whole, sub: 'root' })).toString('base64url')}.`,
     ),
-    'huge rubbish': 'x'.repeat(200_000),
+    'huge rubbish': 'x'.repeat(20_000),
   }
   for (const [kind, token] of Object.entries(wrong)) {
     expect.soft((await refusal(clientOf(world, token))).code, kind).toBe('28P01')
@@ -161,7 +161,7 @@ test('a second gateway on the same data directory is refused in words', async ({
   const file = join(world.folder, 'second.yaml')
   writeFileSync(file, JSON.stringify(config))
   const second = startChild([bin, 'serve', '--config', file])
-  await expect(second.line(/ready/)).rejects.toThrow(/data directory|already|in use/i)
+  await expect(second.line(/ready/)).rejects.toThrow(/another gateway uses the data folder/)
   expect(second.process.exitCode).toBe(1)
 })
 
@@ -235,6 +235,7 @@ test('on a full disk commands are refused, not run unrecorded', async ({ world, 
 async function dial(world: World): Promise<Socket> {
   const socket = connect(world.postgres.port, world.postgres.host)
   socket.on('error', () => {})
+  socket.resume() // what comes is read also where nobody listens, else its end is never seen
   await once(socket, 'connect')
   return socket
 }

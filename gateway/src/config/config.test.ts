@@ -117,8 +117,9 @@ test('a certificate is read with its key', async () => {
   expect(config?.tls?.key).toMatch(/^-----BEGIN PRIVATE KEY/)
 })
 
+const conn = (line: string) => `${good}${line}\n`
+
 describe('problems', () => {
-  const conn = (line: string) => `${good}${line}\n`
   const cases: [name: string, text: string, ...problems: string[]][] = [
     ['an empty file', '', '1: the file is empty; write at least api, identity and connections'],
     ['only a comment', '# nothing\n', '1: the file is empty; write at least api, identity and connections'],
@@ -315,12 +316,6 @@ describe('problems', () => {
       conn('tls:\n  cert: pair.crt\n  key: pair.crt'),
       '18: /pair.crt is no private key in PEM; name the key that belongs to the certificate',
     ],
-    ['SSH, not built', conn('ssh: { listen: 127.0.0.1:7422 }'), "16: this version can't listen for SSH yet; remove it"],
-    [
-      'HTTP, not built',
-      conn('http: { listen: 127.0.0.1:7443 }'),
-      "16: this version can't listen for HTTP yet; remove it",
-    ],
     [
       'a store in PostgreSQL, not built',
       conn('store: { postgres: { env: X } }'),
@@ -332,11 +327,6 @@ describe('problems', () => {
       "16: this version can't keep recordings in S3 yet; write recordings: file",
     ],
     [
-      'just in time, not built',
-      conn('    access: jit'),
-      "16: this version can't give access just in time yet; write access: standing",
-    ],
-    [
       'masking, not built',
       conn('    data_classes: { public.c.email: email }'),
       "16: this version can't mask values yet; remove them, and use the database's own column privileges",
@@ -346,19 +336,6 @@ describe('problems', () => {
       conn('approvals: { webhooks: ["https://x"] }'),
       "16: this version can't call webhooks yet; remove them",
     ],
-    ...[
-      ['ssh', '{ kind: ssh, host: h, user: u, host_key: "SHA256:x" }'],
-      ['kubernetes', '{ kind: kubernetes, server: "https://h" }'],
-      ['mcp', '{ kind: mcp, url: "https://h", headers: { authorization: { env: A } } }'],
-      ['http', '{ kind: http, url: "https://h" }'],
-    ].map(
-      ([kind, text]) =>
-        [
-          `${kind}, not built`,
-          conn(`  other: ${text}`),
-          `16: this version can't connect to ${kind} yet; remove the connection`,
-        ] as [string, string, string],
-    ),
   ]
   test.each(cases)('%s', async (_name, text, ...expected) => {
     const { problems, config } = await load(text)
@@ -465,6 +442,34 @@ test('whatever a file holds, the answer is problems with a line in it, or a conf
 
 describe('warnings', () => {
   test.each<[string, string, string]>([
+    [
+      'SSH, not built',
+      conn('ssh: { listen: 127.0.0.1:7422 }'),
+      "16: this version doesn't listen for SSH yet; nothing is served there",
+    ],
+    [
+      'HTTP, not built',
+      conn('http: { listen: 127.0.0.1:7443 }'),
+      "16: this version doesn't listen for HTTP yet; nothing is served there",
+    ],
+    [
+      'just in time, not built',
+      conn('    access: jit'),
+      '16: this version gives no access just in time yet; orders is refused to everybody',
+    ],
+    ...[
+      ['ssh', '{ kind: ssh, host: h, user: u, host_key: "SHA256:x" }'],
+      ['kubernetes', '{ kind: kubernetes, server: "https://h" }'],
+      ['mcp', '{ kind: mcp, url: "https://h", headers: { authorization: { env: A } } }'],
+      ['http', '{ kind: http, url: "https://h" }'],
+    ].map(
+      ([kind, text]) =>
+        [
+          `${kind}, not built`,
+          conn(`  other: ${text}`),
+          `16: this version can't connect to ${kind} yet; it is refused to everybody`,
+        ] as [string, string, string],
+    ),
     [
       'for: both',
       withLine(6, '    - { issuer: "https://agents.example.com", for: both, audience: a, client_id: c }'),

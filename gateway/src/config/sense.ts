@@ -44,12 +44,16 @@ export function checkSense(content: unknown, parts: Parts, findings: Findings): 
   if (parts.whole) checkRoles(parts.whole, findings)
 }
 
-/** What the contract knows and this version can't do yet is refused: a protection that is configured must be there. */
+/**
+ * What the contract knows and this version can't do yet. Where leaving it out leaves nothing open (a protocol that isn't
+ * served, access that nobody gets) it is a warning; a protection or a store that is configured must be there.
+ */
 function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Findings): void {
   const given: Record<string, unknown> = { ...(content as object | null) }
   const cannot = (path: Path, what: string, mend: string) => problem(path, `this version can't ${what} yet`, mend)
   for (const listener of ['ssh', 'http'] as const)
-    if (given[listener] !== undefined) cannot([listener], `listen for ${listener.toUpperCase()}`, 'remove it')
+    if (given[listener] !== undefined)
+      warning([listener], `this version doesn't listen for ${listener.toUpperCase()} yet`, 'nothing is served there')
   if (given.store !== null && typeof given.store === 'object')
     cannot(['store'], 'keep its state in PostgreSQL', 'write store: sqlite')
   if (given.recordings !== null && typeof given.recordings === 'object')
@@ -63,8 +67,9 @@ function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Fin
   for (const [name, connection] of parts.connections) {
     const path = ['connections', name]
     if (connection.kind !== 'postgres')
-      cannot([...path, 'kind'], `connect to ${connection.kind}`, 'remove the connection')
-    if (connection.access === 'jit') cannot([...path, 'access'], 'give access just in time', 'write access: standing')
+      warning([...path, 'kind'], `this version can't connect to ${connection.kind} yet`, 'it is refused to everybody')
+    if (connection.access === 'jit')
+      warning([...path, 'access'], 'this version gives no access just in time yet', `${name} is refused to everybody`)
     if (Object.keys(connection.data_classes).length > 0)
       cannot([...path, 'data_classes'], 'mask values', "remove them, and use the database's own column privileges")
   }
