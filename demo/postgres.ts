@@ -33,7 +33,6 @@ export interface RunningPostgres extends AsyncDisposable {
   password: string
   /** PEM of the server's certificate, where `ssl` was asked for. */
   certificate: string | undefined
-  pid: number
   /** Runs SQL as the superuser; answers the rows of the (last) result. */
   query(sql: string, database?: string): Promise<Record<string, unknown>[]>
   stop(): Promise<void>
@@ -108,7 +107,6 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
   const { child, port } = started
   let stopping: Promise<void> | undefined
   const orphanStop = () => {
-    child.kill('SIGQUIT')
     if (temporary) rmSync(home, { recursive: true, force: true })
   }
   process.once('exit', orphanStop)
@@ -117,7 +115,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
     stopping ??= (async () => {
       process.off('exit', orphanStop)
       if (child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGINT') // "fast shutdown": clients are disconnected
+        child.stdin?.end()
         await once(child, 'exit')
       }
       if (temporary) rmSync(home, { recursive: true, force: true })
@@ -130,7 +128,6 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
     user,
     password,
     certificate,
-    pid: child.pid!,
     async query(sql, database = 'postgres') {
       const client = new pg.Client({ host: '127.0.0.1', port, user, password, database })
       await client.connect()
@@ -188,6 +185,21 @@ async function binaries(account: Account | undefined): Promise<Binaries> {
   return { initdb: join(copy, 'bin', 'initdb'), postgres: join(copy, 'bin', 'postgres') }
 }
 
+/**
+ * Runs the server until this pipe closes: at stop, and also when the process that started it was killed and could not
+ * stop anything any more. SIGINT is PostgreSQL's "fast shutdown": clients are disconnected.
+ */
+const keeper = `exec 3<&0
+"$@" &
+server=$!
+(cat <&3 >/dev/null; kill -INT $server 2>/dev/null) &
+watcher=$!
+exec 3<&-
+wait $server
+status=$?
+kill $watcher 2>/dev/null
+exit $status`
+
 async function start(
   binary: string,
   data: string,
@@ -202,14 +214,15 @@ async function start(
       '-c',
       `${name}=${value}`,
     ])
-    const child = spawn(binary, ['-D', data, ...flags], {
+    const child = spawn('/bin/sh', ['-c', keeper, 'postgres', binary, '-D', data, ...flags], {
       ...account,
       cwd: data,
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['pipe', 'ignore', 'pipe'],
       // Its own group: Ctrl-C in the terminal must reach the gateway first, which then stops the server in order.
       detached: true,
       env: { ...process.env, LC_ALL: 'C' },
     })
+    child.stdin!.on('error', () => {}) // the server ended by itself: its exit is what tells
     const lines: string[] = []
     const ready = await new Promise<boolean>((resolve) => {
       createInterface({ input: child.stderr! }).on('line', (line) => {
