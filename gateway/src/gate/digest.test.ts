@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { command } from '../approvals/testing/approvals.ts'
@@ -11,6 +12,38 @@ const of = (more: Partial<Command>) => digestOf({ ...base, ...more })
 test('is sha256 in hex, and the same for the same', () => {
   expect(digestOf(base)).toMatch(/^sha256:[0-9a-f]{64}$/)
   expect(digestOf(structuredClone(base))).toBe(digestOf(base))
+})
+
+test('is over the canonical form of the whole, whatever was put into it before', () => {
+  const { agent, connection, protocol, text, kind, effects, meaning } = base
+  for (const parameters of [[], ['a', null, { base64: 'AA==' }], ['","protocol":"http']]) {
+    const whole = canonical([
+      'countersign-command/1',
+      {
+        identity: {
+          id: agent.id,
+          issuer: agent.issuer,
+          subject: agent.subject,
+          groups: [...agent.groups].sort(),
+          owner: agent.owner ?? null,
+          onBehalfOf: agent.onBehalfOf ?? null,
+        },
+        connection: { name: connection.name, kind: connection.kind },
+        protocol,
+        text,
+        parameters,
+        kind,
+        effects: effects.map(({ action, resource: { type, id, attrs }, command, object }) => ({
+          action,
+          resource: { type, id, attrs: attrs ?? {} },
+          command,
+          object: object ?? null,
+        })),
+        meaning,
+      },
+    ])
+    expect(of({ parameters })).toBe(`sha256:${createHash('sha256').update(whole).digest('hex')}`)
+  }
 })
 
 const another: [name: string, more: Partial<Command>][] = [

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Command } from './command.ts'
 
 /**
@@ -7,36 +7,69 @@ import type { Command } from './command.ts'
  * identity: issuer, subject, groups (sorted, since their order says nothing), owner, onBehalfOf. connection: name, kind.
  * effects: in their order, each with action, resource, the context's `command` and the object's id. The session isn't in
  * it: the same command in another session of the same agent is the same command.
+ * What a command is made of must not be changed once it was given here: it is compared by identity with the one before.
  * @throws TypeError for what JSON has no one form of (undefined, NaN, a cycle, a lone surrogate): refuse the command
  */
 export function digestOf(command: Command): string {
-  const { agent, connection, protocol, text, parameters, kind, effects, meaning } = command
-  const encoded = canonical([
-    'countersign-command/1',
-    {
-      identity: {
-        id: agent.id,
-        issuer: agent.issuer,
-        subject: agent.subject,
-        groups: [...new Set(agent.groups)].sort(),
-        owner: agent.owner ?? null,
-        onBehalfOf: agent.onBehalfOf ?? null,
-      },
-      connection: { name: connection.name, kind: connection.kind },
-      protocol,
-      text,
-      parameters,
-      kind,
-      effects: effects.map((effect) => ({
-        action: effect.action,
-        resource: { type: effect.resource.type, id: effect.resource.id, attrs: effect.resource.attrs ?? {} },
-        command: effect.command,
-        object: effect.object ?? null,
-      })),
-      meaning,
+  const { before, after } = frameOf(command)
+  return `sha256:${hash('sha256', `${before}${canonical(command.parameters)}${after}`, 'hex')}`
+}
+
+/** Everything of the canonical form but the parameters, by what it was made of. */
+interface Frame extends Pick<Command, 'agent' | 'connection' | 'protocol' | 'text' | 'kind' | 'effects'> {
+  /** The members before and after `parameters`, which by the order of keys is between `meaning` and `protocol`. */
+  before: string
+  after: string
+}
+
+/** A prepared statement runs often with other parameters: what its commands share is put into canonical form once. */
+const frames = new WeakMap<Command['meaning'], Frame>()
+
+function frameOf(command: Command): Frame {
+  const known = frames.get(command.meaning)
+  if (
+    known &&
+    known.effects === command.effects &&
+    known.text === command.text &&
+    known.agent === command.agent &&
+    known.connection === command.connection &&
+    known.protocol === command.protocol &&
+    known.kind === command.kind
+  )
+    return known
+  const { agent, connection, protocol, text, kind, effects, meaning } = command
+  const before = canonical({
+    identity: {
+      id: agent.id,
+      issuer: agent.issuer,
+      subject: agent.subject,
+      groups: [...new Set(agent.groups)].sort(),
+      owner: agent.owner ?? null,
+      onBehalfOf: agent.onBehalfOf ?? null,
     },
-  ])
-  return `sha256:${createHash('sha256').update(encoded, 'utf8').digest('hex')}`
+    connection: { name: connection.name, kind: connection.kind },
+    kind,
+    effects: effects.map((effect) => ({
+      action: effect.action,
+      resource: { type: effect.resource.type, id: effect.resource.id, attrs: effect.resource.attrs ?? {} },
+      command: effect.command,
+      object: effect.object ?? null,
+    })),
+    meaning,
+  })
+  const after = canonical({ protocol, text })
+  const frame: Frame = {
+    agent,
+    connection,
+    protocol,
+    text,
+    kind,
+    effects,
+    before: `["countersign-command/1",${before.slice(0, -1)},"parameters":`,
+    after: `,${after.slice(1)}]`,
+  }
+  frames.set(meaning, frame)
+  return frame
 }
 
 /** RFC 8785: keys sorted by UTF-16 code units, ECMAScript's own forms of numbers and strings, no white space. */

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer'
+
 /** Type bytes of the frontend/backend protocol 3 that this gateway looks at (both directions share some). */
 export const T = {
   // from a client
@@ -174,15 +176,9 @@ export class Cursor {
   }
 }
 
-const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-
 /** UTF-8 text, or undefined where the bytes are none. */
 export function utf8(bytes: Buffer): string | undefined {
-  try {
-    return strict.decode(bytes)
-  } catch {
-    return undefined
-  }
+  return isUtf8(bytes) ? bytes.toString() : undefined
 }
 
 export interface Column {
