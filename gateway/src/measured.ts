@@ -1,4 +1,4 @@
-import type { Gate } from './gate/command.ts'
+import type { Gate, Verdict } from './gate/command.ts'
 import { type Identity, TokenError } from './identity/principal.ts'
 import { RecordingError, type Sessions } from './sessions/session.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -8,30 +8,37 @@ export function measuredGate(gate: Gate, metrics: Metrics): Gate {
   return {
     preview: (command) => gate.preview(command),
     report: (approval, outcome) => gate.report(approval, outcome),
-    async submit(command, options) {
+    submit(command, options) {
       const { protocol } = command
       const started = performance.now()
       let heldAt: number | undefined
-      const verdict = await gate.submit(command, {
-        ...options,
+      const failed = (error: unknown): never => {
+        metrics.recorderErrors.inc()
+        throw error
+      }
+      const count = (verdict: Verdict) => {
+        metrics.commands.inc({ protocol, outcome: verdict.outcome })
+        const now = performance.now()
+        if (heldAt === undefined) metrics.decisionSeconds.observe({ protocol }, (now - started) / 1000)
+        else metrics.holdSeconds.observe({ outcome: verdict.outcome }, (now - heldAt) / 1000)
+        return verdict
+      }
+      const verdict = gate.submit(command, {
+        hold: options.hold,
+        signal: options.signal,
         onHeld: (notice) => {
           heldAt = performance.now()
           options.onHeld?.(notice)
         },
-        record: async (decided, how) => {
+        record: (decided, how) => {
           try {
-            await options.record(decided, how)
+            return options.record(decided, how)?.catch(failed)
           } catch (error) {
-            metrics.recorderErrors.inc()
-            throw error
+            return failed(error)
           }
         },
       })
-      metrics.commands.inc({ protocol, outcome: verdict.outcome })
-      const now = performance.now()
-      if (heldAt === undefined) metrics.decisionSeconds.observe({ protocol }, (now - started) / 1000)
-      else metrics.holdSeconds.observe({ outcome: verdict.outcome }, (now - heldAt) / 1000)
-      return verdict
+      return verdict instanceof Promise ? verdict.then(count) : count(verdict)
     },
   }
 }

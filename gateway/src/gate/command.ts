@@ -73,7 +73,8 @@ export interface SubmitOptions {
   onHeld?: (notice: HoldNotice) => void
   /**
    * Called after the verdict is known and before submit answers, while a released approval is not yet used: writes the
-   * command's record. Where it throws, the command is refused and nothing was used. `durable` asks for fsync.
+   * command's record. Where it throws, the command is refused and nothing was used. `durable` asks for fsync. Without a
+   * promise everything goes on at once.
    */
   record: (verdict: Verdict, options: { durable: boolean }) => Promise<void> | void
 }
@@ -81,9 +82,11 @@ export interface SubmitOptions {
 export interface Gate {
   /**
    * The one way through: decides, holds where policy says so, waits for people, decides afresh at release.
-   * Never throws for a refusal; whatever goes wrong inside is a `denied` that says what to do.
+   * Never throws for a refusal; whatever goes wrong inside is a `denied` that says what to do. Answers without a promise
+   * where nobody has to be asked and `record` had nothing to wait for. What a command is made of (its effects, meaning,
+   * agent, connection) must not be changed any more once it was submitted: answers are remembered by it.
    */
-  submit(command: Command, options: SubmitOptions): Promise<Verdict>
+  submit(command: Command, options: SubmitOptions): Verdict | Promise<Verdict>
   /** Decides without holding. An error is a deny. */
   preview(command: Command): Preview
   /** Tells what became of a command that an approval released; shown on its card. */

@@ -50,16 +50,18 @@ function run(more: Partial<Command> = {}, options: Partial<SubmitOptions> = {}):
   const noticed = new Promise<HoldNotice>((resolve) => {
     notice = resolve
   })
-  const verdict = gate.submit(command(more), {
-    hold: 'wait',
-    signal: controller.signal,
-    onHeld: (n) => {
-      notices.push(n)
-      notice(n)
-    },
-    record: (v, { durable }) => void records.push([v, durable]),
-    ...options,
-  })
+  const verdict = Promise.resolve(
+    gate.submit(command(more), {
+      hold: 'wait',
+      signal: controller.signal,
+      onHeld: (n) => {
+        notices.push(n)
+        notice(n)
+      },
+      record: (v, { durable }) => void records.push([v, durable]),
+      ...options,
+    }),
+  )
   return { verdict, records, noticed, notices, abort: (because) => controller.abort(new Error(because)) }
 }
 const decide = async (id: string, who: typeof ada, verdict: 'approve' | 'deny' = 'approve', window = 'once') => {
@@ -127,6 +129,40 @@ describe('the example of the contract, verbatim', () => {
     })
     abort('enough')
     await verdict
+  })
+})
+
+describe('where nobody has to be asked', () => {
+  const now = (submitted: Command, record: SubmitOptions['record'] = () => {}) =>
+    gate.submit(submitted, { hold: 'wait', signal: new AbortController().signal, record })
+  test('the answer is there at once', () => {
+    expect(now(command({ ...read, agent: bot }))).toMatchObject({ outcome: 'allow' })
+    expect(
+      now(command(read), () => {
+        throw new Error('disk full')
+      }),
+    ).toMatchObject({ outcome: 'denied', reason: expect.stringContaining('disk full') })
+  })
+  test('the same again is asked anew once anything it depends on is another', async () => {
+    const hourly = await policiesOf(
+      '@id("day") permit (principal, action, resource) when { context.time.hour < 13 && principal in Group::"support-agents" };',
+    )
+    const same = command({ ...read, agent: { ...bot, groups: ['support-agents'] } })
+    w.clock.advance(-w.clock.now().getTime() + Date.UTC(2026, 10, 21, 12, 30))
+    const outcome = (submitted: Command) => {
+      const verdict = now(submitted)
+      return verdict instanceof Promise ? 'later' : verdict.outcome
+    }
+    policies = hourly
+    expect(outcome(same)).toBe('allow')
+    expect(outcome({ ...same, agent: { ...same.agent, groups: [] } })).toBe('denied')
+    expect(outcome({ ...same, effects: [onTable('sql:read', 'orders', { kind: 'select' })] })).toBe('allow')
+    policies = await policiesOf('@id("no") forbid (principal, action, resource);')
+    expect(outcome(same)).toBe('denied')
+    policies = hourly
+    expect(outcome(same)).toBe('allow')
+    w.clock.advance(31 * minute)
+    expect(outcome(same)).toBe('denied')
   })
 })
 

@@ -4,7 +4,7 @@ import { approvalContext, unmet, type Vote } from '../approvals/quorum.ts'
 import type { Policies, Requirement } from '../policy/policy.ts'
 import type { Command, Gate, Preview, SubmitOptions, Verdict } from './command.ts'
 import { digestOf } from './digest.ts'
-import { type Judgement, judge } from './judge.ts'
+import { type Judgement, judge, remembered } from './judge.ts'
 
 /** The one way through (command.ts says what it promises). */
 export function createGate(options: {
@@ -17,19 +17,23 @@ export function createGate(options: {
   const now = options.clock ?? (() => new Date())
   const releasing = new Set<string>()
   const decide = (command: Command, approval?: { groups: string[]; people: string[] }): Judgement =>
-    judge(options.policies(), command, now(), approval)
+    approval ? judge(options.policies(), command, now(), approval) : remembered(options.policies(), command, now())
 
   return {
-    async submit(command, submitted) {
+    submit(command, submitted) {
       let digest = ''
-      try {
-        digest = digestOf(command)
-        if (command.connection.mode === 'observe') return await observe(command, digest, submitted)
-        return await pass(command, digest, submitted)
-      } catch (error) {
+      const undecided = (error: unknown) => {
         options.log?.error({ error, connection: command.connection.name }, 'a command could not be decided')
         const reason = `the gateway could not decide this command (${wordsOf(error)}): nothing was run; tell whoever runs the gateway`
         return settle({ outcome: 'denied', policies: [], digest, reason }, submitted)
+      }
+      try {
+        digest = digestOf(command)
+        const verdict =
+          command.connection.mode === 'observe' ? observe(command, digest, submitted) : pass(command, digest, submitted)
+        return verdict instanceof Promise ? verdict.catch(undecided) : verdict
+      } catch (error) {
+        return undecided(error)
       }
     },
 
@@ -52,19 +56,22 @@ export function createGate(options: {
     },
   }
 
-  async function pass(command: Command, digest: string, submitted: SubmitOptions): Promise<Verdict> {
+  function pass(command: Command, digest: string, submitted: SubmitOptions): Verdict | Promise<Verdict> {
     const judgement = decide(command)
     if (judgement.outcome === 'deny')
       return settle({ outcome: 'denied', policies: judgement.policies, digest, reason: judgement.reason }, submitted)
     if (judgement.outcome === 'allow')
       return settle({ outcome: 'allow', policies: judgement.policies, digest }, submitted)
+    return hold(command, digest, judgement.requirements, submitted)
+  }
 
+  async function hold(command: Command, digest: string, requirements: Requirement[], submitted: SubmitOptions) {
     const window = await approvals.findWindow(digest, command.agent.id, command.session.id)
     const repeated = window && (await repeat(command, digest, window, submitted))
     if (repeated) return repeated
     const released = await useApproved(command, digest, submitted)
     if (released !== 'pending') return released
-    return ask(command, digest, judgement.requirements, submitted)
+    return ask(command, digest, requirements, submitted)
   }
 
   /** Runs what was held with hold `fail` and has been approved since; `pending` where there is nothing such. */
@@ -184,7 +191,7 @@ export function createGate(options: {
   }
 
   /** Decides and records, refuses nothing; no approval is opened. */
-  async function observe(command: Command, digest: string, submitted: SubmitOptions): Promise<Verdict> {
+  function observe(command: Command, digest: string, submitted: SubmitOptions): Verdict | Promise<Verdict> {
     const judgement = decide(command)
     const { policies } = judgement
     if (judgement.outcome === 'allow') return settle({ outcome: 'allow', policies, digest }, submitted)
@@ -195,15 +202,17 @@ export function createGate(options: {
   }
 }
 
-/** Records a verdict and answers it; an allow that can't be recorded is a denial. */
-async function settle(verdict: Verdict, { record }: SubmitOptions): Promise<Verdict> {
-  try {
-    await record(verdict, { durable: verdict.outcome === 'allow' && verdict.approval !== undefined })
-    return verdict
-  } catch (error) {
+/** Records a verdict and answers it, at once where that can be; an allow that can't be recorded is a denial. */
+function settle(verdict: Verdict, { record }: SubmitOptions): Verdict | Promise<Verdict> {
+  const unrecorded = (error: unknown): Verdict => {
     if (verdict.outcome !== 'allow') return verdict
-    const reason = notRun(error)
-    return { outcome: 'denied', policies: [], digest: verdict.digest, reason }
+    return { outcome: 'denied', policies: [], digest: verdict.digest, reason: notRun(error) }
+  }
+  try {
+    const recorded = record(verdict, { durable: verdict.outcome === 'allow' && verdict.approval !== undefined })
+    return recorded ? recorded.then(() => verdict, unrecorded) : verdict
+  } catch (error) {
+    return unrecorded(error)
   }
 }
 

@@ -7,6 +7,39 @@ export type Judgement =
   | { outcome: 'deny'; policies: string[]; reason: string }
   | { outcome: 'hold'; policies: string[]; requirements: Requirement[]; reason: string }
 
+interface Remembered extends Pick<Command, 'agent' | 'connection' | 'effects'> {
+  policies: Policies
+  purpose: string | undefined
+  grant: string | undefined
+  /** Policy knows no finer time. */
+  hour: number
+  judgement: Judgement
+}
+
+const memory = new WeakMap<Command['meaning'], Remembered>()
+
+/** What `judge` says, without asking again where this very statement was judged by these policies within the hour. */
+export function remembered(policies: Policies, command: Command, time: Date): Judgement {
+  const { agent, connection, effects, meaning, session } = command
+  const hour = Math.floor(time.getTime() / 3_600_000)
+  const known = memory.get(meaning)
+  if (
+    known &&
+    known.policies === policies &&
+    known.effects === effects &&
+    known.agent === agent &&
+    known.connection === connection &&
+    known.purpose === session.purpose &&
+    known.grant === session.grant &&
+    known.hour === hour
+  )
+    return known.judgement
+  const judgement = judge(policies, command, time)
+  const { purpose, grant } = session
+  memory.set(meaning, { policies, effects, agent, connection, purpose, grant, hour, judgement })
+  return judgement
+}
+
 /**
  * Decides each effect; the strictest wins: deny, then hold, then allow (contract.md section 4, Deciding).
  * @param approval who has approved, for the decision at release
