@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { connect, createServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Browser, test as base, type Page } from '@playwright/test'
+import { type Browser, test as base, expect, type Page } from '@playwright/test'
 import pg from 'pg'
 import { startChild } from '../demo/child.ts'
 import { startWorld, type World, type WorldOptions } from '../demo/world.ts'
@@ -82,7 +82,7 @@ export const test = base.extend<Fixtures, { world: World; worldOptions: Partial<
     for (const one of running) one.process.kill('SIGKILL')
   },
 })
-export { expect } from '@playwright/test'
+export { expect }
 
 /** Answers the notice that says the command is held: the approval's id. */
 export function heldNotice(client: pg.Client): Promise<string> {
@@ -92,6 +92,17 @@ export function heldNotice(client: pg.Client): Promise<string> {
       if (id) resolve(id)
     })
   })
+}
+
+/**
+ * Presses Approve or Deny on the card that is open. A card that has only just appeared takes no decision (the press may
+ * have been meant for another one) and says so: then it is pressed again, as a person would.
+ */
+export async function press(page: Page, verdict: 'Approve' | 'Deny'): Promise<void> {
+  await expect(async () => {
+    await page.getByRole('button', { name: new RegExp(`^${verdict}`) }).click({ timeout: 2_000 })
+    await expect(page.getByText('This card has only just appeared')).toBeHidden({ timeout: 200 })
+  }).toPass()
 }
 
 /** A real psql whose output can be waited for. */

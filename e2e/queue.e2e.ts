@@ -1,5 +1,5 @@
 import type { Page } from '@playwright/test'
-import { expect, heldNotice, startWire, test } from './fixture.ts'
+import { expect, heldNotice, press, startWire, test } from './fixture.ts'
 
 // The path that everything hangs on: a real client, a hold on the wire, a person in the console, the outcome on the wire.
 
@@ -13,10 +13,7 @@ const live = (page: Page) => expect(page.getByText(/· live$/)).toBeVisible()
 async function decide(page: Page, text: string | RegExp, verdict: 'Approve' | 'Deny', reason?: string): Promise<void> {
   await option(page, text).click()
   if (reason) await page.getByLabel('Reason, kept with the record').fill(reason)
-  await expect(async () => {
-    await page.getByRole('button', { name: new RegExp(`^${verdict}`) }).click({ timeout: 2_000 })
-    await expect(page.getByText('This card has only just appeared')).toBeHidden({ timeout: 200 })
-  }).toPass()
+  await press(page, verdict)
 }
 
 test('held, approved in the console: the waiting psql prints its result, and the recording shows it', async ({

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from '@playwright/test'
 import { find, psql } from '../scripts/system.ts'
+import { press } from './fixture.ts'
 
 // What the README promises a newcomer, to the letter.
 
@@ -70,7 +71,7 @@ test("the README's psql line works, held commands and all", async ({ page }) => 
   })
   const card = page.getByRole('option', { name: /id = 399/ })
   await card.click()
-  await page.getByRole('button', { name: /^Approve/ }).click()
+  await press(page, 'Approve')
   const [code] = await once(write, 'exit')
   expect(said).toMatch(/held for approval ap_/)
   expect(said).toMatch(/UPDATE 1/)
