@@ -171,7 +171,8 @@ async function submitConnect(
   options.draining.addEventListener('abort', stopping, { once: true })
   const meaning = connectMeaning(live.connection.name)
   try {
-    const answer = await new Commands(live, options.gate, parameters.purpose, log).submit({
+    const commands = new Commands(live, options.gate, parameters.purpose, log)
+    const answer = await commands.submit({
       text: CONNECT,
       parameters: [],
       meaning,
@@ -184,9 +185,10 @@ async function submitConnect(
       },
       meaningNow: async () => meaning,
     })
-    if ('run' in answer) answer.run.end()
-    else
+    if (!('run' in answer))
       throw new Refused(answer.refused.code === '42501' ? refusal.noConnection : answer.refused, answer.refused.message)
+    answer.run.end()
+    commands.journal.flush()
   } finally {
     socket.off('close', gone)
     socket.off('end', gone)

@@ -1,11 +1,13 @@
 import { type Catalogs, Snapshot } from './catalogs.ts'
 import { loadCatalog } from './effects/catalog.ts'
-import { type Analysis, analyse, type StatementAnalysis } from './effects/effects.ts'
+import type { StatementAnalysis, StatementContext } from './effects/effects.ts'
 import { FAILED, IDLE, type Outstanding } from './outstanding.ts'
 import type { PostgresTarget } from './target.ts'
 
 /** Asks on the session's own connection, unseen by the client: each statement's rows. */
 export type Ask = (...statements: string[]) => Promise<(string | null)[][][]>
+
+export type Circumstances = Omit<StatementContext, 'prepared' | 'portal'>
 
 /** Catalogs older than this are read anew while the old one is still used, or before anything is decided. */
 const STALE_MS = 15_000
@@ -18,6 +20,7 @@ export class Bearings {
   searchPath: string[] | null = null
   user = ''
   #temporary: string | null = null
+  #circumstances: Circumstances | undefined
   readonly #target: PostgresTarget
   readonly #catalogs: Catalogs
   readonly #outstanding: Outstanding
@@ -93,32 +96,32 @@ export class Bearings {
     await this.take()
   }
 
-  analyse(
-    text: string,
-    names: { prepared(name: string): string | undefined; portal(name: string): string | undefined },
-  ): { analysis: Analysis; meaning: Record<string, string | null> } {
+  /**
+   * What an analysis depends on beyond the text and the names of prepared statements and portals: the same object for as
+   * long as nothing of it has changed.
+   */
+  get circumstances(): Circumstances {
     const snapshot = this.#snapshot
     if (!snapshot) throw new Error('no catalog has been read')
-    const meaning: Record<string, string | null> = {}
-    const analysis = analyse(text, {
+    const { catalog } = snapshot
+    const known = this.#circumstances
+    if (
+      known?.catalog === catalog &&
+      known.searchPath === this.searchPath &&
+      known.user === this.user &&
+      known.tempSchema === this.#temporary &&
+      known.settled === !this.#touched
+    )
+      return known
+    this.#circumstances = {
       connection: this.#target.ref.name,
-      catalog: snapshot.catalog,
+      catalog,
       searchPath: this.searchPath,
       user: this.user,
       tempSchema: this.#temporary,
       settled: !this.#touched,
-      prepared: (name) => {
-        const behind = names.prepared(name)
-        meaning[`prepared ${name}`] = behind ?? null
-        return behind
-      },
-      portal: (name) => {
-        const behind = names.portal(name)
-        meaning[`portal ${name}`] = behind ?? null
-        return behind
-      },
-    })
-    return { analysis, meaning }
+    }
+    return this.#circumstances
   }
 
   /** Takes note of what statements that are about to run may change. */

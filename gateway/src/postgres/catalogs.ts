@@ -28,6 +28,8 @@ interface Database {
 /** The catalogs of the databases, shared by all sessions, each read by a connection of the gateway's own. */
 export class Catalogs {
   readonly #databases = new Map<string, Database>()
+  /** The same by the sessions' own objects, which are asked for with every command. */
+  readonly #byTarget = new WeakMap<PostgresTarget, Database>()
   readonly #log: Logger
   readonly #stopped: AbortSignal
 
@@ -83,6 +85,15 @@ export class Catalogs {
   }
 
   #database(target: PostgresTarget): Database {
+    let database = this.#byTarget.get(target)
+    if (!database) {
+      database = this.#sameDatabase(target)
+      this.#byTarget.set(target, database)
+    }
+    return database
+  }
+
+  #sameDatabase(target: PostgresTarget): Database {
     const key = JSON.stringify([target.host, target.port, target.database, target.user])
     let database = this.#databases.get(key)
     if (!database) {

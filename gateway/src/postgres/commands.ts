@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Parameter } from '@countersign/contract/approval'
+import type { NewRecordingEvent } from '@countersign/contract/recording'
 import type { Logger } from 'pino'
 import type { Command, Effect, Gate, HoldNotice, Verdict } from '../gate/command.ts'
 import { type LiveSession, RecordingError } from '../sessions/session.ts'
 import type { Analysis } from './effects/effects.ts'
+import { Journal } from './journal.ts'
 import { changedWhileHeld, refusal, unrecordable, type Words } from './refusal.ts'
 import { Run } from './run.ts'
 
@@ -29,17 +31,30 @@ export interface Submission {
 
 export type Answer = { run: Run } | { refused: Words; fatal: boolean }
 
+/** A command between its submission and its answer. */
+interface UnderWay {
+  id: string
+  command: Command
+  submission: Submission
+  /** Whether its record is written. */
+  recorded: boolean
+  /** Why it wasn't recorded, for the client. */
+  failure: Words | undefined
+}
+
 /** A session's commands at the gate: makes them out of what was analysed, submits them, and writes their records. */
 export class Commands {
+  readonly journal: Journal
   readonly #live: LiveSession
   readonly #gate: Gate
   readonly #log: Logger
-  readonly #purpose: string | undefined
+  readonly #session: Command['session']
 
   constructor(live: LiveSession, gate: Gate, purpose: string | undefined, log: Logger) {
+    this.journal = new Journal(live.recorder)
     this.#live = live
     this.#gate = gate
-    this.#purpose = purpose
+    this.#session = { id: live.id, ...(purpose === undefined ? {} : { purpose }) }
     this.#log = log
   }
 
@@ -55,49 +70,70 @@ export class Commands {
   }
 
   /** Asks the gate, waits for people where it says so, and records. Never throws for a refusal. */
-  async submit(submission: Submission): Promise<Answer> {
-    const { text, meaning, signal } = submission
-    const command = this.#command(text, submission.parameters, meaning)
-    const id = randomUUID()
-    const recorder = this.#live.recorder
-    let failure: Words | undefined
-    let recorded = false
-    const verdict = await this.#gate.submit(command, {
-      hold: submission.hold,
+  submit(submission: Submission): Answer | Promise<Answer> {
+    const { text, meaning, parameters, hold, signal } = submission
+    const command = this.#command(text, parameters, meaning)
+    const under: UnderWay = { id: randomUUID(), command, submission, recorded: false, failure: undefined }
+    const verdict = this.#gate.submit(command, {
+      hold,
       signal,
       onHeld: (notice) => {
-        recorder.append({ type: 'hold', command: id, approval: notice.approval, state: 'pending' })
+        this.journal.write({ type: 'hold', command: under.id, approval: notice.approval, state: 'pending' })
         submission.onHeld(notice)
       },
-      record: async (verdict, { durable }) => {
+      record: (verdict, { durable }) => {
+        if (durable) return this.#recordOnDisk(under, verdict)
         try {
-          if (verdict.outcome === 'allow' && verdict.approval) {
-            // What was shown is what runs: people may have taken their time, and others may have renamed tables meanwhile.
-            const now = await submission.meaningNow().catch(() => undefined)
-            if (!now || means(now) !== means(meaning)) {
-              failure = changedWhileHeld
-              throw new Error(failure.message)
-            }
-          }
-          // A second time tells that a release, already recorded, came to nothing.
-          if (recorded) this.#recordHold(id, verdict)
-          else this.#record(id, command, verdict)
-          if (durable) await recorder.sync()
-          recorded = true
+          this.#recordVerdict(under, verdict)
         } catch (error) {
-          failure ??= unrecordable
-          if (failure === unrecordable)
-            this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
-          throw error
+          throw this.#unrecorded(under, error)
         }
       },
     })
+    return verdict instanceof Promise
+      ? verdict.then((verdict) => this.#answer(under, verdict))
+      : this.#answer(under, verdict)
+  }
+
+  async #recordOnDisk(under: UnderWay, verdict: Verdict): Promise<void> {
+    try {
+      if (verdict.outcome === 'allow' && verdict.approval) {
+        // What was shown is what runs: people may have taken their time, and others may have renamed tables meanwhile.
+        const { meaning, meaningNow } = under.submission
+        const now = await meaningNow().catch(() => undefined)
+        if (!now || means(now) !== means(meaning)) {
+          under.failure = changedWhileHeld
+          throw new Error(under.failure.message)
+        }
+      }
+      this.#recordVerdict(under, verdict)
+      await this.journal.sync()
+    } catch (error) {
+      throw this.#unrecorded(under, error)
+    }
+  }
+
+  #recordVerdict(under: UnderWay, verdict: Verdict): void {
+    // A second time tells that a release, already recorded, came to nothing.
+    if (under.recorded) this.#recordHold(under.id, verdict)
+    else this.#record(under.id, under.command, verdict)
+    under.recorded = true
+  }
+
+  #unrecorded(under: UnderWay, error: unknown): unknown {
+    under.failure ??= unrecordable
+    if (under.failure === unrecordable)
+      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
+    return error
+  }
+
+  #answer({ id, submission, recorded, failure }: UnderWay, verdict: Verdict): Answer {
     if (failure) return { refused: failure, fatal: failure === unrecordable }
-    const detail = notUnderstood(meaning.analysis)
+    const { signal, meaning } = submission
     try {
       if (verdict.outcome !== 'allow') {
-        const refused = refusal(verdict, detail)
-        if (recorded) recorder.append(refusedResult(id, refused))
+        const refused = refusal(verdict, notUnderstood(meaning.analysis))
+        if (recorded) this.journal.write(refusedResult(id, refused))
         return { refused, fatal: false }
       }
       const approval = verdict.approval?.id
@@ -110,12 +146,12 @@ export class Commands {
           digest: verdict.digest,
           reason: reasonOf(signal),
         })
-        recorder.append(refusedResult(id, refused))
+        this.journal.write(refusedResult(id, refused))
         report?.({ status: 'failed', sqlstate: refused.code, message: refused.message })
         return { refused, fatal: false }
       }
-      if (approval !== undefined) recorder.append({ type: 'hold', command: id, approval, state: 'used' })
-      return { run: new Run(id, recorder, report) }
+      if (approval !== undefined) this.journal.write({ type: 'hold', command: id, approval, state: 'used' })
+      return { run: new Run(id, this.journal, report) }
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error
       this.#log.error({ error: error.message }, 'a command could not be recorded')
@@ -124,34 +160,27 @@ export class Commands {
   }
 
   #command(text: string, parameters: Parameter[], { analysis, circumstances }: Meaning): Command {
-    const { name } = this.#live.connection
     return {
       protocol: 'postgres',
       connection: this.#live.connection,
       agent: this.#live.agent,
-      session: { id: this.#live.id, ...(this.#purpose === undefined ? {} : { purpose: this.#purpose }) },
+      session: this.#session,
       text,
       parameters,
       kind: analysis.kind,
-      effects: analysis.effects.length > 0 ? analysis.effects : [unknownEffect(name)],
+      effects: analysis.effects.length > 0 ? analysis.effects : [unknownEffect(this.#live.connection.name)],
       meaning: circumstances,
     }
   }
 
   #record(id: string, command: Command, verdict: Verdict): void {
-    const { recorder } = this.#live
-    recorder.append({
+    this.journal.write({
       type: 'command',
       command: id,
       text: command.text,
       parameters: command.parameters,
       kind: command.kind,
-      effects: command.effects.map(({ action, resource, command: { kind, bounded } }) => ({
-        action,
-        resource: { type: resource.type, id: resource.id },
-        kind: String(kind ?? command.kind),
-        bounded: bounded !== false,
-      })),
+      effects: recordedEffects(command),
       digest: verdict.digest,
       verdict: {
         outcome:
@@ -168,8 +197,27 @@ export class Commands {
 
   #recordHold(id: string, verdict: Verdict): void {
     const hold = holdState(verdict)
-    if (hold) this.#live.recorder.append({ type: 'hold', command: id, ...hold })
+    if (hold) this.journal.write({ type: 'hold', command: id, ...hold })
   }
+}
+
+type RecordedEffects = Extract<NewRecordingEvent, { type: 'command' }>['effects']
+
+const recorded = new WeakMap<Effect[], RecordedEffects>()
+
+/** Effects as a recording shows them; those of an analysis, which is shared, are made once. */
+function recordedEffects({ kind: whole, effects }: Command): RecordedEffects {
+  let shown = recorded.get(effects)
+  if (!shown) {
+    shown = effects.map(({ action, resource, command: { kind, bounded } }) => ({
+      action,
+      resource: { type: resource.type, id: resource.id },
+      kind: String(kind ?? whole),
+      bounded: bounded !== false,
+    }))
+    recorded.set(effects, shown)
+  }
+  return shown
 }
 
 function holdState(verdict: Verdict) {

@@ -1,5 +1,5 @@
 import type { Outcome, Parameter } from '@countersign/contract/approval'
-import type { Recorder } from '../sessions/session.ts'
+import type { Journal } from './journal.ts'
 import { shown } from './values.ts'
 import { type Column, valuesOf } from './wire/messages.ts'
 
@@ -16,7 +16,7 @@ export interface Ending {
  */
 export class Run {
   readonly id: string
-  readonly #recorder: Recorder
+  readonly #journal: Journal
   readonly #report: ((outcome: Outcome) => void) | undefined
   readonly #started = performance.now()
   #columns: Column[] = []
@@ -32,11 +32,11 @@ export class Run {
   #failure: { sqlstate: string; message: string } | undefined
   ended = false
 
-  constructor(id: string, recorder: Recorder, report?: (outcome: Outcome) => void) {
+  constructor(id: string, journal: Journal, report?: (outcome: Outcome) => void) {
     this.id = id
-    this.#recorder = recorder
+    this.#journal = journal
     this.#report = report
-    this.full = recorder.resultBound.rows === 0 || recorder.resultBound.bytes === 0
+    this.full = journal.resultBound.rows === 0 || journal.resultBound.bytes === 0
   }
 
   /** Whether rows are kept and `columns` hasn't said yet what they hold. */
@@ -52,7 +52,7 @@ export class Run {
 
   /** @param bytes length of a row that is about to come; answers whether it is to be kept */
   keeps(bytes: number): boolean {
-    if (!this.full && this.#keptBytes + bytes <= this.#recorder.resultBound.bytes) return true
+    if (!this.full && this.#keptBytes + bytes <= this.#journal.resultBound.bytes) return true
     this.full = true
     this.rows++
     return false
@@ -76,10 +76,10 @@ export class Run {
     this.rows++
     this.#kept.push(row)
     this.#keptBytes += bytes
-    if (++this.#keptRows >= this.#recorder.resultBound.rows) this.full = true
+    if (++this.#keptRows >= this.#journal.resultBound.rows) this.full = true
   }
 
-  /** Writes the rows kept so far. To be called before they are sent on. @throws RecordingError */
+  /** Gives the rows so far to the journal. To be called before they are sent on. */
   flush(): void {
     const truncated = this.rows > this.#keptRows && !this.#truncated
     if (this.#kept.length === 0 && !truncated) return
@@ -91,7 +91,7 @@ export class Run {
     }))
     const rows = this.#kept
     this.#kept = []
-    this.#recorder.append({ type: 'rows', command: this.id, columns, rows, ...(truncated ? { truncated } : {}) })
+    this.#journal.keep({ type: 'rows', command: this.id, columns, rows, ...(truncated ? { truncated } : {}) })
   }
 
   tag(text: string): void {
@@ -102,7 +102,7 @@ export class Run {
     this.#failure ??= { sqlstate, message }
   }
 
-  /** Writes what became of it; only the first call counts. @throws RecordingError */
+  /** Gives what became of it to the journal, to be written before anybody is told; only the first call counts. */
   end(ending?: Ending): void {
     if (this.ended) return
     this.ended = true
@@ -118,11 +118,8 @@ export class Run {
       ...(rows === undefined ? {} : { rows }),
       ms,
     }
-    try {
-      this.#recorder.append({ type: 'result', command: this.id, status, ...told })
-    } finally {
-      this.#report?.({ status: status === 'completed' ? 'completed' : 'failed', ...told })
-    }
+    this.#journal.keep({ type: 'result', command: this.id, status, ...told })
+    this.#report?.({ status: status === 'completed' ? 'completed' : 'failed', ...told })
   }
 }
 

@@ -2,11 +2,15 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { Gate } from '../gate/command.ts'
 import { EndReason, type LiveSession, RecordingError } from '../sessions/session.ts'
+import { ask } from './ask.ts'
 import { Bearings } from './bearings.ts'
 import type { Catalogs } from './catalogs.ts'
 import { Commands } from './commands.ts'
+import { Conversation } from './conversation.ts'
 import { Frontend } from './frontend.ts'
+import type { Journal } from './journal.ts'
 import { type Entry, Outstanding } from './outstanding.ts'
+import { Passage } from './passage.ts'
 import {
   cancelledByClient,
   draining,
@@ -20,6 +24,7 @@ import {
   type Words,
 } from './refusal.ts'
 import type { PostgresTarget } from './target.ts'
+import { Understanding } from './understanding.ts'
 import { cancelUpstream } from './upstream/cancel.ts'
 import type { Upstream } from './upstream/connect.ts'
 import { Framer, ProtocolViolation } from './wire/framer.ts'
@@ -62,12 +67,17 @@ export class Session {
   readonly #server: Socket
   readonly #log: Logger
   readonly #outstanding: Outstanding
+  readonly #conversation: Conversation
+  readonly #passage: Passage
+  readonly #journal: Journal
   readonly #frontend: Frontend
   readonly #bearings: Bearings
   readonly #fromClient: Framer
   readonly #fromServer: Framer
   #toServer: Buffer[] = []
   #flushScheduled = false
+  /** A chunk of the client is being looked at: what it gives leaves at its end. */
+  #reading = false
   #toClient: Buffer[] = []
   /** Put between two messages once the one that is under way has gone on. */
   #inserted: Buffer[] = []
@@ -104,24 +114,39 @@ export class Session {
       },
       () => options.limits().max_message,
     )
+    const toServer = (bytes: Buffer) => {
+      this.#fromClient.flush()
+      this.#send(bytes)
+    }
+    const toClient = (bytes: Buffer) => this.#insert(bytes)
+    const cancelled = () => this.#cancelling
     this.#bearings = new Bearings(options.target, options.catalogs, this.#outstanding, (...statements) =>
-      this.#frontend.ask(statements),
+      ask(conversation, toServer, statements),
     )
-    this.#frontend = new Frontend({
-      outstanding: this.#outstanding,
-      bearings: this.#bearings,
-      commands: new Commands(options.live, options.gate, options.purpose, options.log),
+    const conversation = new Conversation(this.#outstanding, this.#bearings, toServer)
+    const understanding = new Understanding(conversation, this.#bearings)
+    const commands = new Commands(options.live, options.gate, options.purpose, options.log)
+    this.#conversation = conversation
+    this.#journal = commands.journal
+    this.#passage = new Passage({
+      conversation,
+      understanding,
+      commands,
       hold: () => options.hold ?? options.approvals().hold,
       inTransaction: () => options.approvals().in_transaction,
-      limits: options.limits,
-      log: options.log,
-      toServer: (bytes) => {
-        this.#fromClient.flush()
-        this.#send(bytes)
-      },
-      toClient: (bytes) => this.#insert(bytes),
-      cancelled: () => this.#cancelling,
+      toClient,
+      cancelled,
       fatal: (words) => this.end(words, words.message),
+    })
+    this.#frontend = new Frontend({
+      conversation,
+      understanding,
+      passage: this.#passage,
+      denies: (text, meaning) => commands.denies(text, meaning),
+      limits: options.limits,
+      toServer,
+      toClient,
+      cancelled,
     })
     this.#fromClient = new Framer({
       header: (type, length) => this.#frontend.take(type, length),
@@ -170,7 +195,7 @@ export class Session {
   /** What a CancelRequest with this session's key does. Resolves once the server has taken it. */
   cancel(): Promise<void> {
     this.#note('the client asked to cancel what is running')
-    if (this.#frontend.cancelHeld(cancelledByClient) || this.#outstanding.empty) return Promise.resolve()
+    if (this.#passage.cancelHeld(cancelledByClient) || this.#outstanding.empty) return Promise.resolve()
     this.#cancelling ??= this.#cancelUpstream().finally(() => {
       this.#cancelling = undefined
     })
@@ -180,7 +205,7 @@ export class Session {
   /** No new commands: ends at once where nothing runs, else when it is done. What is held is cancelled. */
   drain(): void {
     this.#draining = true
-    this.#frontend.cancelHeld('the gateway is stopping')
+    this.#passage.cancelHeld('the gateway is stopping')
     if (this.#outstanding.empty && this.#fromClient.settled && this.#started) this.end(draining, 'the gateway stopped')
   }
 
@@ -188,7 +213,7 @@ export class Session {
   end(words: Words, reason: string, state: 'closed' | 'terminated' = 'terminated'): void {
     if (this.#over) return
     this.#end = { state, reason }
-    this.#frontend.stop(words.message)
+    this.#passage.stop(words.message)
     const midMessage = this.#fromServer.midMessage
     if (!this.#outstanding.empty) void this.#cancelUpstream()
     this.#close(midMessage ? undefined : wire.report({ severity: 'FATAL', ...words }))
@@ -218,12 +243,16 @@ export class Session {
 
   #clientData(chunk: Buffer): void {
     if (this.#over || this.#terminating) return
+    this.#reading = true
     try {
       this.#fromClient.push(chunk)
     } catch (error) {
       this.#fail(error)
       return
+    } finally {
+      this.#reading = false
     }
+    this.#flush()
     if (this.#fromClient.queued > AHEAD) this.#client.pause()
   }
 
@@ -234,6 +263,7 @@ export class Session {
       // What is kept of the rows is written before they go on.
       for (const run of this.#outstanding.touched) run.flush()
       this.#outstanding.touched.clear()
+      this.#journal.flush()
     } catch (error) {
       this.#fail(error)
       return
@@ -260,10 +290,10 @@ export class Session {
     else if (!this.#client.destroyed) this.#client.write(bytes)
   }
 
-  /** Bytes leave together once everything that came in this turn of the event loop has been looked at. */
+  /** Bytes leave together, once everything that came with them has been looked at. */
   #send(bytes: Buffer): void {
     this.#toServer.push(bytes)
-    if (this.#flushScheduled) return
+    if (this.#flushScheduled || this.#reading) return
     this.#flushScheduled = true
     setImmediate(() => this.#flush())
   }
@@ -271,12 +301,16 @@ export class Session {
   #flush(): void {
     this.#flushScheduled = false
     const buffers = this.#toServer
-    this.#toServer = []
     const server = this.#server
-    if (server.destroyed || buffers.length === 0) return
-    server.cork()
-    for (const bytes of buffers) server.write(bytes)
-    server.uncork()
+    if (buffers.length === 0) return
+    this.#toServer = []
+    if (server.destroyed) return
+    if (buffers.length === 1) server.write(buffers[0]!)
+    else {
+      server.cork()
+      for (const bytes of buffers) server.write(bytes)
+      server.uncork()
+    }
     if (server.writableNeedDrain) {
       this.#serverBlocked = true
       this.#client.pause()
@@ -289,7 +323,7 @@ export class Session {
 
   #ready(status: number, entry: Entry): void {
     this.#bearings.ready(status)
-    this.#frontend.ready(status)
+    this.#conversation.ready(status)
     if (!this.#draining || entry.ours) return
     // Its answer is still to be written: end after that.
     setImmediate(() => {
@@ -319,7 +353,7 @@ export class Session {
   #clientEnded(): void {
     if (this.#clientGone || this.#over) return
     this.#clientGone = true
-    this.#frontend.clientGone()
+    this.#passage.clientGone()
     this.#afterClient()
   }
 
@@ -341,7 +375,7 @@ export class Session {
     if (!this.#clientGone && this.#end.reason === 'the client closed the connection' && !this.#frontend.terminated) {
       this.#end.reason = 'the server closed the connection'
     }
-    this.#frontend.stop('the server closed the connection')
+    this.#passage.stop('the server closed the connection')
     this.#close(undefined)
   }
 
@@ -368,7 +402,7 @@ export class Session {
 
   #note(text: string): void {
     try {
-      this.#options.live.recorder.append({ type: 'note', text })
+      this.#journal.write({ type: 'note', text })
     } catch (error) {
       this.#fail(error)
     }
@@ -389,7 +423,8 @@ export class Session {
     this.#server.destroy()
     try {
       this.#outstanding.abandonAll('57P01', this.#end.reason)
-      this.#frontend.endSuspended()
+      this.#conversation.endSuspended()
+      this.#journal.flush()
     } catch (error) {
       this.#log.error({ error: (error as Error).message }, 'the end of a command could not be recorded')
     }

@@ -108,17 +108,22 @@ export class FileRecorder implements Recorder {
     return this.#state.is === 'broken' ? this.#state.error : undefined
   }
 
-  /** @throws RecordingError when it could not be written, and always after that */
-  append(event: NewRecordingEvent): void {
+  /** Several events leave in one write. @throws RecordingError when they could not be written, and always after that */
+  append(...events: NewRecordingEvent[]): void {
     this.#usable()
-    const seq = this.#seq + 1
     // Never backwards: a reader sorts and seeks by it.
     this.#t = Math.max(this.#t, Math.round((this.#options.clock() - this.#startedAt) * 1000) / 1000)
-    const offset = this.#bytes
-    this.#write(`${JSON.stringify({ seq, t: this.#t, ...event })}\n`)
+    let seq = this.#seq
+    let lines = ''
+    for (const event of events) {
+      seq++
+      if (seq % marksEvery === 0) this.#marks.push({ seq: seq - 1, offset: this.#bytes + Buffer.byteLength(lines) })
+      const text = JSON.stringify(event)
+      lines += `{"seq":${seq},"t":${this.#t},${text.slice(1)}\n`
+    }
+    this.#write(lines)
     this.#seq = seq
-    if (seq % marksEvery === 0) this.#marks.push({ seq: seq - 1, offset })
-    this.#count(event)
+    for (const event of events) this.#count(event)
     this.#groupSync ??= setTimeout(() => this.sync().catch(() => {}), groupSyncMs).unref()
     this.#options.onAppend?.()
   }

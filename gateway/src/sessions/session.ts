@@ -34,12 +34,12 @@ export class EndReason extends Error {
 }
 
 /**
- * Writes a session's recording. `append` has written the line to the operating system when it returns (so that a
- * killed gateway has recorded what it forwarded).
+ * Writes a session's recording. `append` has written the lines, all in one write, to the operating system when it returns
+ * (so that a killed gateway has recorded what it forwarded).
  * @throws RecordingError when it can't be written (disk full, …): the caller must refuse the command, and end the session
  */
 export interface Recorder {
-  append(event: NewRecordingEvent): void
+  append(...events: NewRecordingEvent[]): void
   /** Everything appended so far is on disk (fsync) when this resolves. */
   sync(): Promise<void>
   /** How many rows and bytes of one command's result are kept. */

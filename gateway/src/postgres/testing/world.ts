@@ -154,9 +154,9 @@ export class TestLive implements LiveSession {
     const { events } = this
     const sessions = this.#sessions
     return {
-      append(event: NewRecordingEvent) {
+      append(...added: NewRecordingEvent[]) {
         if (sessions.broken) throw new RecordingError('the disk is full')
-        events.push(structuredClone(event))
+        events.push(...structuredClone(added))
       },
       async sync() {
         if (sessions.broken) throw new RecordingError('the disk is full')
