@@ -2,9 +2,11 @@ import { Fragment } from 'react'
 import { Key } from '../parts/basics.tsx'
 import { footerKeys } from './key-table.ts'
 import type { Route } from './route.ts'
+import { useWorld } from './store.ts'
 
-/** The keys that matter here, always in sight. */
+/** The keys that matter here, always in sight; and who it is that decides. */
 export function Footer({ screen, onKeys }: { screen: Route['screen']; onKeys: () => void }) {
+  const me = useWorld((world) => world.me)
   return (
     <footer className="col-span-2 flex items-center gap-4 overflow-hidden border-t border-line bg-panel px-4 text-fine text-dim">
       {footerKeys[screen].map(({ keys, does }) => (
@@ -20,6 +22,12 @@ export function Footer({ screen, onKeys }: { screen: Route['screen']; onKeys: ()
       <button type="button" onClick={onKeys} className="flex items-center gap-1 rounded-tag hover:text-ink">
         <Key>?</Key> keys
       </button>
+      {me ? (
+        <span className="ml-auto min-w-0 truncate">
+          {me.name}
+          {me.kind === 'person' && me.roles.length > 0 ? ` · ${me.roles.join(', ')}` : ''}
+        </span>
+      ) : null}
     </footer>
   )
 }

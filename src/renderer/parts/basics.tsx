@@ -38,9 +38,16 @@ export function Chip({ tone = 'plain', children, title }: { tone?: Tone; childre
 
 const short: Record<string, string> = { production: 'prod', development: 'dev' }
 
-/** A connection's tag: production red, staging amber, others plain; the word always stands there too. */
-export function EnvironmentTag({ tag, brief = false }: { tag: string; brief?: boolean }) {
-  const tone: Tone = /^prod/i.test(tag) ? 'danger' : /^(stag|pre-?prod|uat)/i.test(tag) ? 'warn' : 'plain'
+/** A connection's tag: production red, staging amber, others (and what is over) plain; the word always stands there. */
+export function EnvironmentTag(props: { tag: string; brief?: boolean; quiet?: boolean }) {
+  const { tag, brief = false, quiet = false } = props
+  const tone: Tone = quiet
+    ? 'plain'
+    : /^prod/i.test(tag)
+      ? 'danger'
+      : /^(stag|pre-?prod|uat)/i.test(tag)
+        ? 'warn'
+        : 'plain'
   return (
     <Chip tone={tone} title={tag}>
       {brief ? (short[tag.toLowerCase()] ?? tag) : tag}

@@ -40,7 +40,8 @@ export function Card({ approval, onBack }: { approval: Approval; onBack: () => v
 
 function Command({ approval }: { approval: Approval }) {
   const { command, protocol, connection } = approval
-  const lines = command.text.split('\n').length
+  const lines = command.text.replace(/\n$/, '').split('\n').length
+  const long = command.text.length > 400
   const scroller = useRef<HTMLPreElement>(null)
   const said = useRef<HTMLSpanElement>(null)
   // Says that there is more only where there is more, after layout: measured, not guessed.
@@ -74,11 +75,15 @@ function Command({ approval }: { approval: Approval }) {
         <CommandText text={command.text} protocol={protocol} parameters={command.parameters} />
       </pre>
       {extra.length > 0 ? (
-        <dl className="flex flex-wrap gap-x-4 gap-y-1 border-t border-line px-[18px] py-2 font-mono text-fine">
+        <dl
+          tabIndex={0}
+          aria-label="Parameters"
+          className="flex max-h-[18vh] flex-wrap gap-x-4 gap-y-1 overflow-y-auto -outline-offset-2 border-t border-line px-[18px] py-2 font-mono text-fine"
+        >
           {extra.map((i) => (
-            <div key={i} className="flex gap-1.5">
+            <div key={i} className="flex min-w-0 gap-1.5">
               <dt className="text-warn">${i + 1}</dt>
-              <dd>
+              <dd className="min-w-0 break-words whitespace-pre-wrap">
                 <ParameterValue value={command.parameters[i]!} />
               </dd>
             </div>
@@ -88,17 +93,19 @@ function Command({ approval }: { approval: Approval }) {
       <div className="flex h-8 items-center gap-3 border-t border-line pr-3 pl-[18px] text-fine whitespace-nowrap text-dim">
         <span>
           whole command, {lines.toLocaleString('en-US')} line{lines === 1 ? '' : 's'}
-          {command.text.length > 400 ? `, ${command.text.length.toLocaleString('en-US')} characters` : ''}
+          {long ? `, ${command.text.length.toLocaleString('en-US')} characters` : ''}
         </span>
         <span ref={said} hidden className="font-semibold text-warn">
-          ↓ scroll: more below
+          ↓ more below
         </span>
-        <span className="truncate" title={command.digest}>
+        <span className={`truncate ${long ? 'ml-auto' : ''}`} title={command.digest}>
           digest {shortDigest(command.digest)}
         </span>
-        <span className="ml-auto truncate">
-          {connection} · {protocolName(protocol)}
-        </span>
+        {long ? null : (
+          <span className="ml-auto truncate @max-[620px]:hidden">
+            {connection} · {protocolName(protocol)}
+          </span>
+        )}
         <span className="-ml-1 flex">
           <CopyButton text={command.text} label="Copy the command" />
         </span>

@@ -156,7 +156,7 @@ function Decide({ approval, onBack }: { approval: Approval; onBack: () => void }
               key={value}
               value={value}
               title={windowWords(value)}
-              className="px-2.5 text-dim outline-offset-[-2px] hover:text-ink data-[state=checked]:bg-sunken data-[state=checked]:font-semibold data-[state=checked]:text-ink"
+              className="px-2 text-dim outline-offset-[-2px] hover:text-ink data-[state=checked]:bg-sunken data-[state=checked]:font-semibold data-[state=checked]:text-ink"
             >
               {label}
             </RadioGroup.Item>
@@ -185,10 +185,10 @@ function Verdicts({ armed, onSend }: { armed: Verdict | undefined; onSend: (verd
     armed !== verdict ? '' : verdict === 'approve' ? 'border-accent! bg-accent-pale!' : 'border-danger! bg-danger-pale!'
   return (
     <>
-      <Button tone="danger" className={`min-w-[104px] ${ring('deny')}`} onClick={() => onSend('deny')}>
+      <Button tone="danger" className={`min-w-[108px] px-3! ${ring('deny')}`} onClick={() => onSend('deny')}>
         Deny <Key>{armed === 'deny' ? '⏎' : 'D'}</Key>
       </Button>
-      <Button tone="accent" className={`min-w-[104px] ${ring('approve')}`} onClick={() => onSend('approve')}>
+      <Button tone="accent" className={`min-w-[108px] px-3! ${ring('approve')}`} onClick={() => onSend('approve')}>
         Approve <Key>{armed === 'approve' ? '⏎' : 'A'}</Key>
       </Button>
     </>
@@ -273,7 +273,8 @@ function Resolved({ approval, mine }: { approval: Approval; mine: boolean }) {
 function Foot({ approval, children }: { approval: Approval; children: ReactNode }) {
   return (
     <section aria-label={`Decision on ${approval.id}`} className="mx-7 border-t border-line py-3.5 max-lg:mx-4">
-      {children}
+      {/* As high as reason, buttons and hint: what stands above never jumps when a decision is on its way. */}
+      <div className="min-h-[61px]">{children}</div>
     </section>
   )
 }

@@ -23,7 +23,7 @@ export function Facts({ approval, soFar }: { approval: Approval; soFar: SoFar })
       </Fact>
       <Fact name="Says why">
         {approval.purpose ? (
-          <q className="inline rounded-tag bg-sunken box-decoration-clone px-2 py-0.5 break-words">
+          <q className="inline-block max-w-full rounded-tag bg-sunken px-2 break-words">
             <VisibleText>{approval.purpose}</VisibleText>
           </q>
         ) : (
@@ -49,7 +49,7 @@ export function Facts({ approval, soFar }: { approval: Approval; soFar: SoFar })
       </Fact>
       {odd.length > 0 ? (
         <Fact name="Unusual">
-          <span className="flex flex-wrap gap-1.5">
+          <span className="flex min-h-5 flex-wrap items-center gap-1.5">
             {odd.map(({ tone, text }) => (
               <Chip key={text} tone={tone}>
                 {text}
@@ -92,9 +92,9 @@ function Who({ approval }: { approval: Approval }) {
           <VisibleText>{identity.owner}</VisibleText>
         </>
       ) : null}
-      {session ? ` · connected ${age(now - Date.parse(session.openedAt))} ago` : null}
-      {' · known by '}
-      <span title={identity.id}>
+      {/* The gateway checks the token when the session opens: that is when the agent signed in. */}
+      {session ? ` · signed in ${age(now - Date.parse(session.openedAt))} ago by ` : ' · signed in by '}
+      <span title={identity.id} className="whitespace-nowrap">
         <VisibleText>{hostOf(identity.issuer)}</VisibleText>
       </span>
     </>

@@ -42,7 +42,7 @@ export const QueueRow = memo(function QueueRow({ approval, section, selected }: 
         <span className="min-w-0 flex-1 truncate text-fine text-dim">
           {over ? <Ending approval={approval} /> : <Whose approval={approval} section={section} myId={me?.id} />}
         </span>
-        {tag ? <EnvironmentTag tag={tag} brief /> : null}
+        {tag ? <EnvironmentTag tag={tag} brief quiet={over} /> : null}
       </div>
     </div>
   )

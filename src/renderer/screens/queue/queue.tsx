@@ -1,5 +1,5 @@
 import type { Approval } from '@countersign/contract/approval'
-import { ArrowUp, Search } from 'lucide-react'
+import { Search } from 'lucide-react'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { useKeys } from '../../app/keys.ts'
 import { go } from '../../app/route.ts'
@@ -60,8 +60,22 @@ export function Queue({ id }: { id: string | undefined }) {
         <div className="flex items-baseline gap-2 px-4 pt-3 pb-1.5">
           <h2 className="text-head font-semibold whitespace-nowrap">Waiting for you</h2>
           <span className="min-w-0 truncate text-dim">
-            {waiting === 0 ? 'nothing' : `${waiting.toLocaleString('en-US')}, oldest deadline first`}
+            {waiting < 2 ? ['nothing', '1'][waiting] : `${waiting.toLocaleString('en-US')}, oldest deadline first`}
           </span>
+          {/* Beside the heading, so that its coming and going moves nothing. */}
+          {fresh.count > 0 ? (
+            <button
+              type="button"
+              aria-label={fresh.count === 1 ? '1 new hold waits for you' : `${fresh.count} new holds wait for you`}
+              onClick={() => {
+                select(fresh.newest)
+                fresh.seen()
+              }}
+              className="-my-0.5 ml-auto flex h-5.5 shrink-0 items-center gap-1 self-center rounded-full bg-accent-pale px-2.5 text-tag font-semibold text-accent"
+            >
+              {fresh.count.toLocaleString('en-US')} new
+            </button>
+          ) : null}
         </div>
         <label className="mx-3 mb-1.5 flex h-8 shrink-0 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
           <Search size={13} aria-hidden />
@@ -84,19 +98,6 @@ export function Queue({ id }: { id: string | undefined }) {
             className="min-w-0 flex-1 bg-transparent text-ink outline-none"
           />
         </label>
-        {fresh.count > 0 ? (
-          <button
-            type="button"
-            onClick={() => {
-              select(fresh.newest)
-              fresh.seen()
-            }}
-            className="mx-3 mb-1.5 flex h-7 shrink-0 items-center justify-center gap-1.5 rounded-box bg-accent-pale text-fine font-semibold text-accent"
-          >
-            <ArrowUp size={12} aria-hidden />
-            {fresh.count === 1 ? '1 new hold waits for you' : `${fresh.count} new holds wait for you`}
-          </button>
-        ) : null}
         {options.length === 0 ? (
           <EmptyList filtered={words !== ''} />
         ) : (
@@ -207,12 +208,10 @@ function useAsked(id: string | undefined): { approval?: Approval; missing?: stri
 
 function EmptyList({ filtered }: { filtered: boolean }) {
   return filtered ? (
-    <Notice title="Nothing matches">
-      <p>Esc clears the filter.</p>
-    </Notice>
+    <p role="status" className="px-4 py-3 text-dim">
+      Nothing matches. Esc in the field clears the filter.
+    </p>
   ) : (
-    <Notice title="Nothing waits for you">
-      <p>New holds appear here as they come.</p>
-    </Notice>
+    <p className="px-4 py-3 text-dim">New holds appear here as they come.</p>
   )
 }

@@ -6,13 +6,13 @@ import { core, useWorld } from '../../app/store.ts'
 import { clock, duration } from '../../parts/time.ts'
 import { oneLine } from '../../parts/visible.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
-import { type CommandStep, transcriptOf } from '../replay/transcript.ts'
+import { type CommandStep, deniedBy, type HeldStep, isConnect, transcriptOf } from '../replay/transcript.ts'
 import { rowCount } from './words.ts'
 
 export type SoFar =
   | { state: 'loading' }
   | { state: 'unknown'; because: string }
-  | { state: 'known'; startedAt: number; before: readonly CommandStep[]; denied: number }
+  | { state: 'known'; startedAt: number; before: readonly (CommandStep | HeldStep)[]; denied: number }
 
 const kept = new Map<string, SoFar>()
 
@@ -37,12 +37,15 @@ export function useSoFar(approval: Approval): SoFar {
         .then(
           (recording) => {
             const { steps } = transcriptOf(recording.lines)
-            const commands = steps.filter((step) => step.kind === 'command')
+            const commands = steps
+              .filter((step) => step.kind === 'command' || step.kind === 'held')
+              .filter((step) => !isConnect(step))
             const held = commands.findIndex((step) => step.hold?.approval === approval.id)
             const requested = Date.parse(approval.requestedAt) - Date.parse(recording.session.openedAt)
             const before = held < 0 ? commands.filter((step) => step.t < requested) : commands.slice(0, held)
             const denied = before.filter(
-              (step) => step.event.verdict.outcome === 'deny' && !step.event.verdict.observed,
+              (step) =>
+                step.kind === 'command' && step.event.verdict.outcome === 'deny' && !step.event.verdict.observed,
             ).length
             settle({ state: 'known', startedAt: Date.parse(recording.session.openedAt), before, denied })
           },
@@ -76,7 +79,7 @@ export function SessionSoFar({ approval, soFar }: { approval: Approval; soFar: S
       {soFar.state === 'known' && soFar.before.length > 0 ? (
         <ol className="overflow-hidden rounded-box border border-line bg-panel py-1">
           {soFar.before.slice(-SHOWN).map((step) => (
-            <Line key={step.key} step={step} startedAt={soFar.startedAt} protocol={approval.protocol} />
+            <Line key={step.key} step={step} startedAt={soFar.startedAt} />
           ))}
         </ol>
       ) : (
@@ -92,14 +95,16 @@ export function SessionSoFar({ approval, soFar }: { approval: Approval; soFar: S
   )
 }
 
-function Line({ step, startedAt }: { step: CommandStep; startedAt: number; protocol: string }) {
+function Line({ step, startedAt }: { step: CommandStep | HeldStep; startedAt: number }) {
+  const held = useWorld((world) => (step.kind === 'held' ? world.approvals.get(step.hold.approval) : undefined))
   const { sign, end } = signOf(step)
+  const text = step.kind === 'command' ? step.event.text : (held?.command.text ?? step.hold.approval)
   return (
     <li className="flex h-[29px] items-center gap-4 px-4">
       <time className="text-fine text-dim tabular-nums">{clock(startedAt + step.t, true)}</time>
       {sign}
       <span className="min-w-0 flex-1 truncate font-mono text-fine">
-        <VisibleText>{oneLine(step.event.text)}</VisibleText>
+        <VisibleText>{oneLine(text)}</VisibleText>
       </span>
       <span className="max-w-[45%] truncate text-fine text-dim">{end}</span>
     </li>
@@ -107,13 +112,14 @@ function Line({ step, startedAt }: { step: CommandStep; startedAt: number; proto
 }
 
 /** The sign of how a command went, and its end in words. */
-export function signOf(step: CommandStep): { sign: React.ReactNode; end: string } {
-  const { result, event, hold } = step
+export function signOf(step: CommandStep | HeldStep): { sign: React.ReactNode; end: string } {
   const icon = (Icon: typeof Check, ink: string, name: string) => (
     <Icon size={13} strokeWidth={2.4} className={`shrink-0 ${ink}`} aria-label={name} role="img" />
   )
-  if (event.verdict.outcome === 'deny' && !event.verdict.observed)
-    return { sign: icon(Ban, 'text-danger', 'denied'), end: `denied by ${event.verdict.policies.join(', ')}` }
+  const { hold } = step
+  const result = step.kind === 'command' ? step.result : undefined
+  if (step.kind === 'command' && step.event.verdict.outcome === 'deny' && !step.event.verdict.observed)
+    return { sign: icon(Ban, 'text-danger', 'denied'), end: deniedBy(step.event) }
   if (hold && !result)
     return { sign: icon(Pause, 'text-warn', 'held'), end: hold.last.state === 'pending' ? 'held' : hold.last.state }
   if (!result) return { sign: icon(Pause, 'text-dim', 'running'), end: 'no result yet' }

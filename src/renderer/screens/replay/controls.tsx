@@ -23,6 +23,7 @@ interface Props {
 export function Controls(props: Props) {
   const { player, live } = props
   const { t, playing, speed, skipIdle, following } = player()
+  const fine = props.length < 60_000
   return (
     <div className="flex flex-wrap items-center gap-2.5">
       <Button onClick={props.onPlay} aria-label={playing ? 'Pause' : 'Play'} className="w-12 px-0">
@@ -33,7 +34,8 @@ export function Controls(props: Props) {
         )}
       </Button>
       <span className="tabular-nums">
-        <b className="font-semibold">{playhead(t)}</b> <span className="text-dim">/ {playhead(props.length)}</span>
+        <b className="font-semibold">{playhead(t, fine)}</b>{' '}
+        <span className="text-dim">/ {playhead(props.length, fine)}</span>
       </span>
       <RadioGroup.Root
         value={String(speed)}

@@ -10,6 +10,7 @@ function haystack(step: Step): string {
   const words: unknown[] = []
   if (step.kind === 'note') words.push(step.text)
   else if (step.kind === 'end') words.push(step.event.state, step.event.reason)
+  else if (step.kind === 'held') words.push(step.hold.approval, ...(step.hold.last.by ?? []), step.hold.last.reason)
   else {
     const { event, result, hold, rows } = step
     words.push(event.text, ...event.parameters, ...event.verdict.policies, event.verdict.reason)

@@ -61,3 +61,36 @@ test('a recording becomes steps, with what happened to each command', () => {
   expect(stepAt(transcript.steps, 1e9)).toBe(transcript.steps.length - 1)
   expect(activity(transcript.steps, transcript.length, 10).every((bar) => bar >= 0 && bar <= 1)).toBe(true)
 })
+
+test('a held command is told after its hold: it keeps the place where the agent asked for it', () => {
+  const approval = believableApprovals(Date.parse('2026-11-21T09:00:00Z')).find((each) => each.state === 'used')!
+  const [header, first] = recordingOf(sessionOf(approval, 0), [])
+  if (!header || first?.type !== 'command') throw new Error('the recording begins with a command')
+  const hold = { type: 'hold', command: 'c', approval: 'ap_1' } as const
+  const pending = { seq: 1, t: 100, ...hold, state: 'pending' } as const
+  const waiting = transcriptOf([header, pending])
+  expect(waiting.steps).toMatchObject([
+    { kind: 'held', t: 100, hold: { approval: 'ap_1', last: { state: 'pending' } } },
+  ])
+  expect(waiting.markers).toMatchObject([{ t: 100, kind: 'hold', step: 0 }])
+  const told = transcriptOf([
+    header,
+    pending,
+    { ...first, seq: 2, t: 900, command: 'c' },
+    { seq: 3, t: 901, ...hold, state: 'approved', by: ['Ben Osei'] },
+    { seq: 4, t: 902, ...hold, state: 'used' },
+    { seq: 5, t: 905, type: 'result', command: 'c', status: 'completed', ms: 3 },
+  ])
+  expect(told.steps).toMatchObject([
+    {
+      kind: 'command',
+      t: 100,
+      hold: { from: 100, last: { t: 901, state: 'used', by: ['Ben Osei'] } },
+      result: { t: 905 },
+    },
+  ])
+  expect(told.markers.map((marker) => [marker.t, marker.kind])).toEqual([
+    [100, 'hold'],
+    [901, 'released'],
+  ])
+})

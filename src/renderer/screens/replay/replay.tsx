@@ -41,10 +41,13 @@ type ReadyRecording = Extract<Recording, { state: 'ready' }>
 
 function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyRecording }) {
   const { view, transcript, moments, problem } = recording
-  const { steps, length, markers } = transcript
+  const { steps, markers } = transcript
   const session = useWorld((world) => world.sessions.get(view.session.id)) ?? view.session
   const linked = useWorld((world) => world.link.state === 'live')
   const live = !view.complete && session.state === 'open'
+  const length = useLength(transcript.length, live && linked && !problem ? session.openedAt : undefined)
+  const crowded = useMemo(() => steps.some((step, i) => i > 0 && step.t - steps[i - 1]!.t < 1000), [steps])
+  const fine = crowded || length < 60_000
   const [player] = useState(() => createPlayer(at ?? (live ? length : 0), live && at === undefined))
   const [find, setFind] = useState<string | undefined>(undefined)
   const found = useMemo(() => findSteps(steps, find ?? ''), [steps, find])
@@ -57,7 +60,8 @@ function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyR
     if (at !== undefined) seek(at)
   }, [at, seek])
   useEffect(() => {
-    if (player.getState().following) player.setState({ t: length })
+    // A session that has ended is as long as its recording: what lay beyond was only the clock.
+    if (player.getState().following || player.getState().t > length) player.setState({ t: length })
   }, [length, player])
   usePlaying(player, moments, length)
 
@@ -134,11 +138,11 @@ function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyR
         </Notice>
       ) : (
         <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)_252px] gap-4 @max-[720px]:grid-cols-1">
-          <TranscriptPane recording={recording} player={player} words={find ?? ''} />
-          <StepIndex steps={steps} player={player} onSeek={seek} />
+          <TranscriptPane recording={recording} fine={fine} player={player} words={find ?? ''} />
+          <StepIndex steps={steps} fine={fine} player={player} onSeek={seek} />
         </div>
       )}
-      <Timeline transcript={transcript} player={player} onSeek={seek} />
+      <Timeline transcript={transcript} length={length} player={player} onSeek={seek} />
       <Controls
         player={player}
         length={length}
@@ -156,6 +160,18 @@ function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyR
   )
 }
 
+/** How long a recording is: to its last line, and while its session goes on to now, so that the clock is seen to run. */
+function useLength(recorded: number, openSince: string | undefined): number {
+  const since = openSince === undefined ? undefined : Date.parse(openSince)
+  const [now, setNow] = useState(Date.now)
+  useEffect(() => {
+    if (since === undefined) return
+    const timer = setInterval(() => setNow(Date.now()), 1000)
+    return () => clearInterval(timer)
+  }, [since])
+  return since === undefined ? recorded : Math.max(recorded, now - since)
+}
+
 /** Lets the player's time run while it plays. */
 function usePlaying(player: PlayerStore, moments: readonly number[], length: number) {
   const playing = player((state) => state.playing)
@@ -171,7 +187,7 @@ function usePlaying(player: PlayerStore, moments: readonly number[], length: num
   }, [playing, player, moments, length])
 }
 
-function TranscriptPane(props: { recording: ReadyRecording; player: PlayerStore; words: string }) {
+function TranscriptPane(props: { recording: ReadyRecording; fine: boolean; player: PlayerStore; words: string }) {
   const { transcript, moments, view } = props.recording
   const { steps, header } = transcript
   const playing = props.player((state) => state.playing)
@@ -224,6 +240,7 @@ function TranscriptPane(props: { recording: ReadyRecording; player: PlayerStore;
               current={item.index === current}
               future={playing && item.index > current}
               until={playing ? (moments[happened - 1] ?? 0) : Number.POSITIVE_INFINITY}
+              fine={props.fine}
               protocol={view.session.protocol}
               startedAt={Date.parse(header?.startedAt ?? view.session.openedAt)}
             />

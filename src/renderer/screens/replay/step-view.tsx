@@ -1,10 +1,12 @@
 import { memo, type ReactNode, useState } from 'react'
+import { hashOf } from '../../app/route.ts'
+import { useWorld } from '../../app/store.ts'
 import { CommandText, ParameterValue } from '../../parts/command-text.tsx'
 import { clock, duration, playhead } from '../../parts/time.ts'
 import { oneLine } from '../../parts/visible.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { rowCount } from '../queue/words.ts'
-import type { CommandStep, Step } from './transcript.ts'
+import { type CommandStep, deniedBy, type HeldStep, isConnect, type Step } from './transcript.ts'
 
 interface Props {
   step: Step
@@ -13,20 +15,23 @@ interface Props {
   future: boolean
   /** Milliseconds up to which it has happened; Infinity while reading. */
   until: number
+  /** Whether whole seconds are too coarse for its time. */
+  fine: boolean
   protocol: string
   startedAt: number
 }
 
 /** One step of the transcript: command → verdict → result. */
-export const StepView = memo(function StepView({ step, current, future, until, protocol, startedAt }: Props) {
+export const StepView = memo(function StepView(props: Props) {
+  const { step, current, future, until, fine, protocol, startedAt } = props
   const look = current ? 'border-accent bg-accent-pale' : 'border-transparent'
   return (
     <div className={`flex gap-3.5 border-l-2 py-2 pr-4 pl-2 ${look}`} aria-current={current ? 'step' : undefined}>
       <time
-        className="w-11 shrink-0 pt-0.5 text-right text-fine text-dim tabular-nums"
+        className="w-12 shrink-0 pt-0.5 text-right text-fine text-dim tabular-nums"
         title={clock(startedAt + step.t, true)}
       >
-        {playhead(step.t)}
+        {playhead(step.t, fine)}
       </time>
       <div className="min-w-0 flex-1">
         {step.kind === 'note' ? (
@@ -43,6 +48,10 @@ export const StepView = memo(function StepView({ step, current, future, until, p
               </>
             ) : null}
           </p>
+        ) : step.kind === 'held' ? (
+          <Held step={step} until={until} protocol={protocol} />
+        ) : step.kind === 'command' && isConnect(step) ? (
+          <Connected step={step} />
         ) : future ? (
           <p data-command className="truncate font-mono text-dim">
             <VisibleText>{oneLine(step.event.text)}</VisibleText>
@@ -54,6 +63,49 @@ export const StepView = memo(function StepView({ step, current, future, until, p
     </div>
   )
 })
+
+/** The session's beginning: no command, but judged like one. */
+function Connected({ step }: { step: CommandStep }) {
+  const { verdict } = step.event
+  if (verdict.outcome !== 'allow' && !verdict.observed)
+    return (
+      <>
+        <p>asked to connect</p>
+        <Verdict step={step} until={Number.POSITIVE_INFINITY} />
+      </>
+    )
+  return (
+    <p className="text-dim">
+      signed in and connected
+      {verdict.policies.length > 0 ? (
+        <>
+          {' · permitted by '}
+          <Policy name={verdict.policies.join(', ')} />
+        </>
+      ) : null}
+    </p>
+  )
+}
+
+/** A held command that the recording doesn't tell yet; its card does, while this console has it. */
+function Held({ step, until, protocol }: { step: HeldStep; until: number; protocol: string }) {
+  const command = useWorld((world) => world.approvals.get(step.hold.approval)?.command)
+  return (
+    <>
+      {command ? (
+        <pre
+          data-command
+          className="max-h-60 overflow-auto font-mono leading-[1.375rem] break-words whitespace-pre-wrap"
+        >
+          <CommandText text={command.text} protocol={protocol} parameters={command.parameters} />
+        </pre>
+      ) : (
+        <p>a command that never reached the database</p>
+      )}
+      <HoldLine hold={step.hold} by="" until={until} />
+    </>
+  )
+}
 
 function Command({ step, until, protocol }: { step: CommandStep; until: number; protocol: string }) {
   const { event, rows, result } = step
@@ -86,12 +138,23 @@ function Verdict({ step, until }: { step: CommandStep; until: number }) {
   if (verdict.outcome === 'deny')
     return (
       <Line ink="text-danger">
-        denied by <Policy name={by} />
+        {by ? (
+          <>
+            denied by <Policy name={by} />
+          </>
+        ) : (
+          deniedBy(step.event)
+        )}
         {verdict.reason ? ` · ${verdict.reason}` : ''}
       </Line>
     )
-  if (!step.hold) return null
-  const { last, from } = step.hold
+  return step.hold ? <HoldLine hold={step.hold} by={by} until={until} /> : null
+}
+
+/** How long it was held, by what, and what people made of it; where it still waits, the way to its card. */
+function HoldLine({ hold, by, until }: { hold: HeldStep['hold']; by: string; until: number }) {
+  const known = useWorld((world) => world.approvals.has(hold.approval))
+  const { last, from } = hold
   const settled = last.state !== 'pending' && last.t <= until
   const held =
     `held ${settled ? duration(last.t - from) : Number.isFinite(until) ? duration(Math.max(0, until - from)) : ''}`.trim()
@@ -116,6 +179,17 @@ function Verdict({ step, until }: { step: CommandStep; until: number }) {
       ) : (
         ', waiting for a decision'
       )}
+      {last.state === 'pending' && known ? (
+        <>
+          {' · '}
+          <a
+            href={hashOf({ screen: 'queue', id: hold.approval })}
+            className="font-semibold whitespace-nowrap text-accent hover:underline"
+          >
+            Open its card
+          </a>
+        </>
+      ) : null}
     </Line>
   )
 }
@@ -154,11 +228,14 @@ function Result({ step }: { step: CommandStep }) {
         <span className="text-dim"> · {duration(result.ms)}</span>
       </Line>
     )
+  // A tag such as UPDATE 3 says again what the count says.
   const counted = result.rows !== undefined && (rows !== undefined || result.rows > 0)
+  const tag = result.tag && !(counted && /\d$/.test(result.tag)) ? result.tag : counted ? '' : 'done'
   return (
     <Line ink="text-dim">
-      <span className="text-ok">✓</span> {result.tag ? <VisibleText>{result.tag}</VisibleText> : 'done'}
-      {counted ? ` · ${rowCount(result.rows!)}` : ''} · {duration(result.ms)}
+      <span className="text-ok">✓</span> {tag ? <VisibleText>{tag}</VisibleText> : null}
+      {tag && counted ? ' · ' : ''}
+      {counted ? rowCount(result.rows!) : ''} · {duration(result.ms)}
     </Line>
   )
 }

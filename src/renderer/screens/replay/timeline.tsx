@@ -1,19 +1,26 @@
 import { useMemo, useRef } from 'react'
 import { playhead } from '../../parts/time.ts'
 import type { PlayerStore } from './player.ts'
-import { activity, type Marker, type Transcript } from './transcript.ts'
+import { activity, type Marker, type Step, type Transcript } from './transcript.ts'
 
 const BARS = 160
 const DOTS = 240
 const WEIGHT: Record<Marker['kind'], number> = { denied: 4, error: 3, hold: 2, released: 1 }
 
 /** The whole session in one picture: how busy it was, and what is worth going to. Click, drag or arrows seek. */
-export function Timeline(props: { transcript: Transcript; player: PlayerStore; onSeek: (t: number) => void }) {
+export function Timeline(props: {
+  transcript: Transcript
+  length: number
+  player: PlayerStore
+  onSeek: (t: number) => void
+}) {
   const { transcript, player, onSeek } = props
   const { steps, markers } = transcript
-  const length = Math.max(1, transcript.length)
+  const length = Math.max(1, props.length)
+  const fine = length < 60_000
   const t = player((state) => state.t)
   const bars = useMemo(() => activity(steps, length, BARS), [steps, length])
+  const spans = useMemo(() => holdSpans(steps, length), [steps, length])
   const dots = useMemo(() => foremost(markers, length), [markers, length])
   const place = useRef<HTMLDivElement>(null)
   const seekTo = (clientX: number) => {
@@ -30,7 +37,7 @@ export function Timeline(props: { transcript: Transcript; player: PlayerStore; o
         aria-valuemin={0}
         aria-valuemax={Math.round(length / 1000)}
         aria-valuenow={Math.round(t / 1000)}
-        aria-valuetext={`${playhead(t)} of ${playhead(length)}`}
+        aria-valuetext={`${playhead(t, fine)} of ${playhead(length, fine)}`}
         className="relative h-[44px] touch-none outline-offset-2"
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId)
@@ -67,10 +74,18 @@ export function Timeline(props: { transcript: Transcript; player: PlayerStore; o
             ) : null,
           )}
         </svg>
+        {spans.map((span) => (
+          <span
+            key={span.from}
+            className="absolute top-[9px] h-px min-w-px bg-warn"
+            style={{ left: `${(span.from / length) * 100}%`, width: `${((span.to - span.from) / length) * 100}%` }}
+            aria-hidden="true"
+          />
+        ))}
         {dots.map((marker) => (
           <span
             key={`${marker.t} ${marker.kind}`}
-            title={`${playhead(marker.t)} ${marker.label}`}
+            title={`${playhead(marker.t, fine)} ${marker.label}`}
             className={`absolute top-[5px] -ml-[4.5px] size-[9px] ${MARKS[marker.kind]}`}
             style={{ left: `${(marker.t / length) * 100}%` }}
           />
@@ -105,6 +120,20 @@ export function Legend() {
       ))}
     </ul>
   )
+}
+
+/** From when to when something was held: waiting is what takes time in a session. At most one a place. */
+function holdSpans(steps: readonly Step[], length: number): { from: number; to: number }[] {
+  const longest = new Map<number, { from: number; to: number }>()
+  for (const step of steps) {
+    if ((step.kind !== 'command' && step.kind !== 'held') || !step.hold) continue
+    const { from, last } = step.hold
+    const to = last.state === 'pending' ? length : last.t
+    const at = Math.floor((from / length) * DOTS)
+    const old = longest.get(at)
+    if (!old || old.to - old.from < to - from) longest.set(at, { from, to })
+  }
+  return [...longest.values()]
 }
 
 /** At most one mark a place; what matters most wins. */

@@ -19,8 +19,17 @@ export interface CommandStep {
   readonly result?: Event<'result'>
 }
 
+/** A command that was held and isn't forwarded yet: the recording has its words only once the gate has let it go. */
+export interface HeldStep {
+  readonly kind: 'held'
+  readonly key: string
+  readonly t: number
+  readonly hold: NonNullable<CommandStep['hold']>
+}
+
 export type Step =
   | CommandStep
+  | HeldStep
   | { readonly kind: 'note'; readonly key: string; readonly t: number; readonly text: string }
   | { readonly kind: 'end'; readonly key: string; readonly t: number; readonly event: Event<'end'> }
 
@@ -60,30 +69,28 @@ export function transcriptOf(lines: readonly RecordingLine[]): Transcript {
     length = Math.max(length, line.t)
     const key = String(line.seq)
     switch (line.type) {
-      case 'command':
-        at.set(line.command, steps.length)
+      case 'command': {
+        // A held command is told after its hold: it belongs where the agent asked for it.
+        const early = steps[at.get(line.command) ?? -1]
+        const index = at.get(line.command) ?? steps.length
         if (line.verdict.outcome === 'deny' && !line.verdict.observed)
-          markers.push({
-            t: line.t,
-            kind: 'denied',
-            label: `denied by ${line.verdict.policies.join(', ')}`,
-            step: steps.length,
-          })
-        steps.push({ kind: 'command', key, t: line.t, event: line })
+          markers.push({ t: line.t, kind: 'denied', label: deniedBy(line), step: index })
+        at.set(line.command, index)
+        steps[index] =
+          early?.kind === 'held'
+            ? { kind: 'command', key: early.key, t: early.t, event: line, hold: early.hold }
+            : { kind: 'command', key, t: line.t, event: line }
         break
-      case 'hold':
-        change(line.command, (step, index) => {
-          markers.push({ t: line.t, ...holdMarker(line), step: index })
-          return {
-            ...step,
-            hold: {
-              approval: line.approval,
-              from: step.hold?.from ?? line.t,
-              last: line.state === 'used' && step.hold ? { ...step.hold.last, state: 'used' } : line,
-            },
-          }
-        })
+      }
+      case 'hold': {
+        const index = at.get(line.command) ?? steps.length
+        at.set(line.command, index)
+        markers.push({ t: line.t, ...holdMarker(line), step: index })
+        const step = steps[index]
+        if (step?.kind === 'command' || step?.kind === 'held') steps[index] = { ...step, hold: holdAfter(step, line) }
+        else steps[index] = { kind: 'held', key, t: line.t, hold: holdAfter(undefined, line) }
         break
+      }
       case 'rows':
         change(line.command, (step) => ({
           ...step,
@@ -112,6 +119,23 @@ export function transcriptOf(lines: readonly RecordingLine[]): Transcript {
   return { header, steps, length, markers: markers.filter((marker) => marker.label !== '') }
 }
 
+function holdAfter(step: CommandStep | HeldStep | undefined, line: Event<'hold'>): HeldStep['hold'] {
+  const { approval, state } = line
+  const before = step?.hold
+  const last = state === 'used' && before ? { ...before.last, state } : line
+  return { approval, from: before?.from ?? line.t, last }
+}
+
+/** `denied by POLICY`, or plainly that no policy permits it. */
+export function deniedBy({ verdict }: Event<'command'>): string {
+  return verdict.policies.length > 0 ? `denied by ${verdict.policies.join(', ')}` : 'denied: no policy permits it'
+}
+
+/** Whether a step is the session's beginning rather than something that its agent said. */
+export function isConnect(step: Step): boolean {
+  return step.kind === 'command' && step.event.kind === 'connect'
+}
+
 function holdMarker(line: Event<'hold'>): { kind: Marker['kind']; label: string } {
   const by = line.by?.length ? ` by ${line.by.join(' and ')}` : ''
   if (line.state === 'pending') return { kind: 'hold', label: 'held' }
@@ -136,7 +160,7 @@ export function stepAt(steps: readonly Step[], t: number): number {
 export function activity(steps: readonly Step[], length: number, count: number): number[] {
   const bars = new Array<number>(count).fill(0)
   for (const step of steps) {
-    if (step.kind !== 'command') continue
+    if (step.kind !== 'command' && step.kind !== 'held') continue
     bars[Math.min(count - 1, Math.floor((step.t / Math.max(1, length)) * count))]! += 1
   }
   const most = Math.max(1, ...bars)
@@ -150,6 +174,7 @@ export function transcriptText(transcript: Transcript): string {
       const time = (step.t / 1000).toFixed(3).padStart(10)
       if (step.kind === 'note') return `${time}  -- ${step.text}`
       if (step.kind === 'end') return `${time}  -- ${step.event.state}: ${step.event.reason}`
+      if (step.kind === 'held') return `${time}  -- ${step.hold.approval}: ${step.hold.last.state}, not forwarded`
       const { verdict, text } = step.event
       const result = step.result
         ? `${step.result.status} ${step.result.tag ?? ''} ${step.result.sqlstate ?? ''} ${step.result.message ?? ''}`

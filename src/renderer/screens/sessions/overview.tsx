@@ -1,12 +1,14 @@
 import type { Session } from '@countersign/contract/session'
-import { Fragment, type ReactNode } from 'react'
+import { Fragment, type ReactNode, useMemo } from 'react'
 import { hostOf } from '../../app/header.tsx'
+import { hashOf } from '../../app/route.ts'
 import { useWorld } from '../../app/store.ts'
 import { Button, EnvironmentTag, foremostTag, Key, Notice } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
-import { age, dateAndClock, duration } from '../../parts/time.ts'
+import { age, clock, dateAndClock, duration } from '../../parts/time.ts'
+import { oneLine } from '../../parts/visible.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
-import { protocolName } from '../queue/words.ts'
+import { ending, protocolName } from '../queue/words.ts'
 import { StateWord } from './session-list.tsx'
 
 /** A session's title, the same over its overview and its replay. */
@@ -55,14 +57,14 @@ export function Overview(props: {
         </b>
         {identity.onBehalfOf ? ` for ${identity.onBehalfOf}` : ''}
         {identity.owner ? ` · owner ${identity.owner}` : ''}
-        {' · known by '}
+        {' · signed in by '}
         <VisibleText>{hostOf(identity.issuer)}</VisibleText>
       </Fragment>,
     ],
     [
       'Says why',
       session.purpose ? (
-        <q key="why" className="rounded-tag bg-sunken box-decoration-clone px-2 py-0.5">
+        <q key="why" className="inline-block max-w-full rounded-tag bg-sunken px-2 break-words">
           <VisibleText>{session.purpose}</VisibleText>
         </q>
       ) : (
@@ -101,7 +103,7 @@ export function Overview(props: {
       'When',
       session.closedAt
         ? `${dateAndClock(session.openedAt, now)}, for ${duration(Date.parse(session.closedAt) - Date.parse(session.openedAt))}`
-        : `since ${dateAndClock(session.openedAt, now)}, ${age(now - Date.parse(session.openedAt))} ago`,
+        : `since ${dateAndClock(session.openedAt, now)}, for ${age(now - Date.parse(session.openedAt))} now`,
     ],
     ...(session.closedBecause
       ? ([['Ended', <VisibleText key="ended">{session.closedBecause}</VisibleText>]] as [string, ReactNode][])
@@ -130,6 +132,7 @@ export function Overview(props: {
           </Fragment>
         ))}
       </dl>
+      <Holds session={session} />
       <div className="mt-6 flex flex-wrap gap-2.5">
         <Button tone="accent" onClick={props.onReplay}>
           {session.state === 'open' ? 'Watch' : 'Replay'} <Key>R</Key>
@@ -144,6 +147,49 @@ export function Overview(props: {
         <p className="mt-2 text-fine text-dim">A session can’t be ended offline.</p>
       ) : null}
     </article>
+  )
+}
+
+/** What of this session was held, as far as the queue knows: each leads to its card. */
+function Holds({ session }: { session: Session }) {
+  const approvals = useWorld((world) => world.approvals)
+  const me = useWorld((world) => world.me)
+  const held = useMemo(
+    () =>
+      [...approvals.values()]
+        .filter((approval) => approval.session === session.id)
+        .sort((a, b) => (a.requestedAt < b.requestedAt ? -1 : 1)),
+    [approvals, session.id],
+  )
+  if (held.length === 0) return null
+  return (
+    <section aria-labelledby="held-here" className="mt-5">
+      <h3 id="held-here" className="mb-2 text-fine font-semibold text-dim">
+        Held in this session
+      </h3>
+      <ol className="overflow-hidden rounded-box border border-line bg-panel py-1">
+        {held.map((approval) => {
+          const { tone, text } = ending(approval, me)
+          const ink = { ok: 'text-ok', danger: 'text-danger', warn: 'text-warn', plain: 'text-dim', accent: '' }[tone]
+          return (
+            <li key={approval.id}>
+              <a
+                href={hashOf({ screen: 'queue', id: approval.id })}
+                className="flex h-[29px] items-center gap-4 px-4 -outline-offset-2 hover:bg-sunken"
+              >
+                <time className="text-fine text-dim tabular-nums">{clock(approval.requestedAt, true)}</time>
+                <span className="min-w-0 flex-1 truncate font-mono text-fine">
+                  <VisibleText>{oneLine(approval.command.text)}</VisibleText>
+                </span>
+                <span className={`max-w-[50%] truncate text-fine ${approval.state === 'pending' ? 'text-warn' : ink}`}>
+                  <VisibleText>{approval.state === 'pending' ? 'waits for a decision' : text}</VisibleText>
+                </span>
+              </a>
+            </li>
+          )
+        })}
+      </ol>
+    </section>
   )
 }
 

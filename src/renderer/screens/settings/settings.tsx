@@ -18,7 +18,7 @@ export function Settings() {
     )
   return (
     <div className="h-full overflow-y-auto">
-      <div className="mx-auto flex max-w-[680px] flex-col gap-6 px-8 py-8">
+      <div className="mx-auto flex max-w-[712px] flex-col gap-6 px-8 py-8">
         <div className="flex items-baseline justify-between">
           <h2 className="text-title font-semibold">Settings</h2>
           <span role="status" className={word.bad ? 'text-danger' : 'text-ok'}>
@@ -96,7 +96,7 @@ function Notifications({ save }: { save: (next: Saved['notifications']) => void 
           label="The browser’s permission"
           hint={
             allowed === 'default'
-              ? 'Held commands can only call you once the browser may.'
+              ? 'Until you allow it, the browser shows none of them.'
               : allowed === 'denied'
                 ? 'The browser was told not to show any. Allow them for this address in its site settings, then come back.'
                 : 'This browser knows no notifications.'
@@ -123,12 +123,12 @@ function Notifications({ save }: { save: (next: Saved['notifications']) => void 
         value={content}
         onChange={(next) => save({ ...notifications, content: next as Saved['notifications']['content'] })}
         options={[
-          ['command', 'Agent, connection and first line'],
+          ['command', 'Agent, connection, first line'],
           ['name', 'Agent and connection'],
-          ['nothing', 'Only that something waits'],
+          ['nothing', 'That something waits'],
         ]}
       />
-      <Line label="Quiet hours" hint="In these hours nothing calls; the queue still counts.">
+      <Line label="Quiet hours" hint="No notifications in these hours; the queue still counts.">
         {quietHours ? (
           <span className="flex items-center gap-1.5">
             <Hour
