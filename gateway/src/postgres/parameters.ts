@@ -12,6 +12,8 @@ export interface StartupParameters {
 }
 
 const PURPOSE_BOUND = 500
+/** What the startup packet is about rather than settings: the gateway alone says it to the server, which takes the last. */
+const ofTheConnection = new Set(['user', 'database', 'options', 'replication'])
 /** What would make the session another's, or load code, is a command of its own and has to be sent as one. */
 const asCommands = new Set(['role', 'session_authorization', 'session_preload_libraries', 'local_preload_libraries'])
 
@@ -60,6 +62,7 @@ function refusedSetting(name: string, value: string): Words | undefined {
     if (plain !== 'utf8' && plain !== 'unicode' && plain !== 'sqlascii') return encodingRefused
   }
   if (name === 'standard_conforming_strings' && !/^(on|t|tr|tru|true|y|ye|yes|1)$/i.test(value)) return stringsRefused
+  if (ofTheConnection.has(name)) return optionRefused(name, 'The gateway’s connection says what it is.')
   if (asCommands.has(name)) return optionRefused(name, 'Send it as a SET command: policy decides on that.')
   if (name.startsWith('countersign.')) return optionRefused(name, 'Give it in PGOPTIONS: -c countersign.purpose=…')
   return undefined

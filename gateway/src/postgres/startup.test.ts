@@ -142,6 +142,19 @@ it('closes direct TLS without ALPN', async () => {
   await once(socket, 'close')
 })
 
+it.each(['user=postgres', 'database=postgres', 'Database=postgres', 'options=-crole=postgres', 'replication=true'])(
+  'takes no %s out of PGOPTIONS, which would lead elsewhere',
+  async (setting) => {
+    for (const options of [`-c ${setting}`, `--${setting}`, `-c${setting}`]) {
+      const socket = await open(world)
+      const client = new RawClient(socket)
+      const parameters = ['user', 'any', 'database', 'orders', 'options', options].map(cstring)
+      client.send(startupPacket(3 << 16, Buffer.concat([...parameters, Buffer.from([0])])))
+      expect(told(await client.closed())[0]).toMatch(/^E 22023 the connection option \w+ is not taken here$/)
+    }
+  },
+)
+
 it('negotiates protocol 3.2 and greased options down to 3.0', async () => {
   const socket = await open(world)
   const client = new RawClient(socket)

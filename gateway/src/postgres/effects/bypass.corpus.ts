@@ -248,4 +248,23 @@ export const bypasses: readonly { sql: string; must: string[] | 'refused' }[] = 
     sql: `SELECT * FROM tail_first`,
     must: ['read public.whole select', 'read public.head select', 'read public.tail select'],
   },
+  // A function in FROM that gives a value is, by its name, that value.
+  { sql: `SELECT f.pg_read_file FROM lower('/etc/passwd') AS f`, must: ['call pg_catalog.pg_read_file select'] },
+  { sql: `SELECT lower.pg_read_file FROM lower('/etc/passwd')`, must: ['call pg_catalog.pg_read_file select'] },
+  {
+    sql: `SELECT 1 FROM customers JOIN ROWS FROM (abs(1.5::float8)) f ON f.pg_sleep IS NULL`,
+    must: ['call pg_catalog.pg_sleep select'],
+  },
+  { sql: `PREPARE p AS SELECT f.pg_sleep FROM abs(1) AS f; EXECUTE p`, must: ['call pg_catalog.pg_sleep select'] },
+  // A constant that a cast makes another.
+  { sql: `SELECT set_config('client_encodingXX'::varchar(15), 'LATIN1', false)`, must: 'refused' },
+  { sql: `SELECT set_config('standard_conforming_stringsXX'::char(27), 'off', false)`, must: 'refused' },
+  { sql: `SELECT set_config('roleXX'::varchar(4)::text, 'postgres', false)`, must: 'refused' },
+  { sql: `SELECT nextval('counterXX'::varchar(7))`, must: ['unknown . select'] },
+  { sql: `DELETE FROM orders WHERE id = 1 OR 'aa'::varchar(1) <> 'aa'`, must: ['write public.orders delete!'] },
+  { sql: `DELETE FROM orders WHERE id = 1 OR 't'::bool::text <> 't'`, must: ['write public.orders delete!'] },
+  // Whoever prepared it, and whatever it does.
+  { sql: `COMMIT PREPARED 'another agent''s'`, must: ['write . transaction'] },
+  { sql: `ROLLBACK PREPARED 'another agent''s'`, must: ['write . transaction'] },
+  { sql: `PREPARE TRANSACTION 'keeps its locks'`, must: ['write . transaction'] },
 ]

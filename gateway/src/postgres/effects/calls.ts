@@ -70,16 +70,16 @@ export function invoke(scan: Scan, routine: Routine, args: Node[], place: Place)
 
 /**
  * The other way to call a function: `(x).f`, or `t.f` for a row t, means f(x) where there is no such column (ParseFuncOrColumn).
- * @param base what stands before the dot: a row for sure, or any value
+ * @param value whether what stands before the dot may be any value, rather than a row for sure
  */
-export function attribute(scan: Scan, name: string, base: 'row' | 'value', place: Place): void {
+export function attribute(scan: Scan, name: string, value: () => boolean, place: Place): void {
   for (const routine of routines(scan, name, undefined)) {
     if (!takes(routine, 1) || harmless(routine)) continue
     const row =
       routine.firstRow === '' || routine.firstRow === '*' ? undefined : scan.catalog.relation(routine.firstRow)
     // A column of that name is preferred to the function.
     if (row?.columns.has(name)) continue
-    if (base === 'row' && routine.firstRow === '') continue
+    if (routine.firstRow === '' && !value()) continue
     scan.functions.add(name)
     invoke(scan, routine, [], place)
   }

@@ -1,6 +1,7 @@
 import { call } from './calls.ts'
 import { create, type RangeVar, rangeOf, referencing, touch, touchFound } from './relations.ts'
 import { emitOnConnection, emitUnknown, type Node, type Place, type Scan, strings } from './scan.ts'
+import { redefines, sessionChange } from './session.ts'
 import { changesRole, refusedInCode } from './settings.ts'
 import type { StatementRow } from './statements.ts'
 
@@ -13,7 +14,8 @@ export function command(scan: Scan, row: StatementRow, type: string, node: Node,
   const part = { kind: row.kind, bounded: true }
   switch (row.does) {
     case 'connect':
-      emitOnConnection(scan, 'sql:connect', part)
+      // A prepared transaction outlives its session, and any session of the same user may end it, whoever made it.
+      emitOnConnection(scan, /PREPARE/.test(String(node.kind)) ? 'sql:write' : 'sql:connect', part)
       scan.visit(node, place)
       return
     case 'write':
@@ -66,7 +68,7 @@ export function command(scan: Scan, row: StatementRow, type: string, node: Node,
       return
     case 'execute':
       scan.visit(node.params, place)
-      behind(scan, scan.prepared(String(node.name ?? '')), `prepared statement ${node.name}`, place)
+      behind(scan, scan.prepared(String(node.name ?? '')), `prepared statement ${node.name}`, place, String(node.name))
       return
     case 'fetch':
       behind(scan, scan.portal(String(node.portalname ?? '')), `cursor ${node.portalname}`, place)
@@ -199,8 +201,11 @@ function runs(options: unknown): boolean {
   })
 }
 
-/** What runs behind a name: the effects of that statement, as it would be read now. */
-function behind(scan: Scan, text: string | undefined, what: string, place: Place): void {
+/**
+ * What runs behind a name: the effects of that statement, as it would be read now.
+ * @param name that of a prepared statement: behind it stands its own PREPARE, or whatever the wire prepared
+ */
+function behind(scan: Scan, text: string | undefined, what: string, place: Place, name?: string): void {
   if (text === undefined) {
     emitUnknown(scan, what, place.kind)
     return
@@ -214,6 +219,16 @@ function behind(scan: Scan, text: string | undefined, what: string, place: Place
     emitUnknown(scan, what, place.kind)
     return
   }
+  const statement = parsed[0] as Node | undefined
+  // Prepared by the wire, SET, DDL and the like run behind EXECUTE too: what follows must know of it.
+  const { prepares, declares, ...change } = sessionChange(statement, text, scan.session)
+  scan.session = change
+  if (name !== undefined) {
+    if (prepares && prepares.name !== name) scan.session.prepares = prepares
+    if (declares) scan.session.declares = declares
+  }
+  if (redefines(statement)) scan.redefines = true
+  scan.statements.push(statement)
   scan.behind++
   scan.visit(parsed[0], { ...place, ctes: new Set() })
   scan.behind--

@@ -239,6 +239,20 @@ describe('the session', () => {
     expect(world.analyse(sql).statements[0]!.session).toEqual(session)
   })
 
+  test('what the wire prepared and EXECUTE runs changes the session too', () => {
+    const behind = (text: string, then: string) => world.analyse(`EXECUTE p; ${then}`, { prepared: () => text })
+    expect(short(behind('SET search_path = other', 'TABLE customers'))).toContain('read other.customers select')
+    expect(short(behind('ALTER TABLE orders RENAME TO n', 'TABLE orders'))).toContain('unknown . select')
+    const change = (text: string) => behind(text, 'SELECT 1').statements[0]!.session
+    expect(change('SET search_path = other')).toMatchObject({ setsSearchPath: true, executes: 'p' })
+    expect(change('SET ROLE other')).toMatchObject({ setsRole: true })
+    expect(change('CREATE TEMP TABLE n (a int)')).toMatchObject({ changesCatalog: true })
+    expect(change('ROLLBACK')).toMatchObject({ transaction: 'rollback' })
+    expect(change('DEALLOCATE q')).toMatchObject({ deallocates: 'q' })
+    expect(change('PREPARE q AS SELECT 1')).toMatchObject({ prepares: { name: 'q' } })
+    expect(change('PREPARE p AS SELECT 1')).not.toHaveProperty('prepares')
+  })
+
   test('EXECUTE and FETCH have the effects of what is behind them now', () => {
     const behind = new Map([
       ['p', 'PREPARE p AS TABLE orders'],

@@ -125,6 +125,7 @@ function analyseAfresh(text: string, context: StatementContext): { analysis: Ana
   for (const raw of parsed) {
     const own = slice(raw.stmt_location ?? 0, raw.stmt_len ?? 0)
     const scan = startScan(context, course)
+    scan.statements.push(raw.stmt)
     visit(scan, raw.stmt, { kind: 'unknown', naming: 'sql:read', ctes: new Set() })
     const kind = kindOf(raw.stmt)
     if (scan.effects.size === 0) harmless(scan, kind)
@@ -139,7 +140,7 @@ function analyseAfresh(text: string, context: StatementContext): { analysis: Ana
     for (const what of scan.unresolved) unresolved.add(what)
     course.asked ||= scan.asked
     advance(course, session)
-    if (redefines(raw.stmt)) course.redefined ??= kind
+    if (redefines(raw.stmt) || scan.redefines) course.redefined ??= kind
   }
 
   const kinds = new Set(statements.map((statement) => statement.kind))
@@ -214,6 +215,8 @@ function startScan(context: StatementContext, course: Course): Scan {
     reached: new Set(),
     unresolved: new Set(),
     session: {},
+    statements: [],
+    functionsInFrom: new Set(),
     explaining: false,
     behind: 0,
     asked: false,

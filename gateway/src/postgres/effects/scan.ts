@@ -22,6 +22,11 @@ export interface Scan {
   unresolved: Set<string>
   refused?: Refusal | undefined
   session: SessionChange
+  /** The statements being looked at whose functions in FROM haven't been gathered yet, and the names of those that were. */
+  statements: unknown[]
+  functionsInFrom: Set<string>
+  /** A statement behind EXECUTE or FETCH gives names another meaning. */
+  redefines?: boolean
   /** Inside EXPLAIN without ANALYZE: what would be written is read, nothing runs. */
   explaining: boolean
   /** How many statements deep behind EXECUTE and FETCH. */
@@ -106,10 +111,17 @@ export function strings(list: unknown): string[] | undefined {
   return texts
 }
 
-/** A constant's value: its text, also behind casts; undefined where it isn't a constant. Null is null. */
+/**
+ * A constant's value: its text, also behind casts that leave it as it is; undefined where it isn't a constant. Null is
+ * null. `'abc'::varchar(2)` is no constant here, since the server sees another text, and no more is `true::bool::text`.
+ */
 export function literal(node: unknown): string | null | undefined {
   const { A_Const: constant, TypeCast: cast } = (node ?? {}) as { A_Const?: Node; TypeCast?: Node }
-  if (cast) return literal(cast.arg)
+  if (cast) {
+    const inner = (cast.arg as { TypeCast?: Node } | undefined)?.TypeCast
+    if (inner && !/^(text|varchar)$/.test(plainType(inner))) return undefined
+    return /^(text|varchar|regclass|bool)$/.test(plainType(cast)) ? literal(cast.arg) : undefined
+  }
   if (!constant) return undefined
   if (constant.isnull) return null
   const { sval, ival, fval, boolval } = constant as Record<string, Node | undefined>
@@ -118,4 +130,13 @@ export function literal(node: unknown): string | null | undefined {
   if (fval) return String(fval.fval ?? '')
   if (boolval) return boolval.boolval ? 'true' : 'false'
   return undefined
+}
+
+/** The type of a cast, as the grammar names it, where it comes without a length and is no array; else ''. */
+function plainType(cast: Node): string {
+  const { names, typmods, arrayBounds, setof } = (cast.typeName ?? {}) as Node
+  const parts = strings(names) ?? []
+  if (typmods !== undefined || arrayBounds !== undefined || setof) return ''
+  if (parts.length === 2 && parts[0] !== 'pg_catalog') return ''
+  return parts.length <= 2 ? (parts.at(-1) ?? '') : ''
 }

@@ -55,6 +55,7 @@ export function sessionChange(statement: Node | undefined, text: string, found: 
   switch (type) {
     case 'TransactionStmt': {
       const transaction = transactions[name('kind')]
+      if (name('kind') === 'TRANS_STMT_COMMIT_PREPARED') return { ...found, changesCatalog: true }
       return transaction ? { ...found, transaction } : found
     }
     case 'VariableSetStmt': {

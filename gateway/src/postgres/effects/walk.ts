@@ -62,17 +62,19 @@ function visitNode(scan: Scan, type: string, node: Node, place: Place): void {
     case 'ColumnRef': {
       const fields = (node.fields ?? []) as Node[]
       const last = fields.length > 1 ? strings(fields.slice(-1))?.[0] : undefined
-      if (last !== undefined) attribute(scan, last, 'row', place)
+      const of = strings(fields.slice(-2, -1))?.[0]
+      if (last !== undefined) attribute(scan, last, () => of === undefined || isFunctionInFrom(scan, of), place)
       return
     }
     case 'A_Indirection':
       for (const step of (node.indirection ?? []) as Node[]) {
         const name = strings([step])?.[0]
-        if (name !== undefined) attribute(scan, name, 'value', place)
+        if (name !== undefined) attribute(scan, name, () => true, place)
       }
       break
     case 'A_Expr':
-      operator(scan, node.name, place)
+      if (/BETWEEN/.test(String(node.kind))) for (const end of ends) operator(scan, end, place)
+      else operator(scan, node.name, place)
       break
     case 'SubLink':
       operator(scan, node.operName ?? equals, place)
@@ -98,7 +100,29 @@ function visitNode(scan: Scan, type: string, node: Node, place: Place): void {
   visit(scan, node, place)
 }
 
-const equals = [{ String: { sval: '=' } }]
+const named = (operator: string) => [{ String: { sval: operator } }]
+const equals = named('=')
+/** What BETWEEN and NOT BETWEEN compare with. */
+const ends = ['>=', '<=', '<', '>'].map(named)
+
+/**
+ * Whether something in FROM by this name may be a function: one that gives no row but a value is, by its name, that value
+ * (transformWholeRowRef), so that `SELECT f.g FROM h(x) AS f` calls g(h(x)).
+ */
+function isFunctionInFrom(scan: Scan, name: string): boolean {
+  const { functionsInFrom: known } = scan
+  for (const statement of scan.statements.splice(0)) collectFunctionsInFrom(statement, known)
+  return known.has(name) || known.has('')
+}
+
+/** Gathers the names of functions in FROM; '' stands for one whose name isn't written down. */
+function collectFunctionsInFrom(node: unknown, into: Set<string>): void {
+  if (typeof node !== 'object' || node === null) return
+  for (const [key, child] of Object.entries(node)) {
+    if (key === 'RangeFunction') into.add((child as { alias?: { aliasname?: string } }).alias?.aliasname ?? '')
+    collectFunctionsInFrom(child, into)
+  }
+}
 
 /** A statement, be it the whole or inside another. */
 function statement(scan: Scan, type: string, node: Node, place: Place): void {

@@ -46,11 +46,15 @@ export async function connectUpstream(
   parameters: Iterable<[string, string]>,
   signal: AbortSignal,
 ): Promise<Upstream> {
+  const settings = [...parameters]
+  // The server takes the last of several: a setting by such a name would lead to another database, or as someone else.
+  const astray = settings.find(([name]) => /^(user|database|options|replication|_pq_\..*)$/i.test(name))
+  if (astray) throw new UpstreamError('protocol', `${astray[0]} is no setting`)
   const socket = await dial(target, signal)
   const abort = () => socket.destroy(new UpstreamError('unreachable', 'it took too long to answer'))
   signal.addEventListener('abort', abort, { once: true })
   try {
-    const pairs = [['user', target.user], ['database', target.database], ...parameters]
+    const pairs = [['user', target.user], ['database', target.database], ...settings]
     const body = pairs.flatMap(([name, value]) => [cstring(name!), cstring(value!)])
     socket.write(startupPacket(PROTOCOL_3_0, Buffer.concat([...body, Buffer.from([0])])))
     return await signIn(socket, target)
