@@ -42,7 +42,9 @@ const COLOURED = new Set(['keyword', 'string', 'number', 'comment', 'quoted-name
 
 function ParameterChip({ name, value }: { name: string; value: Value | undefined }) {
   return (
-    <span className="rounded-tag bg-sunken px-1 py-px text-warn">
+    <span
+      className={`rounded-tag bg-sunken box-decoration-clone px-1 py-px text-warn ${isShort(value) ? 'whitespace-nowrap' : ''}`}
+    >
       {name}
       {value === undefined ? null : (
         <span data-added className="select-none">
@@ -52,6 +54,11 @@ function ParameterChip({ name, value }: { name: string; value: Value | undefined
       )}
     </span>
   )
+}
+
+/** Whether a value is best kept on one line with its number. */
+function isShort(value: Value | undefined): boolean {
+  return typeof value !== 'string' || (value.length <= 32 && !value.includes('\n'))
 }
 
 /** A value in words: NULL and bytes are said, text is shown as it is, the empty text as ''. */

@@ -46,3 +46,8 @@ test('instants', () => {
   expect(isToday(at('2026-11-20T23:59:59'), now)).toBe(false)
   expect(isToday(at('2026-11-21T00:00:00'), now)).toBe(true)
 })
+
+test('a place in a recording is as fine as it must be', () => {
+  expect([413, 23_504, 62_000].map((t) => playhead(t, true))).toEqual(['0.41 s', '23.5 s', '1:02'])
+  expect(playhead(413)).toBe('0:00')
+})

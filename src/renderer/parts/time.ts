@@ -27,7 +27,7 @@ export function spokenLeft(ms: number): string {
 
 /** 349000 → 5:49: a place in a recording. Finer, where whole seconds would be the same for all: 413 → 0.41 s. */
 export function playhead(ms: number, fine = false): string {
-  if (fine && ms < MINUTE) return `${(Math.max(0, Math.floor(ms / 10)) / 100).toFixed(2)} s`
+  if (fine && ms < MINUTE) return `${(Math.max(0, Math.floor(ms / 10)) / 100).toFixed(ms < 10 * SECOND ? 2 : 1)} s`
   const all = Math.max(0, Math.floor(ms / SECOND))
   const [h, m, s] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60]
   return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`

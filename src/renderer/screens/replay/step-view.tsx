@@ -135,19 +135,21 @@ function Verdict({ step, until }: { step: CommandStep; until: number }) {
         only observed: would have been {verdict.outcome === 'deny' ? 'denied' : 'held'} by <Policy name={by} />
       </Line>
     )
-  if (verdict.outcome === 'deny')
+  if (verdict.outcome === 'deny') {
+    // The gateway's sentence names the policy itself; where it has none, the policy is all there is to say.
+    const whole = verdict.reason?.startsWith('denied')
     return (
       <Line ink="text-danger">
-        {by ? (
+        <VisibleText>{whole ? verdict.reason! : deniedBy(step.event)}</VisibleText>
+        {verdict.reason && !whole ? (
           <>
-            denied by <Policy name={by} />
+            {' · '}
+            <VisibleText>{verdict.reason}</VisibleText>
           </>
-        ) : (
-          deniedBy(step.event)
-        )}
-        {verdict.reason ? ` · ${verdict.reason}` : ''}
+        ) : null}
       </Line>
     )
+  }
   return step.hold ? <HoldLine hold={step.hold} by={by} until={until} /> : null
 }
 
@@ -229,8 +231,9 @@ function Result({ step }: { step: CommandStep }) {
       </Line>
     )
   // A tag such as UPDATE 3 says again what the count says.
-  const counted = result.rows !== undefined && (rows !== undefined || result.rows > 0)
-  const tag = result.tag && !(counted && /\d$/.test(result.tag)) ? result.tag : counted ? '' : 'done'
+  const counts = /\d$/.test(result.tag ?? '')
+  const counted = result.rows !== undefined && (counts || rows !== undefined || result.rows > 0)
+  const tag = result.tag && !(counted && counts) ? result.tag : counted ? '' : 'done'
   return (
     <Line ink="text-dim">
       <span className="text-ok">✓</span> {tag ? <VisibleText>{tag}</VisibleText> : null}
