@@ -106,7 +106,7 @@ function Command({ approval }: { approval: Approval }) {
             {connection} · {protocolName(protocol)}
           </span>
         )}
-        <span className="-ml-1 flex">
+        <span className="-ml-1 flex @max-[620px]:ml-auto">
           <CopyButton text={command.text} label="Copy the command" />
         </span>
       </div>

@@ -7,7 +7,7 @@ import { core, say, useWorld } from '../../app/store.ts'
 import { Notice } from '../../parts/basics.tsx'
 import { useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts/listbox.tsx'
-import { arrange, type Kept, type Section, sectionOf } from './arrange.ts'
+import { arrange, type Kept, type Section, sectionOf, waitingForMe } from './arrange.ts'
 import { Card } from './card.tsx'
 import { QueueRow, ROW_HEIGHT } from './queue-row.tsx'
 
@@ -60,7 +60,7 @@ export function Queue({ id }: { id: string | undefined }) {
         <div className="flex items-baseline gap-2 px-4 pt-3 pb-1.5">
           <h2 className="text-head font-semibold whitespace-nowrap">Waiting for you</h2>
           <span className="min-w-0 truncate text-dim">
-            {waiting < 2 ? ['nothing', '1'][waiting] : `${waiting.toLocaleString('en-US')}, oldest deadline first`}
+            {countWords(waiting, words.trim() === '' ? undefined : waitingForMe(approvals, me))}
           </span>
           {/* Beside the heading, so that its coming and going moves nothing. */}
           {fresh.count > 0 ? (
@@ -122,6 +122,13 @@ export function Queue({ id }: { id: string | undefined }) {
       <CardPlace id={id} onBack={() => list.current?.focus()} empty={options.length === 0} />
     </div>
   )
+}
+
+/** How many wait; with a filter, how many of all. */
+function countWords(shown: number, ofAll: number | undefined): string {
+  const number = (n: number) => n.toLocaleString('en-US')
+  if (ofAll !== undefined) return `${number(shown)} of ${number(ofAll)} shown`
+  return shown === 0 ? 'nothing' : shown === 1 ? '1' : `${number(shown)}, oldest deadline first`
 }
 
 function rowsOf(arranged: Record<Section, readonly Approval[]>): Row[] {

@@ -47,13 +47,13 @@ export function Controls(props: Props) {
           <RadioGroup.Item
             key={each}
             value={String(each)}
-            className="px-2 text-dim tabular-nums outline-offset-[-2px] hover:text-ink data-[state=checked]:bg-sunken data-[state=checked]:font-semibold data-[state=checked]:text-ink"
+            className="px-2 @max-[640px]:px-1.5 text-dim tabular-nums outline-offset-[-2px] hover:text-ink data-[state=checked]:bg-sunken data-[state=checked]:font-semibold data-[state=checked]:text-ink"
           >
             {each}×
           </RadioGroup.Item>
         ))}
       </RadioGroup.Root>
-      <Pressed on={skipIdle} onClick={() => player.setState({ skipIdle: !skipIdle })}>
+      <Pressed on={skipIdle} className="@max-[640px]:hidden" onClick={() => player.setState({ skipIdle: !skipIdle })}>
         Skip idle
       </Pressed>
       <Pressed on={props.finding} onClick={props.onFind} label="Find in this recording">
@@ -66,14 +66,14 @@ export function Controls(props: Props) {
         </Pressed>
       ) : null}
       <span className="ml-auto flex items-center gap-3">
-        <span className="@max-[900px]:hidden">
+        <span className="@max-[1080px]:hidden">
           <Legend />
         </span>
         <Button
           onClick={props.onCopy}
           aria-label="Copy the whole transcript"
           title="Copy the whole transcript"
-          className="px-3! font-normal! text-dim!"
+          className="px-3! font-normal! text-dim! @max-[640px]:hidden"
         >
           <Copy size={14} aria-hidden />
           <span className="@max-[800px]:hidden">Copy</span>
@@ -88,15 +88,15 @@ export function Controls(props: Props) {
   )
 }
 
-function Pressed(props: { on: boolean; onClick: () => void; label?: string; children: ReactNode }) {
-  const { on, onClick, label, children } = props
+function Pressed(props: { on: boolean; onClick: () => void; label?: string; className?: string; children: ReactNode }) {
+  const { on, onClick, label, className = '', children } = props
   return (
     <Button
       aria-pressed={on}
       aria-label={label}
       title={label}
       onClick={onClick}
-      className={`gap-1.5! px-3! ${on ? 'bg-sunken!' : 'font-normal! text-dim!'}`}
+      className={`gap-1.5! px-3! ${on ? 'bg-sunken!' : 'font-normal! text-dim!'} ${className}`}
     >
       {children}
     </Button>

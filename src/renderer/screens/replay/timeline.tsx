@@ -4,7 +4,8 @@ import type { PlayerStore } from './player.ts'
 import { activity, type Marker, type Step, type Transcript } from './transcript.ts'
 
 const BARS = 160
-const DOTS = 240
+/** As many marks as stand side by side without touching. */
+const DOTS = 76
 const WEIGHT: Record<Marker['kind'], number> = { denied: 4, error: 3, hold: 2, released: 1 }
 
 /** The whole session in one picture: how busy it was, and what is worth going to. Click, drag or arrows seek. */
