@@ -24,6 +24,8 @@ export function Controls(props: Props) {
   const { player, live } = props
   const { t, playing, speed, skipIdle, following } = player()
   const fine = props.length < 60_000
+  // A live session has two buttons more: where room is scarce, find and copy are told by their pictures.
+  const words = live ? '@max-[860px]:hidden' : '@max-[640px]:hidden'
   return (
     <div className="flex flex-wrap items-center gap-2.5">
       <Button onClick={props.onPlay} aria-label={playing ? 'Pause' : 'Play'} className="w-12 px-0">
@@ -58,7 +60,7 @@ export function Controls(props: Props) {
       </Pressed>
       <Pressed on={props.finding} onClick={props.onFind} label="Find in this recording">
         <Search size={14} aria-hidden />
-        <span className="@max-[800px]:hidden">Find</span>
+        <span className={words}>Find</span>
       </Pressed>
       {live ? (
         <Pressed on={following} onClick={props.onFollow}>
@@ -76,7 +78,7 @@ export function Controls(props: Props) {
           className="px-3! font-normal! text-dim! @max-[640px]:hidden"
         >
           <Copy size={14} aria-hidden />
-          <span className="@max-[800px]:hidden">Copy</span>
+          <span className={words}>Copy</span>
         </Button>
         {props.onEnd ? (
           <Button tone="danger" onClick={props.onEnd}>
