@@ -148,7 +148,7 @@ async function openBrowser(api: string): Promise<string> {
       '--sign-in',
       '--no-open',
     ],
-    { env: browserStandIn, onError: (line) => process.stderr.write(`${line}\n`) },
+    { env: browserStandIn, onError: complain },
   )
   stack.use(shell)
   const url = (await shell.line(/^console ready (\S+)/))[1]!
@@ -161,11 +161,16 @@ async function openElectron(api: string): Promise<string> {
   const cli = join(root, 'node_modules', 'electron', 'cli.js')
   const shell = startChild([cli, root, `--gateway=${api}`, `--user-data-dir=${join(folder, 'console')}`, '--sign-in'], {
     env: browserStandIn,
-    onError: (line) => process.stderr.write(`${line}\n`),
+    onError: complain,
   })
   stack.use(shell)
   // Closing the window ends the shell; the world goes on until Ctrl-C.
   return 'in its own window'
+}
+
+/** Shows what a shell complains of; that all is well shows in the console itself. */
+function complain(line: string): void {
+  if (!line.includes('"level":"info"')) process.stderr.write(`${line}\n`)
 }
 
 /** Whether Electron's binary is here, or can be fetched now. Without a screen there is nothing to show it on. */
