@@ -7,7 +7,9 @@ import { consoleApi, wordsOf } from './app/api.ts'
 import { App } from './app/app.tsx'
 import { heedNotifications } from './app/notifications.ts'
 import { go, parseRoute } from './app/route.ts'
-import { connect, useConsole } from './app/store.ts'
+import { connect, coreIsGone, useConsole } from './app/store.ts'
+
+const HEARTBEAT_MS = 2000
 
 createRoot(document.getElementById('root')!).render(
   <StrictMode>
@@ -21,9 +23,11 @@ try {
     heedNotifications(event)
     if (event.type === 'open') go(parseRoute(event.target))
   })
-  const tellFocus = () => void api.call('windowFocus', { focused: document.hasFocus() }).catch(() => {})
+  const tellFocus = () => void api.call('windowFocus', { focused: document.hasFocus() }).catch(coreIsGone)
   window.addEventListener('focus', tellFocus)
   window.addEventListener('blur', tellFocus)
+  // Also a heartbeat: where the core has gone away nobody is left to say so, and the page would go on to say “live”.
+  setInterval(tellFocus, HEARTBEAT_MS)
   tellFocus()
 } catch (error) {
   useConsole.setState({ failure: wordsOf(error) })

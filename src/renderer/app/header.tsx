@@ -18,7 +18,7 @@ export function Header({ onPalette }: { onPalette: () => void }) {
       <button
         type="button"
         onClick={onPalette}
-        className="ml-auto flex h-[30px] w-[300px] items-center justify-between rounded-box border border-line bg-ground pr-2 pl-2.5 text-dim hover:border-line-strong whitespace-nowrap max-lg:w-60"
+        className="ml-auto flex h-[30px] w-[300px] shrink-0 items-center justify-between rounded-box border border-line bg-ground pr-2 pl-2.5 text-dim hover:border-line-strong whitespace-nowrap max-lg:w-60"
       >
         Find anything, do anything
         <Key>{modKey} K</Key>

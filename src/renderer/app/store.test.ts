@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import type { Snapshot } from '../../console-api.ts'
+import { ConsoleError, type Snapshot } from '../../console-api.ts'
 import { arrange, missing, sectionOf, standing, waitingForMe } from '../screens/queue/arrange.ts'
 import { ending } from '../screens/queue/words.ts'
 import { fixture } from '../testing/fixture.ts'
 import { ada, believableApprovals } from '../testing/world.ts'
 import { hashOf, parseRoute } from './route.ts'
-import { apply } from './store.ts'
+import { apply, coreIsGone, receive, useConsole } from './store.ts'
 
 const noon = new Date('2026-11-21T12:00:00').getTime()
 const approvals = believableApprovals(noon)
@@ -75,4 +75,17 @@ test.each([
 ])('%s is a route', (text, route) => {
   expect(parseRoute(text)).toEqual(route)
   expect(parseRoute(hashOf(parseRoute(text)))).toEqual(route)
+})
+
+test('a page whose core has gone away doesn’t say that it is live; other failures change nothing', async () => {
+  receive({ type: 'snapshot', snapshot: (await fixture().call('snapshot', {})) as Snapshot })
+  const link = () => useConsole.getState().world?.link
+  coreIsGone(new ConsoleError('forbidden', 'not yours'))
+  expect(link()).toMatchObject({ state: 'live' })
+  coreIsGone(new ConsoleError('shell-gone', 'Start it again.'))
+  expect(link()).toMatchObject({
+    state: 'reconnecting',
+    gateway: 'https://gw.prod.example',
+    problem: 'Start it again.',
+  })
 })

@@ -106,6 +106,18 @@ export function connect(api: ConsoleApi, heed: (event: ConsoleEvent) => void): (
   return stop
 }
 
+/**
+ * Takes note of a call that failed because the core itself is gone (the browser shell's process was ended, say): what is
+ * shown isn't live any more. Once it is back, its snapshot says how things are.
+ */
+export function coreIsGone(error: unknown) {
+  const link = useConsole.getState().world?.link
+  if (!(error instanceof Error && 'code' in error && error.code === 'shell-gone')) return
+  if (!link?.gateway || (link.state !== 'live' && link.state !== 'connecting')) return
+  const since = new Date().toISOString()
+  receive({ type: 'link', link: { state: 'reconnecting', gateway: link.gateway, since, problem: error.message } })
+}
+
 /** Tells screen readers, politely. */
 export function say(text: string) {
   useConsole.setState((state) => ({ said: state.said === text ? `${text}\u00a0` : text }))

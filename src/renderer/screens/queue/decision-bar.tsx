@@ -54,8 +54,8 @@ export function DecisionBar({ approval, onBack }: { approval: Approval; onBack: 
     return (
       <Foot approval={approval}>
         <Message title="Decisions can’t be made offline.">
-          {link.state === 'offline' ? `This is how it was at ${since}.` : `Waiting for the gateway since ${since}.`}{' '}
-          Approve and Deny come back with the link.
+          {link.state === 'offline' ? `This is how it was at ${since}.` : `No link since ${since}.`} Approve and Deny
+          come back with the link.
         </Message>
       </Foot>
     )
