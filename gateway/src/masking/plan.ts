@@ -1,0 +1,204 @@
+import type { Classification } from './classes.ts'
+import type { CatalogRelation } from './columns.ts'
+import { DERIVED, type MaskingStyle } from './style.ts'
+
+/** A column of a result, as RowDescription tells of it. */
+export interface ResultColumn {
+  name: string
+  /** OID of the relation that it comes from, 0 where it is computed. */
+  tableOid: number
+  /** Number of the column there, 0 for a whole row. */
+  attnum: number
+  typeOid: number
+  format: 0 | 1
+}
+
+/** What an effect of the statement says that masking needs: a gate Effect is one. */
+export interface TouchingEffect {
+  action: string
+  resource: { type: string }
+  command: Readonly<Record<string, unknown>>
+  /** OID of the relation or routine; absent where it isn't in the catalog yet. */
+  object?: string
+}
+
+/** What one statement touches of classified data, for one agent at one moment. */
+export interface Touch {
+  readonly classification: Classification
+  /** Classes that the statement may read, revealed or not. Empty: nothing of this statement needs masking. */
+  readonly classes: readonly string[]
+  /** Those of them that this agent may not see. */
+  readonly hidden: readonly string[]
+  readonly reveal: (dataClass: string) => boolean
+  /** Relations that it writes to: what comes back of them may be what it has just written there. */
+  readonly written: ReadonlySet<string>
+  /** The catalog may say something else by the time it runs: no origin is to be relied on. */
+  readonly uncertain: boolean
+  /** What flows into the tables that it writes. */
+  readonly flow: WriteFlow
+  /** EXPLAIN without ANALYZE: it runs nothing, and tells of the plan only. */
+  readonly explains: boolean
+}
+
+/** `none`: what is written is the client's own, or stays in its column; `reads`: it may come from columns that are read. */
+export type WriteFlow = 'none' | 'reads'
+
+export interface TouchOptions {
+  /** Whether policy permits data:reveal of the class. Not asked for `derived`. Asked at most once a class. */
+  reveal: (dataClass: string) => boolean
+  /** What is known of the catalog may be older than something the session did. */
+  uncertain?: boolean
+  /** As writeFlow() says; `reads` where absent. */
+  flow?: WriteFlow
+}
+
+/**
+ * What a statement touches, out of its effects. Every relation counts that is read or written, by whatever way (views,
+ * partitions, rules: effects name them all). A routine that isn't known to be harmless may read anything, and so may
+ * what isn't understood or isn't in the catalog yet.
+ */
+export function touchOf(
+  effects: readonly TouchingEffect[],
+  classification: Classification,
+  { reveal, uncertain = false, flow = 'reads' }: TouchOptions,
+): Touch {
+  const asked = new Map<string, boolean>()
+  const ask = (dataClass: string) => {
+    const known = asked.get(dataClass) ?? reveal(dataClass)
+    asked.set(dataClass, known)
+    return known
+  }
+  const classes = new Set<string>()
+  const written = new Set<string>()
+  let doubtful = uncertain
+  let writes = false
+  for (const { action, resource, object } of effects) {
+    if (action === 'sql:write' || action === 'sql:ddl') {
+      writes = true
+      if (object !== undefined) written.add(object)
+    }
+    if (resource.type === 'Table') {
+      // What is just being created holds nothing yet; what is read and isn't in the catalog may be anything.
+      if (object === undefined && (action === 'sql:ddl' || action === 'sql:write')) continue
+      const found = object === undefined ? undefined : classification.ofRelation(object)
+      for (const one of found ?? classification.all) classes.add(one)
+      if (object === undefined) doubtful = true
+    } else if (action !== 'sql:connect') {
+      for (const one of classification.all) classes.add(one)
+      if (action === 'sql:unknown') doubtful = true
+    }
+  }
+  if (doubtful) for (const one of classification.all) classes.add(one)
+  classes.delete(DERIVED)
+  const explains =
+    effects.length > 0 &&
+    effects.every(
+      ({ action, command }) => command.kind === 'explain' && (action === 'sql:read' || action === 'sql:connect'),
+    )
+  return {
+    classification,
+    classes: [...classes].sort(),
+    hidden: [...classes].filter((dataClass) => !ask(dataClass)).sort(),
+    reveal: ask,
+    written,
+    uncertain: doubtful,
+    flow: writes ? flow : 'none',
+    explains,
+  }
+}
+
+/**
+ * What to do with a column of a result. `reveal`: the agent gets the value, a recording gets it masked with class and
+ * style, and says that it was revealed.
+ */
+export type Treatment =
+  | { does: 'pass' }
+  | { does: 'mask'; dataClass: string; style: MaskingStyle }
+  | { does: 'reveal'; dataClass: string; style: MaskingStyle }
+
+export interface ResultPlan {
+  /** Whether the agent gets anything masked. False: its rows go on as they came. */
+  masks: boolean
+  /** Whether a recording has anything to mask. */
+  records: 'plain' | 'masked'
+  /** Parallel to the columns of the result. */
+  columns: readonly Treatment[]
+}
+
+/** The style of a class: one for all, or by class. */
+export type StyleOf = (dataClass: string) => MaskingStyle
+
+/**
+ * The sound rule: where a statement touches classified data, a column of its result passes only if it comes from a known
+ * column without a class. All else is masked, under the class of its origin or as `derived`. Names decide nothing.
+ * @param columns of the RowDescription; formats as Bind asked for them
+ */
+export function planResult(columns: readonly ResultColumn[], touch: Touch, styleOf: StyleOf): ResultPlan {
+  if (touch.classes.length === 0 || touch.explains) {
+    return { masks: false, records: 'plain', columns: columns.map(() => pass) }
+  }
+  const treatments = columns.map((column) => treat(column, touch, styleOf))
+  return {
+    masks: treatments.some(({ does }) => does === 'mask'),
+    records: treatments.every(({ does }) => does === 'pass') ? 'plain' : 'masked',
+    columns: treatments,
+  }
+}
+
+const pass: Treatment = { does: 'pass' }
+
+function treat({ tableOid, attnum }: ResultColumn, touch: Touch, styleOf: StyleOf): Treatment {
+  const oid = String(tableOid)
+  const known =
+    tableOid === 0 || touch.uncertain || (touch.flow === 'reads' && touch.written.has(oid))
+      ? undefined
+      : touch.classification.ofColumn(oid, attnum)
+  if (known?.length === 0) return pass
+  // Where it comes from isn't known: it may be of all that the statement touches.
+  const own = (known ?? touch.classes).filter((dataClass) => dataClass !== DERIVED)
+  const hidden = own.filter((dataClass) => !touch.reveal(dataClass))
+  const plain = known?.length === 1 && attnum !== 0 && known[0] !== DERIVED
+  const dataClass = plain ? known[0]! : DERIVED
+  const style = styleOf(dataClass)
+  const applied = dataClass === DERIVED && style !== 'null' ? 'redact' : style
+  return { does: hidden.length > 0 ? 'mask' : 'reveal', dataClass, style: applied }
+}
+
+/**
+ * The columns of `COPY table [(names)] TO`, in the order of its output, for planResult(): CopyOutResponse tells of their
+ * number and format only. For `COPY (query) TO`, have the server describe the query and take its RowDescription.
+ * @param oid of the table
+ * @param names as the statement lists them; undefined for all
+ * @returns undefined where the table or a name isn't known: then everything is to be masked
+ */
+export function copiedColumns(
+  classification: Classification,
+  oid: string,
+  names: readonly string[] | undefined,
+  format: 0 | 1,
+): ResultColumn[] | undefined {
+  const relation: CatalogRelation | undefined = classification.catalog.relation(oid)
+  if (!relation) return undefined
+  const all = [...relation.columns.values()].sort((a, b) => a.attnum - b.attnum)
+  const chosen = names
+    ? names.map((name) => all.find((column) => column.name === name))
+    : all.filter((column) => !column.generated)
+  const columns: ResultColumn[] = []
+  for (const column of chosen) {
+    if (!column) return undefined
+    columns.push({ name: column.name, tableOid: Number(oid), attnum: column.attnum, typeOid: column.typeOid, format })
+  }
+  return columns
+}
+
+/** A plan for a result of which nothing but the number of its columns is known. */
+export function planBlindly(count: number, touch: Touch, styleOf: StyleOf): ResultPlan {
+  const unknown = { name: '', tableOid: 0, attnum: 0, typeOid: 0, format: 0 } as const
+  return planResult(new Array<ResultColumn>(count).fill(unknown), touch, styleOf)
+}
+
+/** Why a statement is refused because of what it would do with classified data; undefined where it isn't. */
+export function laundering(touch: Touch): string | undefined {
+  if (touch.hidden.length === 0 || touch.flow === 'none') return undefined
+  return `this would write data of class ${touch.hidden.join(', ')} where it is not masked any more; write values of your own, or ask for data:reveal`
+}
