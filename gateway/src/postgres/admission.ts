@@ -3,6 +3,7 @@ import type { Socket } from 'node:net'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import { TokenError } from '../identity/principal.ts'
 import { type LiveSession, RecordingError, SessionRefused } from '../sessions/session.ts'
+import type { Analyst } from './analyst.ts'
 import type { Catalogs } from './catalogs.ts'
 import { Commands, connectMeaning } from './commands.ts'
 import { type StartupParameters, sortParameters } from './parameters.ts'
@@ -17,6 +18,7 @@ import { int32, message, report, T } from './wire/messages.ts'
 
 export interface AdmissionOptions extends PostgresOptions {
   catalogs: Catalogs
+  analyst: Analyst
   address: string
   /** Told once the agent is known: from then on its session's own bounds hold. */
   admitted: () => void
@@ -67,6 +69,7 @@ export async function admit(
         live,
         gate: options.gate,
         catalogs: options.catalogs,
+        analyst: options.analyst,
         approvals: options.approvals,
         limits: options.limits,
         purpose: parameters.purpose,

@@ -1,5 +1,4 @@
-import { type Catalogs, Snapshot } from './catalogs.ts'
-import { loadCatalog } from './effects/catalog.ts'
+import { type Catalogs, readCatalog, Snapshot } from './catalogs.ts'
 import type { StatementAnalysis, StatementContext } from './effects/effects.ts'
 import { FAILED, IDLE, type Outstanding } from './outstanding.ts'
 import type { PostgresTarget } from './target.ts'
@@ -164,7 +163,7 @@ export class Bearings {
   async #lookOurselves(): Promise<void> {
     const [path] = await this.#ask("SELECT pg_catalog.current_setting('search_path')")
     const before = path?.[0]?.[0] ?? ''
-    const catalog = await loadCatalog(async (sql) => {
+    const catalog = await readCatalog(async (sql) => {
       const [, rows] = await this.#ask(
         "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)",
         sql,

@@ -3,6 +3,29 @@ import { type Catalog, loadCatalog } from './effects/catalog.ts'
 import type { PostgresTarget } from './target.ts'
 import { Reader } from './upstream/reader.ts'
 
+type Rows = (string | null)[][]
+
+const sources = new WeakMap<Catalog, Rows>()
+
+/** loadCatalog(), remembering the rows: a catalog can't be sent to another thread, what it was made of can. */
+export async function readCatalog(query: (sql: string) => Promise<Rows>): Promise<Catalog> {
+  let rows: Rows | undefined
+  const catalog = await loadCatalog(async (sql) => {
+    if (rows) throw new Error('a catalog is read by one query')
+    rows = await query(sql)
+    return rows
+  })
+  if (rows) sources.set(catalog, rows)
+  return catalog
+}
+
+/** The rows that loadCatalog() made a catalog of. */
+export function sourceOf(catalog: Catalog): Rows {
+  const rows = sources.get(catalog)
+  if (!rows) throw new Error('this catalog was made by other means')
+  return rows
+}
+
 /** A catalog as of a moment. */
 export class Snapshot {
   readonly catalog: Catalog
@@ -79,7 +102,7 @@ export class Catalogs {
     const from = performance.now()
     const signal = AbortSignal.any([this.#stopped, AbortSignal.timeout(60_000)])
     await using reader = await Reader.open(target, signal)
-    const catalog = await loadCatalog((sql) => reader.query(sql))
+    const catalog = await readCatalog((sql) => reader.query(sql))
     this.#log.debug({ connection: target.ref.name, ms: Math.round(performance.now() - from) }, 'catalog read')
     return catalog
   }

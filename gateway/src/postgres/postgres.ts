@@ -5,6 +5,7 @@ import type { Gate } from '../gate/command.ts'
 import type { Identity } from '../identity/principal.ts'
 import type { Sessions } from '../sessions/session.ts'
 import { admit } from './admission.ts'
+import { Analyst } from './analyst.ts'
 import { Catalogs } from './catalogs.ts'
 import { loadParser } from './effects/effects.ts'
 import { draining, violation } from './refusal.ts'
@@ -53,6 +54,7 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   const stop = new AbortController()
   const { log } = options
   const catalogs = new Catalogs(log, stop.signal)
+  const analyst = new Analyst(log)
   const sessions = new Map<string, Session>()
   const openings = new Set<Socket>()
 
@@ -99,7 +101,14 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
         plain.end(() => plain.destroy())
         return
       case 'session': {
-        const session = await admit(opening, { ...options, catalogs, address, admitted, draining: stop.signal })
+        const session = await admit(opening, {
+          ...options,
+          catalogs,
+          analyst,
+          address,
+          admitted,
+          draining: stop.signal,
+        })
         if (!session) return
         const key = session.key.toString('hex')
         sessions.set(key, session)
@@ -126,6 +135,7 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
     }, ms)
     await Promise.all([...sessions.values()].map(({ closed }) => closed))
     clearTimeout(late)
+    analyst[Symbol.dispose]()
   }
   return { address: { host, port }, drain, [Symbol.asyncDispose]: () => drain(0) }
 }

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { Gate } from '../gate/command.ts'
 import { EndReason, type LiveSession, RecordingError } from '../sessions/session.ts'
+import type { Analyst } from './analyst.ts'
 import { ask } from './ask.ts'
 import { Bearings } from './bearings.ts'
 import type { Catalogs } from './catalogs.ts'
@@ -37,6 +38,7 @@ export interface SessionOptions {
   live: LiveSession
   gate: Gate
   catalogs: Catalogs
+  analyst: Analyst
   approvals: () => { hold: 'wait' | 'fail'; in_transaction: 'wait' | 'fail' }
   limits: () => { max_statement: number; max_message: number }
   purpose: string | undefined
@@ -124,7 +126,7 @@ export class Session {
       ask(conversation, toServer, statements),
     )
     const conversation = new Conversation(this.#outstanding, this.#bearings, toServer)
-    const understanding = new Understanding(conversation, this.#bearings)
+    const understanding = new Understanding(conversation, this.#bearings, options.analyst)
     const commands = new Commands(options.live, options.gate, options.purpose, options.log)
     this.#conversation = conversation
     this.#journal = commands.journal

@@ -1,3 +1,4 @@
+import { type Analyst, LARGE } from './analyst.ts'
 import type { Bearings, Circumstances } from './bearings.ts'
 import { type Meaning, unknownEffect } from './commands.ts'
 import type { Conversation } from './conversation.ts'
@@ -13,24 +14,28 @@ export class Understanding {
   /** Meanings under `#circumstances` of texts that use no names: the same object each time, by which the gate remembers. */
   readonly #known = new Map<string, Meaning>()
   #circumstances: Circumstances | undefined
+  readonly #analyst: Analyst
+  /** The large text that was read last: it is parsed, then executed. */
+  #large: { text: string; circumstances: Circumstances; meaning: Meaning } | undefined
 
-  constructor(conversation: Conversation, bearings: Bearings) {
+  constructor(conversation: Conversation, bearings: Bearings, analyst: Analyst) {
     this.#conversation = conversation
     this.#bearings = bearings
+    this.#analyst = analyst
   }
 
   /** What a text means now, after asking for whatever is not known; undefined where the batch has failed meanwhile. */
   of(text: string): Meaning | undefined | Promise<Meaning | undefined> {
     if (!this.#bearings.fresh) return this.#afterAsking(text)
     const meaning = this.#now(text)
-    return this.#unclear(meaning) ? this.#afterAsking(text) : meaning
+    return !meaning || this.#unclear(meaning) ? this.#afterAsking(text) : meaning
   }
 
   /** What a text means once everything sent is answered, with nothing taken from memory. */
   async anew(text: string): Promise<Meaning> {
     await this.#conversation.settle()
     await this.#bearings.again()
-    return this.#now(text)
+    return this.#now(text) ?? this.#apart(text)
   }
 
   /** What stands for a portal that was made out of sight. */
@@ -50,19 +55,47 @@ export class Understanding {
       await bearings.take()
     }
     const meaning = this.#now(text)
+    if (!meaning) return this.#settledApart(text)
     if (!this.#unclear(meaning)) return meaning
     if (conversation.sqlNames > 0) await conversation.settle()
     if (conversation.dropping) return undefined
     if (isUnknown(meaning)) await bearings.lookAgain()
-    return this.#now(text)
+    return this.#now(text) ?? this.#settledApart(text)
+  }
+
+  /** A large text, read by the other thread while nothing that could change its meaning is outstanding. */
+  async #settledApart(text: string): Promise<Meaning | undefined> {
+    const conversation = this.#conversation
+    const bearings = this.#bearings
+    if (!conversation.outstanding.copyIn) await conversation.settle()
+    if (conversation.dropping) return undefined
+    for (let again = false; ; again = true) {
+      if (!bearings.fresh) await bearings.take()
+      const meaning = await this.#apart(text)
+      if (conversation.dropping) return undefined
+      if (again || (bearings.fresh && !isUnknown(meaning))) return meaning
+      if (isUnknown(meaning)) await bearings.lookAgain()
+    }
+  }
+
+  async #apart(text: string): Promise<Meaning> {
+    const { circumstances } = this.#bearings
+    const known = this.#large
+    if (known?.text === text && known.circumstances === circumstances) return known.meaning
+    const { analysis, behind } = await this.#analyst.analyse(text, circumstances, (name) => this.#behind(name))
+    const meaning = meaningOf(analysis, circumstances, behind)
+    if (!meaning.named && !analysis.refused) this.#large = { text, circumstances, meaning }
+    return meaning
   }
 
   /** Whether waiting or looking again could tell more. */
   #unclear(meaning: Meaning): boolean {
-    return (this.#conversation.sqlNames > 0 && meaning.named === true) || isUnknown(meaning)
+    return (meaning.named === true && this.#conversation.sqlNames > 0) || isUnknown(meaning)
   }
 
-  #now(text: string): Meaning {
+  /** What a text means by what is known; undefined where it is too large to be read in this thread. */
+  #now(text: string): Meaning | undefined {
+    if (text.length > LARGE) return undefined
     const { circumstances } = this.#bearings
     if (circumstances !== this.#circumstances) {
       this.#known.clear()
@@ -71,30 +104,35 @@ export class Understanding {
     const known = this.#known.get(text)
     if (known) return known
     const meaning = this.#analyse(text, circumstances)
-    if (text.length <= KEPT.length && !meaning.named && !isUnknown(meaning)) {
+    if (meaning && text.length <= KEPT.length && !meaning.named && !isUnknown(meaning)) {
       if (this.#known.size >= KEPT.texts) this.#known.delete(this.#known.keys().next().value!)
       this.#known.set(text, meaning)
     }
     return meaning
   }
 
-  #analyse(text: string, circumstances: Circumstances): Meaning {
+  #analyse(text: string, circumstances: Circumstances): Meaning | undefined {
+    let large = false
     const behind: Record<string, string | null> = {}
+    const noted = (name: string) => {
+      const text = this.#behind(name)
+      behind[name] = text ?? null
+      large ||= (text?.length ?? 0) > LARGE
+      return large ? undefined : text
+    }
     const analysis = analyse(text, {
       ...circumstances,
-      prepared: (name) => {
-        const statement = this.#conversation.statements.get(name)?.text
-        behind[`prepared ${name}`] = statement ?? null
-        return statement
-      },
-      portal: (name) => {
-        const portal = this.#conversation.portals.get(name)
-        const statement = portal?.unknown ? undefined : portal?.text
-        behind[`portal ${name}`] = statement ?? null
-        return statement
-      },
+      prepared: (name) => noted(`prepared ${name}`),
+      portal: (name) => noted(`portal ${name}`),
     })
-    return meaningOf(analysis, circumstances, behind)
+    return large ? undefined : meaningOf(analysis, circumstances, behind)
+  }
+
+  /** The text behind `prepared NAME` or `portal NAME`. */
+  #behind(name: string): string | undefined {
+    if (name.startsWith('prepared ')) return this.#conversation.statements.get(name.slice('prepared '.length))?.text
+    const portal = this.#conversation.portals.get(name.slice('portal '.length))
+    return portal?.unknown ? undefined : portal?.text
   }
 }
 
