@@ -68,11 +68,10 @@ async function main(): Promise<void> {
   const { makeHistory } = await import('./history.ts')
   const { freePort } = await import('./postgres.ts')
 
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  stack.use(await takeFolder())
   log('starting an issuer, a PostgreSQL and the gateway …')
   const ports = { api: await freePort(7440), postgres: await freePort(7432) }
-  const world = await startWorld({ folder, ports })
+  const world = await startWorld({ folder: join(folder, 'world'), ports })
   stack.use(world)
   if (stopping.signal.aborted) return
   world.gateway.process.once('exit', (code) => {
@@ -101,6 +100,17 @@ async function main(): Promise<void> {
   log(`  people    sign in as Ada (on call) by default; Settings → Sign out to be Ben, Rae, Aud or Max`)
   log('')
   log('ready. Ctrl-C ends everything.')
+}
+
+/** Takes `.demo/` for this start and empties it: two at once would pull it from under each other. */
+async function takeFolder(): Promise<AsyncDisposable> {
+  const { takeDataFolder } = await import('../gateway/src/config/data-folder.ts')
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const taken = await takeDataFolder(folder).catch(() => {
+    throw new Error('another npm start runs in this folder: end it first (Ctrl-C where it runs)')
+  })
+  for (const old of ['world', 'console', 'token']) rmSync(join(folder, old), { recursive: true, force: true })
+  return taken
 }
 
 /** Waits until the queue has something for whoever opens the console. */
