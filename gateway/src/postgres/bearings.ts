@@ -2,6 +2,7 @@ import { type Catalogs, readCatalog, Snapshot } from './catalogs.ts'
 import type { StatementAnalysis, StatementContext } from './effects/effects.ts'
 import { FAILED, IDLE, type Outstanding } from './outstanding.ts'
 import type { PostgresTarget } from './target.ts'
+import { ProtocolViolation } from './wire/framer.ts'
 
 /** Asks on the session's own connection, unseen by the client: each statement's rows. */
 export type Ask = (...statements: string[]) => Promise<(string | null)[][][]>
@@ -70,15 +71,19 @@ export class Bearings {
       this.searchPath = null // it can't be asked; unqualified names stay unresolved
       return
     }
-    // Nothing here that a search_path could lead astray: no operator, and functions by their full names.
+    // Nothing here that a search_path could lead astray: operators and functions by their full names.
     const [rows] = await this.#ask(
       `SELECT pg_catalog.current_setting('search_path'), current_user,
-              pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace::pg_catalog.text`,
+              (SELECT nspname FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()),
+              pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding')`,
     )
-    const [path, user, temporary] = rows?.[0] ?? []
+    const [path, user, temporary, strings, encoding] = rows?.[0] ?? []
+    // Within a batch the server doesn't report them before its end.
+    if (strings !== 'on' || (encoding !== 'UTF8' && encoding !== 'SQL_ASCII'))
+      throw new ProtocolViolation('a setting by which the server reads other commands than the gateway got through')
     this.searchPath = path == null ? null : schemasOf(path)
     this.user = user ?? ''
-    this.#temporary = temporary == null || temporary === '-' ? null : temporary
+    this.#temporary = temporary ?? null
     this.#dirty = false
   }
 
@@ -165,7 +170,7 @@ export class Bearings {
     const before = path?.[0]?.[0] ?? ''
     const catalog = await readCatalog(async (sql) => {
       const [, rows] = await this.#ask(
-        "SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)",
+        "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)",
         sql,
         `SELECT pg_catalog.set_config('search_path', ${literal(before)}, true)`,
       )
@@ -191,8 +196,21 @@ export function schemasOf(text: string): string[] | null {
     if (!match) return null
     const [, quoted, plain, separator] = match
     entries.push(
-      quoted === undefined ? plain!.replace(/[A-Z]/g, (letter) => letter.toLowerCase()) : quoted.replaceAll('""', '"'),
+      clipped(
+        quoted === undefined
+          ? plain!.replace(/[A-Z]/g, (letter) => letter.toLowerCase())
+          : quoted.replaceAll('""', '"'),
+      ),
     )
     if (separator === '') return entries
   }
+}
+
+/** A name as the server cuts it: to 63 bytes, without cutting a character (truncate_identifier()). */
+function clipped(name: string): string {
+  const bytes = Buffer.from(name)
+  if (bytes.length <= 63) return name
+  let end = 63
+  while (end > 0 && (bytes[end]! & 0xc0) === 0x80) end--
+  return bytes.toString('utf8', 0, end)
 }

@@ -20,6 +20,8 @@ export interface FrontendOptions {
   passage: Passage
   /** Whether policy already says no to a statement that is only announced. */
   denies: (text: string, meaning: Meaning) => boolean
+  /** Whether policy says yes at once. */
+  allows: (text: string, parameters: Parameter[], meaning: Meaning) => boolean
   limits: () => { max_statement: number; max_message: number }
   /** Sends bytes of the gateway's own to the server, behind everything that was relayed. */
   toServer: (bytes: Buffer) => void
@@ -183,6 +185,7 @@ export class Frontend {
     if (!this.#c.certain(this.#c.statements, name))
       return this.#c.settle().then(() => !this.#c.dropping && this.#bind(frame))
     const statement = this.#c.statements.get(name)
+    const bound = statement && this.#o.understanding.of(statement.text)
     const value: Portal<Run> = {
       text: statement?.text ?? '',
       // Where the name is unknown here, what the server finds behind it is unknown too.
@@ -193,8 +196,28 @@ export class Frontend {
       types: [],
       resultFormats,
     }
-    this.#c.push({ kind: 'bind', change: this.#c.portals.set(portal, value, this.#c.batch) })
-    return true
+    const accept = (): true => {
+      this.#c.push({ kind: 'bind', change: this.#c.portals.set(portal, value, this.#c.batch) })
+      return true
+    }
+    if (!statement) return accept()
+    return after(bound, (meaning) => {
+      if (!meaning || this.#c.dropping) return false
+      const { refused } = meaning.analysis
+      if (refused) return this.#refuseInBatch(wordsOf(refused))
+      if (meaning.named) return accept()
+      value.bound = meaning
+      const values = parametersOf(value)
+      if (!runsWhilePlanned(meaning) || this.#o.allows(statement.text, values, meaning)) return accept()
+      // Planning it, which Bind does, runs functions that are said to be immutable: it can't wait for Execute.
+      return after(this.#o.passage.pass(statement.text, values, meaning), (run) => {
+        if ('code' in run) return this.#refuseInBatch(run)
+        return after(this.#o.passage.mayDispatch(run), (may) => {
+          if (may) value.run = run
+          return may && accept()
+        })
+      })
+    })
   }
 
   #describe(frame: Buffer): boolean {
@@ -224,15 +247,21 @@ export class Frontend {
 
   #executePortal(name: string): GoesOn {
     const portal = this.#c.portals.get(name)
-    if (portal?.run) {
-      this.#c.push({ kind: 'execute', run: portal.run, portal })
-      return true
+    const { run, executed } = portal ?? {}
+    if (portal && run && executed && executed.batch !== this.#c.batch && !this.#c.outstanding.empty) {
+      // It may have been skipped since, and would then have to be decided anew.
+      return this.#c.settle().then(() => !this.#c.dropping && this.#executePortal(name))
+    }
+    if (portal && run && !run.ended) {
+      return this.#dispatchExecute(name, portal, run, executed?.statements ?? portal.bound?.analysis.statements ?? [])
     }
     const seen = portal && !portal.unknown
     const text = seen ? portal.text : `/* portal ${JSON.stringify(name)}, made out of sight */`
     const { understanding, passage } = this.#o
-    return after(seen ? understanding.of(text) : understanding.unknown(name), (meaning) => {
-      if (!meaning || this.#c.dropping) return false
+    return after(seen ? understanding.of(text) : understanding.unknown(name), (now) => {
+      if (!now || this.#c.dropping) return false
+      // The server does what the text meant at Bind.
+      const meaning = seen && !understanding.stands(portal, now) ? understanding.unknown(name) : now
       const { refused, statements } = meaning.analysis
       if (refused) return this.#refuseInBatch(wordsOf(refused))
       return after(passage.pass(text, portal ? parametersOf(portal) : [], meaning), (run) => {
@@ -245,6 +274,7 @@ export class Frontend {
   #dispatchExecute(name: string, portal: Portal<Run> | undefined, run: Run, statements: StatementAnalysis[]): true {
     if (portal) {
       portal.run = run
+      portal.executed = { statements, batch: this.#c.batch }
       if (!portal.described && !portal.statement?.described && !run.full) {
         // Rows come without a description where the client didn't ask for one; the recording needs it.
         portal.described = true
@@ -290,6 +320,16 @@ const wordsOf = ({ sqlstate, message, hint }: { sqlstate: string; message: strin
   message,
   ...(hint === undefined ? {} : { hint }),
 })
+
+const plannedAtBind = /^(select|insert|update|delete|merge)$/
+
+/** Whether code that people wrote may run before Execute. */
+function runsWhilePlanned({ analysis: { kind, effects } }: Meaning): boolean {
+  return (
+    plannedAtBind.test(kind) &&
+    effects.some(({ action, resource }) => action === 'sql:unknown' || resource.type === 'Routine')
+  )
+}
 
 function parametersOf(portal: Portal<Run>): Parameter[] {
   const types = portal.statement?.types ?? portal.types

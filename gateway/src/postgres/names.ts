@@ -1,3 +1,5 @@
+import type { Meaning } from './commands.ts'
+import type { StatementAnalysis } from './effects/effects.ts'
 import type { Column } from './wire/messages.ts'
 
 /** What stands behind a statement name, made by wire Parse or by SQL PREPARE. */
@@ -23,8 +25,12 @@ export interface Portal<Run> {
   resultFormats: number[]
   columns?: Column[]
   described?: boolean
+  /** What its text meant when it was bound, which is when the server settled what its names mean. */
+  bound?: Meaning
   /** The command that runs it, from its first Execute on: the same portal again is the same command. */
   run?: Run
+  /** The statements of that command, and the batch of its last Execute, once there was one. */
+  executed?: { statements: StatementAnalysis[]; batch: number }
 }
 
 interface Slot<V> {

@@ -282,6 +282,116 @@ describe('search_path', () => {
   })
 })
 
+describe('what a name stands for when it runs', () => {
+  it('is not what a Parse says that the server has yet to refuse', async () => {
+    const client = await session()
+    client.send(P('p', 'UPDATE item SET id = 0'), S)
+    world.gate.judge = () => 'allow' // announced while policy allowed it
+    client.send(P('q', 'UPDATE item SET id = 0'), S)
+    await client.ready(2)
+    world.gate.judge = byEffect
+    client.send(P('q', 'SELECT 1'), S, Q('EXECUTE q'))
+    expect(told(await client.ready(2)).slice(2)).toEqual([DENIED, 'Z I'])
+  })
+
+  it.each([
+    ['Execute', [E('c'), S]],
+    ['FETCH', [Q('FETCH ALL FROM c')]],
+  ])('is what it stood for at Bind: %s', async (_how, messages) => {
+    const client = await session()
+    client.send(P('s', 'SELECT id FROM item'), S, Q('BEGIN'), Q('SET LOCAL search_path = hidden'))
+    client.send(B('c', 's'), S, Q('SET LOCAL search_path = public'), ...messages)
+    const said = told(await client.ready(6))
+    expect(said).toContain(DENIED)
+    expect(said).not.toContain('D')
+    client.send(Q('ROLLBACK'))
+    await client.ready()
+  })
+
+  it('stays the same where nothing of it has changed', async () => {
+    const client = await session()
+    client.send(P('s', 'SELECT id FROM public.item'), S, Q('BEGIN'), B('c', 's'), S)
+    client.send(Q('SET LOCAL search_path = hidden'), E('c', 2), S, Q('SELECT 1'), E('c'), S)
+    expect(told(await client.ready(7)).filter((line) => line === 'D')).toHaveLength(6)
+    client.send(Q('ROLLBACK'))
+    await client.ready()
+  })
+
+  it('is decided and recorded anew where the server skipped it', async () => {
+    const client = await session()
+    client.send(Q('BEGIN'), P('', 'INSERT INTO item VALUES (7) RETURNING id'), B('c', ''), S, Q('SAVEPOINT a'))
+    await client.ready(3)
+    client.send(P('', 'SELECT 1 / (id - id) FROM item'), B('', ''), E(''), E('c'), S, Q('ROLLBACK TO a'), E('c'), S)
+    const said = told(await client.ready(3))
+    expect(said.slice(-3)).toEqual(['D', 'C INSERT 0 1', 'Z T'])
+    client.send(Q('ROLLBACK'))
+    await client.ready()
+    const runs = world.sessions.last.of('command').filter(({ text }) => text.startsWith('INSERT'))
+    const results = world.sessions.last.of('result')
+    expect(runs.map(({ command }) => results.find((result) => result.command === command)?.status)).toEqual([
+      'failed',
+      'completed',
+    ])
+  })
+
+  it('runs nothing while it is planned before it is decided', async () => {
+    world.gate.judge = () => 'allow'
+    const owner = await session()
+    const made = `CREATE TABLE ran (a int);
+      CREATE FUNCTION acts() RETURNS int LANGUAGE plpgsql AS $$ BEGIN INSERT INTO ran VALUES (1); RETURN 1; END $$;
+      CREATE FUNCTION sly() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN acts(); END $$;`
+    owner.send(Q(made), Q('SELECT 1')) // by way of the gateway, whose catalog then knows it
+    await owner.ready(2)
+    world.gate.judge = (command) => (command.effects.some(({ action }) => action === 'sql:call') ? 'hold' : 'allow')
+    const client = await session()
+    const held = world.gate.nextHeld()
+    client.send(P('', 'SELECT sly()'), B('', ''), S)
+    const { deny } = await held
+    deny('no')
+    expect(told(await client.ready()).at(-2)).toBe('E 42501 denied by Ada: no')
+    expect(await count('ran')).toBe(0)
+
+    const again = world.gate.nextHeld()
+    client.send(P('', 'SELECT sly()'), B('', ''), E(''), S)
+    ;(await again).approve()
+    expect(told(await client.ready()).slice(-3)).toEqual(['D', 'C SELECT 1', 'Z I'])
+    expect(await count('ran')).toBe(1)
+    expect(world.gate.submitted.filter(({ text }) => text === 'SELECT sly()')).toHaveLength(2)
+  })
+
+  it('ends the session where code made the server read otherwise, before it reads on', async () => {
+    const client = await session()
+    client.send(
+      P('', "DO $$ BEGIN EXECUTE 'SET standard_conform' || 'ing_strings = off'; END $$"),
+      ...[B('', ''), E('')],
+      P('', "SELECT 'a\\' || ' , (SELECT count(*) FROM hidden.item) --'"),
+      ...[B('', ''), E(''), S],
+    )
+    const said = told(await client.closed())
+    expect(said.at(-1)).toMatch(/^E 08P01 a setting by which the server reads other commands/)
+    expect(said).not.toContain('D')
+  })
+
+  it('finds temporary tables whatever quotes the server puts', async () => {
+    world.gate.judge = () => 'allow'
+    const client = await session()
+    client.send(Q('SET quote_all_identifiers = on'), Q('CREATE TEMP TABLE item (id int)'), Q('SELECT id FROM item'))
+    expect(told(await client.ready(3)).filter((line) => line.startsWith('E'))).toEqual([])
+    expect(world.gate.submitted.at(-1)!.effects[0]!.resource.id).toBe('orders/pg_temp.item')
+  })
+
+  it('finds schemas by names as the server cuts them', async () => {
+    const long = 'é'.repeat(31)
+    world.gate.judge = () => 'allow'
+    const client = await session()
+    client.send(Q(`CREATE SCHEMA "${long}"; CREATE TABLE "${long}".item (id int)`))
+    await client.ready()
+    client.send(Q(`SELECT set_config('search_path', '"${long}é", public', false)`), Q('SELECT id FROM item'))
+    await client.ready(2)
+    expect(world.gate.submitted.at(-1)!.effects[0]!.resource.id).toBe(`orders/"${long}".item`)
+  })
+})
+
 describe('held', () => {
   it('says so at once, and runs once approved', async () => {
     const client = await session()

@@ -145,6 +145,7 @@ export class Session {
       understanding,
       passage: this.#passage,
       denies: (text, meaning) => commands.denies(text, meaning),
+      allows: (text, parameters, meaning) => commands.allows(text, parameters, meaning),
       limits: options.limits,
       toServer,
       toClient,

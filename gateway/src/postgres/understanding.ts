@@ -3,6 +3,7 @@ import type { Bearings, Circumstances } from './bearings.ts'
 import { type Meaning, unknownEffect } from './commands.ts'
 import type { Conversation } from './conversation.ts'
 import { type Analysis, analyse } from './effects/effects.ts'
+import type { Portal } from './names.ts'
 
 /** So many meanings are kept for a session, of texts of at most so many characters. */
 const KEPT = { texts: 128, length: 8192 }
@@ -38,6 +39,13 @@ export class Understanding {
     return this.#now(text) ?? this.#apart(text)
   }
 
+  /** Whether a portal's text means what it meant when it was bound: only then does it tell what the portal will do. */
+  stands({ text, bound }: Portal<unknown>, now?: Meaning): boolean {
+    if (bound === undefined) return true
+    const meaning = now ?? this.#now(text)
+    return meaning !== undefined && same(bound, meaning)
+  }
+
   /** What stands for a portal that was made out of sight. */
   unknown(portal: string): Meaning {
     return {
@@ -57,7 +65,7 @@ export class Understanding {
     const meaning = this.#now(text)
     if (!meaning) return this.#settledApart(text)
     if (!this.#unclear(meaning)) return meaning
-    if (conversation.sqlNames > 0) await conversation.settle()
+    if (meaning.named) await conversation.settle()
     if (conversation.dropping) return undefined
     if (isUnknown(meaning)) await bearings.lookAgain()
     return this.#now(text) ?? this.#settledApart(text)
@@ -90,7 +98,8 @@ export class Understanding {
 
   /** Whether waiting or looking again could tell more. */
   #unclear(meaning: Meaning): boolean {
-    return (meaning.named === true && this.#conversation.sqlNames > 0) || isUnknown(meaning)
+    // What was sent may yet be refused, and with it what a name is to stand for.
+    return (meaning.named === true && !this.#conversation.outstanding.empty) || isUnknown(meaning)
   }
 
   /** What a text means by what is known; undefined where it is too large to be read in this thread. */
@@ -132,7 +141,7 @@ export class Understanding {
   #behind(name: string): string | undefined {
     if (name.startsWith('prepared ')) return this.#conversation.statements.get(name.slice('prepared '.length))?.text
     const portal = this.#conversation.portals.get(name.slice('portal '.length))
-    return portal?.unknown ? undefined : portal?.text
+    return !portal || portal.unknown || !this.stands(portal) ? undefined : portal.text
   }
 }
 
@@ -147,6 +156,11 @@ function meaningOf(
     named,
     circumstances: { search_path: searchPath, role: user, ...(named ? { behind } : {}) },
   }
+}
+
+function same(a: Meaning, b: Meaning): boolean {
+  const means = ({ analysis, circumstances }: Meaning) => JSON.stringify([analysis.effects, circumstances.role])
+  return a === b || means(a) === means(b)
 }
 
 const isUnknown = ({ analysis }: Meaning) => (analysis.unresolved?.length ?? 0) > 0
