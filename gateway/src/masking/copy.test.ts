@@ -77,6 +77,10 @@ const without = (rows: (string | null)[][]) => {
   return `SELECT ${names} FROM (${rowsOf(rows)}) w ORDER BY column1`
 }
 
+/** The server's text format doesn't tell a value that reads like NULL from NULL. */
+const ambiguous = (text: string | null, how: CopyFormat) =>
+  how.format === 'text' && text === how.null && !text.includes('\\')
+
 /** Cuts bytes into pieces at random places. */
 function pieces(whole: Buffer, cuts: number[]): Buffer[] {
   const places = [0, ...cuts.map((cut) => cut % (whole.length + 1)), whole.length].sort((a, b) => a - b)
@@ -94,13 +98,15 @@ it('is what the server would have written for masked rows, however it is cut', a
       fc.array(fc.nat(2000), { maxLength: 40 }),
       async ({ rows, masked: which }, how, cuts) => {
         const given = await copied(`COPY (${without(rows)}) TO STDOUT (${optionText(how)})`)
-        const wanted = rows.map((row) => row.map((text, n) => (which[n] ? masked(text) : text)))
+        const wanted = rows.map((row) =>
+          row.map((text, n) => (which[n] && !ambiguous(text, how) ? masked(text) : text)),
+        )
         // A masked value is always in quotes.
         const names = which.flatMap((yes, n) => (yes ? [`column${n + 2}`] : []))
         const quotes = how.format === 'csv' && names.length > 0 ? `, force_quote (${names.join(', ')})` : ''
         const expected = await copied(`COPY (${without(wanted)}) TO STDOUT (${optionText(how)}${quotes})`)
         const rewriter = copyRewriter({ format: how, columns: which.map((yes) => (yes ? mask : undefined)) })
-        const out = pieces(given, cuts).map((piece) => Buffer.from(rewriter.push(Buffer.from(piece))))
+        const out: Buffer[] = pieces(given, cuts).map((piece) => rewriter.push(Buffer.from(piece)))
         out.push(rewriter.end())
         expect(Buffer.concat(out).toString('latin1')).toBe(expected.toString('latin1'))
       },

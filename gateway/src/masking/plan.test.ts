@@ -49,7 +49,7 @@ describe('a column of a result', () => {
     ['EXPLAIN SELECT * FROM customers', ['.']],
     ['EXPLAIN ANALYZE SELECT * FROM customers', ['mask derived']],
   ])('%s', async (sql, expected) => {
-    const answer = await world.run(`/* ${expected.length} */ ${sql}`)
+    const answer = await undone(sql)
     expect(answer.error).toBeUndefined()
     expect(told(answer)).toEqual(expected)
     for (const row of answer.rows) for (const value of row) expect(leaks(value)).toBe(false)
@@ -89,7 +89,7 @@ describe('writing classified data elsewhere', () => {
     'ALTER TABLE customers ALTER COLUMN city TYPE text USING email',
     'CREATE MATERIALIZED VIEW m AS SELECT email FROM customers',
   ])('is refused: %s', async (sql) => {
-    expect(laundering(await analysed(sql))).toMatch(/^this would write data of class /)
+    expect(laundering((await undone(sql)).touch)).toMatch(/^this would write data of class /)
   })
   it.each([
     'CREATE TEMP TABLE t AS SELECT note FROM orders',
@@ -102,15 +102,15 @@ describe('writing classified data elsewhere', () => {
     'SELECT * FROM customers FOR UPDATE',
     'CREATE VIEW v AS SELECT email FROM customers',
   ])('is not: %s', async (sql) => {
-    expect(laundering(await analysed(sql))).toBeUndefined()
+    expect(laundering((await undone(sql)).touch)).toBeUndefined()
   })
 })
 
-/** The touch of a statement, which runs in a transaction that is rolled back. */
-async function analysed(sql: string) {
+/** Runs a statement in a transaction that is rolled back. */
+async function undone(sql: string): Promise<Answer> {
   await world.run('BEGIN')
   try {
-    return (await world.run(sql)).touch
+    return await world.run(sql)
   } finally {
     await world.run('ROLLBACK')
   }
