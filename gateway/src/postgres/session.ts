@@ -237,6 +237,8 @@ export class Session {
       this.#readOn()
     })
     server.on('error', (error) => {
+      // Once it was told to go, how it goes is nobody's failure.
+      if (this.#terminating || this.#frontend.terminated) return
       this.#end.reason = `the connection to the server failed: ${error.message}`
     })
     server.on('end', () => server.end())
@@ -369,7 +371,7 @@ export class Session {
     }
     this.#terminating = true
     this.#server.resume()
-    this.#send(wire.TERMINATE)
+    if (!this.#frontend.terminated) this.#send(wire.TERMINATE)
   }
 
   #serverClosed(): void {

@@ -27,6 +27,8 @@ const literals = [
   "'[1, null]'::json",
   '\'{"a": 1}\'::jsonb',
   '1.5::float4',
+  '0.1::float4',
+  '-1.2345679::float4',
   '-0.1::float8',
   "'2000-01-01'::date",
   "'0001-01-01'::date",
@@ -87,5 +89,21 @@ it('whatever the bytes, something is shown', () => {
       if (typeof text !== 'string') expect(text).toEqual({ base64: Buffer.from(bytes).toString('base64') })
     }),
     { numRuns: 1000, seed: 7 },
+  )
+})
+
+it('never shows two float4 values as one', () => {
+  const bytes = fc.uint32Array({ minLength: 2, maxLength: 2 })
+  fc.assert(
+    fc.property(bytes, (pair) => {
+      const texts = [...pair].map((bits) => {
+        const value = Buffer.alloc(4)
+        value.writeUInt32BE(bits)
+        return { value: value.readFloatBE(), text: shown(value, 700, 1) }
+      })
+      const [a, b] = texts
+      return Object.is(a!.value, b!.value) || a!.text !== b!.text || (a!.value === 0 && b!.value === 0)
+    }),
+    { numRuns: 2000, seed: 11 },
   )
 })

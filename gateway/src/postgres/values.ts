@@ -38,7 +38,7 @@ function binary(value: Buffer, type: number): string | undefined {
     case 26: // oid
       return value.length === 4 ? String(value.readUInt32BE()) : undefined
     case 700: // float4
-      return value.length === 4 ? String(Number(value.readFloatBE().toPrecision(7))) : undefined
+      return value.length === 4 ? shortestSingle(value.readFloatBE()) : undefined
     case 701: // float8
       return value.length === 8 ? String(value.readDoubleBE()) : undefined
     case 18: // "char"
@@ -115,4 +115,13 @@ function numeric(value: Buffer): string | undefined {
   for (let at = weight + 1; rest.length < scale; at++) rest += digit(at)
   const text = (whole.replace(/^0+/, '') || '0') + (scale > 0 ? `.${rest.slice(0, scale)}` : '')
   return sign === 0x4000 ? `-${text}` : text
+}
+
+/** The fewest digits that still tell a float4 from every other one: two values must not be shown, and approved, as one. */
+function shortestSingle(value: number): string {
+  for (let digits = 1; digits < 9; digits++) {
+    const text = String(Number(value.toPrecision(digits)))
+    if (Math.fround(Number(text)) === value) return text
+  }
+  return Number.isNaN(value) ? 'NaN' : String(Number(value.toPrecision(9)))
 }
