@@ -44,7 +44,13 @@ export interface Command {
 }
 
 export type Verdict =
-  | { outcome: 'allow'; policies: string[]; digest: string; approval?: { id: string; by: string[] }; observed?: string }
+  | {
+      outcome: 'allow'
+      policies: string[]
+      digest: string
+      approval?: { id: string; by: string[]; reason?: string }
+      observed?: string
+    }
   | { outcome: 'denied'; policies: string[]; digest: string; reason: string }
   | { outcome: 'denied-by-person'; approval: string; digest: string; person: string; reason: string }
   | { outcome: 'expired'; approval: string; digest: string }

@@ -1,3 +1,4 @@
+import type { Decision } from '@countersign/contract/approval'
 import type { BaseLogger } from 'pino'
 import type { Approvals, Held, OpenWindow } from '../approvals/approvals.ts'
 import { approvalContext, unmet, type Vote } from '../approvals/quorum.ts'
@@ -139,7 +140,9 @@ export function createGate(options: {
       return settle({ outcome: 'denied', policies: afresh.policies, digest, reason: afresh.reason }, submitted)
     }
     const by = [...new Set(held.votes.map((vote) => vote.name))]
-    const verdict: Verdict = { outcome: 'allow', policies: afresh.policies, digest, approval: { id, by } }
+    const reason = reasonsOf(held.approval.decisions)
+    const approval = { id, by, ...(reason === undefined ? {} : { reason }) }
+    const verdict: Verdict = { outcome: 'allow', policies: afresh.policies, digest, approval }
     try {
       await record(verdict, { durable: true })
     } catch (error) {
@@ -243,4 +246,11 @@ function notRun(error: unknown): string {
 
 function wordsOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
+}
+
+/** What the approvers gave as their reasons, each with its name where there are several. */
+function reasonsOf(decisions: readonly Decision[]): string | undefined {
+  const given = decisions.filter(({ verdict, reason }) => verdict === 'approve' && reason !== '')
+  if (given.length < 2) return given[0]?.reason
+  return given.map(({ person, reason }) => `${person}: ${reason}`).join('; ')
 }

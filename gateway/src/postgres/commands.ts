@@ -223,7 +223,13 @@ function recordedEffects({ kind: whole, effects }: Command): RecordedEffects {
 function holdState(verdict: Verdict) {
   switch (verdict.outcome) {
     case 'allow':
-      return verdict.approval && { approval: verdict.approval.id, state: 'approved' as const, by: verdict.approval.by }
+      if (!verdict.approval) return undefined
+      return {
+        approval: verdict.approval.id,
+        state: 'approved' as const,
+        by: verdict.approval.by,
+        ...(verdict.approval.reason === undefined ? {} : { reason: verdict.approval.reason }),
+      }
     case 'denied':
       return undefined
     case 'denied-by-person':
