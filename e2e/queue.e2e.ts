@@ -43,6 +43,7 @@ test('held, approved in the console: the waiting psql prints its result, and the
   await expect(page).toHaveURL(/#\/replay\//)
   await expect(page.getByText("DELETE FROM payments WHERE status = 'refunded'").first()).toBeVisible()
   await expect(page.getByText('Ada Lind').first()).toBeVisible()
+  await expect(page.getByText('month end').first()).toBeVisible()
   await expect(page.getByText(/DELETE 3|3 rows/).first()).toBeVisible()
 })
 

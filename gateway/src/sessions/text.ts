@@ -4,7 +4,7 @@ import type { Store } from '../store/store.ts'
 import { tablesOf } from './tables.ts'
 
 /** Commands wait here until so many, or so many bytes of them, have come together … */
-const flushAt = { texts: 256, bytes: 1024 * 1024 }
+const flushAt = { texts: 1024, bytes: 1024 * 1024 }
 /** … and of one command only the beginning is found by its words. */
 const indexedLength = 64 * 1024
 /** So much of one session is known as indexed already, so that a loop of one statement costs nothing. */
@@ -40,23 +40,34 @@ export function createTextIndex(store: Store, log: { error(fields: object, text:
     bytes = 0
     if (batch.length === 0) return
     try {
-      await insert(batch)
+      // SQLite takes 32,766 values a statement.
+      for (let at = 0; at < batch.length; at += flushAt.texts) await insert(batch.slice(at, at + flushAt.texts))
     } catch (error) {
       queue = [...batch, ...queue].slice(-mostWaiting)
       throw error
     }
   }
+  // Two statements for the whole batch: one for each command would cost more than all else that records it.
   const insert = (batch: typeof queue) =>
     db.transaction().execute(async (tx) => {
-      for (const { session, text } of batch) {
-        const row = await tx
-          .insertInto('command_texts')
-          .values({ id: undefined, session, hash: hash('sha256', text, 'buffer').subarray(0, 16) })
-          .onConflict((c) => c.columns(['session', 'hash']).doNothing())
-          .returning('id')
-          .executeTakeFirst()
-        if (row) await tx.insertInto('command_index').values({ rowid: row.id!, text }).execute()
-      }
+      const texts = new Map<string, string>()
+      const values = batch.map(({ session, text }) => {
+        const digest = hash('sha256', text, 'buffer').subarray(0, 16)
+        texts.set(`${session} ${digest.toString('hex')}`, text)
+        return { id: undefined, session, hash: digest }
+      })
+      const fresh = await tx
+        .insertInto('command_texts')
+        .values(values)
+        .onConflict((c) => c.columns(['session', 'hash']).doNothing())
+        .returning(['id', 'session', 'hash'])
+        .execute()
+      if (fresh.length === 0) return
+      const entries = fresh.map((row) => ({
+        rowid: row.id!,
+        text: texts.get(`${row.session} ${Buffer.from(row.hash).toString('hex')}`)!,
+      }))
+      await tx.insertInto('command_index').values(entries).execute()
     })
   const flush = () => {
     writing = writing.catch(() => {}).then(write)
