@@ -161,6 +161,11 @@ it.each<[Record<string, string>, CopyFormat | undefined]>([
   [{ format: 'csv', encoding: 'sjis' }, undefined],
   [{ encoding: 'UTF8' }, { format: 'text', delimiter: '\t', null: '\\N', header: false }],
   [{ delimiter: 'é' }, undefined],
+  [{ null: 'x\\' }, undefined],
+  [{ null: 'a\tb' }, undefined],
+  [{ format: 'csv', quote: '\n' }, undefined],
+  [{ format: 'csv', escape: '\r' }, undefined],
+  [{ format: 'csv', null: 'a"b' }, undefined],
 ])('options %j', (options, expected) => {
   expect(copyFormat(new Map(Object.entries(options)))).toEqual(expected)
 })

@@ -40,7 +40,10 @@ export interface CopyRewriter {
   end(): Buffer
 }
 
-/** Options of COPY as the statement has them: names in lower case, values as text, `true` where none was given. */
+/**
+ * @param options of COPY as the statement has them: names in lower case, values as text, `true` where none was given
+ * @returns undefined where what would be written can't be read with certainty: then refuse the statement
+ */
 export function copyFormat(options: ReadonlyMap<string, string>): CopyFormat | undefined {
   const kind = (options.get('format') ?? 'text').toLowerCase()
   if (kind === 'binary') return { format: 'binary' }
@@ -61,7 +64,12 @@ export function copyFormat(options: ReadonlyMap<string, string>): CopyFormat | u
   // The server takes single bytes only; and another encoding than UTF-8 would put them into the middle of characters.
   const single = [format.delimiter, ...(format.format === 'csv' ? [format.quote, format.escape] : [])]
   if (options.has('encoding') && !/^'?utf-?8'?$/i.test(options.get('encoding')!)) return undefined
-  return single.every((text) => /^[\0-\x7f]$/.test(text)) ? format : undefined
+  if (!single.every((text) => /^[\0-\x09\x0b\x0c\x0e-\x7f]$/.test(text))) return undefined
+  // A marker that reads like syntax would move the borders between columns: `NULL 'x\'` takes in the next one.
+  const ambiguous = format.null.includes('\n') || format.null.includes('\r') || format.null.includes(format.delimiter)
+  const syntax =
+    format.format === 'csv' ? format.null.includes(format.quote) : /\\/.test(format.null) && format.null !== '\\N'
+  return ambiguous || syntax ? undefined : format
 }
 
 export function copyRewriter(mask: CopyMask): CopyRewriter {

@@ -16,7 +16,8 @@ export interface FlowFacts {
 /**
  * Whether what a statement writes may come from columns that it reads: INSERT … SELECT, CREATE TABLE AS, SET a = b.
  * Cautious: `none` only where it is certain that values are constants, parameters, or computed from the very column
- * that they go to, or from unclassified columns of the same table.
+ * that they go to, or from unclassified columns of the same table. `code` where it brings code of its own (DO, CREATE
+ * FUNCTION, CREATE RULE), which may read and write anything, now or later, without being seen.
  * @param tree the statement as libpg-query parses it; for EXECUTE and FETCH the statement behind it
  */
 export function writeFlow(tree: unknown, facts: FlowFacts): WriteFlow {
@@ -33,7 +34,16 @@ export function writeFlow(tree: unknown, facts: FlowFacts): WriteFlow {
   }
   const harmless = (name: string, target: string | undefined) =>
     own.has(name) && (name === target || !classified.has(name))
+  if (mentions(tree, code)) return 'code'
   return flows(tree, harmless) ? 'reads' : 'none'
+}
+
+const code = new Set(['DoStmt', 'CreateFunctionStmt', 'RuleStmt'])
+
+function mentions(value: unknown, types: ReadonlySet<string>): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value)) return value.some((item) => mentions(item, types))
+  return Object.entries(value).some(([type, child]) => types.has(type) || mentions(child, types))
 }
 
 type Harmless = (column: string, target: string | undefined) => boolean
@@ -55,7 +65,6 @@ const writers: Readonly<Record<string, (node: Node, harmless: Harmless) => boole
   CreateTableAsStmt: () => true,
   // USING of a new type, a default, a generated column: values go from column to column.
   AlterTableStmt: () => true,
-  RuleStmt: () => true,
   InsertStmt: (node, harmless) => {
     const source = (node.selectStmt as { SelectStmt?: Node } | undefined)?.SelectStmt
     if (source && (source.fromClause || source.larg || source.withClause || source.intoClause)) return true

@@ -16,7 +16,7 @@ export interface ResultColumn {
 /** What an effect of the statement says that masking needs: a gate Effect is one. */
 export interface TouchingEffect {
   action: string
-  resource: { type: string }
+  resource: { type: string; attrs?: Readonly<Record<string, string>> }
   command: Readonly<Record<string, unknown>>
   /** OID of the relation or routine; absent where it isn't in the catalog yet. */
   object?: string
@@ -36,12 +36,17 @@ export interface Touch {
   readonly uncertain: boolean
   /** What flows into the tables that it writes. */
   readonly flow: WriteFlow
+  /** It calls or does what keeps or tells a value past its result: set_config, pg_notify, COPY to a file … */
+  readonly carries: boolean
   /** EXPLAIN without ANALYZE: it runs nothing, and tells of the plan only. */
   readonly explains: boolean
 }
 
-/** `none`: what is written is the client's own, or stays in its column; `reads`: it may come from columns that are read. */
-export type WriteFlow = 'none' | 'reads'
+/**
+ * `none`: what is written is the client's own, or stays in its column; `reads`: it may come from columns that are read;
+ * `code`: the statement brings code that may do anything.
+ */
+export type WriteFlow = 'none' | 'reads' | 'code'
 
 export interface TouchOptions {
   /** Whether policy permits data:reveal of the class. Not asked for `derived`. Asked at most once a class. */
@@ -72,7 +77,13 @@ export function touchOf(
   const written = new Set<string>()
   let doubtful = uncertain
   let writes = false
-  for (const { action, resource, object } of effects) {
+  let carries = false
+  // Beside what carries something, something to be carried.
+  let reads = uncertain
+  for (const { action, resource, command, object } of effects) {
+    if (action === 'sql:admin' && command.kind === 'copy') carries = true
+    if (Array.isArray(command.functions) && command.functions.some((name) => carrying.test(String(name))))
+      carries = true
     if (action === 'sql:write' || action === 'sql:ddl') {
       writes = true
       if (object !== undefined) written.add(object)
@@ -82,14 +93,17 @@ export function touchOf(
       if (object === undefined && (action === 'sql:ddl' || action === 'sql:write')) continue
       const found = object === undefined ? undefined : classification.ofRelation(object)
       for (const one of found ?? classification.all) classes.add(one)
+      if (found?.length !== 0) reads = true
       if (object === undefined) doubtful = true
     } else if (action !== 'sql:connect') {
       for (const one of classification.all) classes.add(one)
+      if (resource.type === 'Routine' && !carrying.test(resource.attrs?.name ?? '')) reads = true
       if (action === 'sql:unknown') doubtful = true
     }
   }
   if (doubtful) for (const one of classification.all) classes.add(one)
   classes.delete(DERIVED)
+  if (flow === 'code') for (const one of classification.all) classes.add(one)
   const explains =
     effects.length > 0 &&
     effects.every(
@@ -102,10 +116,15 @@ export function touchOf(
     reveal: ask,
     written,
     uncertain: doubtful,
-    flow: writes ? flow : 'none',
+    flow: writes || flow === 'code' ? flow : 'none',
+    carries: carries && (reads || doubtful),
     explains,
   }
 }
+
+/** Functions of the server that put what they are given where a later statement, or another session, can read it. */
+const carrying =
+  /^(set_config|setval|pg_notify|lo_.*|lowrite|pg_logical_emit_message|pg_file_write|dblink.*|pg_(try_)?advisory_.*)$/
 
 /**
  * What to do with a column of a result. `reveal`: the agent gets the value, a recording gets it masked with class and
@@ -150,7 +169,7 @@ const pass: Treatment = { does: 'pass' }
 function treat({ tableOid, attnum }: ResultColumn, touch: Touch, styleOf: StyleOf): Treatment {
   const oid = String(tableOid)
   const known =
-    tableOid === 0 || touch.uncertain || (touch.flow === 'reads' && touch.written.has(oid))
+    tableOid === 0 || touch.uncertain || (touch.flow !== 'none' && touch.written.has(oid))
       ? undefined
       : touch.classification.ofColumn(oid, attnum)
   if (known?.length === 0) return pass
@@ -197,8 +216,13 @@ export function planBlindly(count: number, touch: Touch, styleOf: StyleOf): Resu
   return planResult(new Array<ResultColumn>(count).fill(unknown), touch, styleOf)
 }
 
-/** Why a statement is refused because of what it would do with classified data; undefined where it isn't. */
-export function laundering(touch: Touch): string | undefined {
-  if (touch.hidden.length === 0 || touch.flow === 'none') return undefined
-  return `this would write data of class ${touch.hidden.join(', ')} where it is not masked any more; write values of your own, or ask for data:reveal`
+/**
+ * Why a statement is refused because of what it would do with classified data: a sentence for the client, whose SQLSTATE
+ * is 42501; undefined where it isn't refused.
+ */
+export function laundering({ hidden, flow, carries }: Touch): string | undefined {
+  if (hidden.length === 0 || (flow === 'none' && !carries)) return undefined
+  const classes = hidden.join(', ')
+  if (flow === 'code') return `code of your own could read data of class ${classes}; send the statements one by one`
+  return `this could put data of class ${classes} where it is not masked any more; write values of your own, or ask for data:reveal`
 }

@@ -26,7 +26,7 @@ export const markers = ['zqxjkvw@hushhush.test', 'KWYJIBOFLUM', '918273645', '73
 
 /** A small shop. The markers stand in classified columns only. */
 const schema = `
-  CREATE SCHEMA vault;
+  CREATE SCHEMA vault; CREATE SEQUENCE counter;
   CREATE TABLE customers (id int PRIMARY KEY, name text, email text, pin int, city text,
     handle text GENERATED ALWAYS AS (split_part(email, '@', 1)) STORED,
     town text GENERATED ALWAYS AS (upper(city)) STORED);
