@@ -77,7 +77,9 @@ export function classify(
   const classesOfRelation = (oid: string): readonly string[] => {
     const found = new Set<string>()
     for (const one of reached(oid)) {
-      for (const attnum of catalog.relation(one)!.columns.keys()) {
+      const { calls, columns } = catalog.relation(one)!
+      if (calls) for (const dataClass of everything) found.add(dataClass)
+      for (const attnum of columns.keys()) {
         for (const dataClass of classes.get(`${one} ${attnum}`) ?? []) found.add(dataClass)
       }
     }
@@ -88,7 +90,7 @@ export function classify(
     more = false
     for (const relation of catalog.relations) {
       // What a view computes may hold all that it reads.
-      const computed = relation.reads.length > 0 ? classesOfRelation(relation.oid) : []
+      const computed = relation.reads.length > 0 || relation.calls ? classesOfRelation(relation.oid) : []
       for (const { attnum, origin, from } of relation.columns.values()) {
         for (const source of from ?? []) {
           const found = classes.get(`${relation.oid} ${source}`)

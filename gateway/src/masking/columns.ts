@@ -22,6 +22,8 @@ export interface CatalogRelation {
   parents: readonly string[]
   /** Of a view: the relations that its query names, and so may read. */
   reads: readonly string[]
+  /** Of a view: its query calls functions or operators that didn't come with the server, which may read anything. */
+  calls: boolean
 }
 
 /** The columns of a database's tables and views at one moment, and where views take theirs from. */
@@ -48,7 +50,7 @@ export async function loadColumns(query: (sql: string) => Promise<(string | null
       const [oid, text] = JSON.parse(row) as [string, string]
       tree.set(oid, text)
     } else {
-      const [oid, schema, name, kind, columns, reads] = JSON.parse(row) as RelationRow
+      const [oid, schema, name, kind, columns, reads, calls] = JSON.parse(row) as RelationRow
       const byNumber = columns.map(([attnum, column, typeOid, generated, from]): [number, CatalogColumn] => [
         attnum,
         {
@@ -59,7 +61,17 @@ export async function loadColumns(query: (sql: string) => Promise<(string | null
           ...(from === null ? {} : { from }),
         },
       ])
-      relations.set(oid, { oid, schema, name, kind, columns: new Map(byNumber), children: [], parents: [], reads })
+      relations.set(oid, {
+        oid,
+        schema,
+        name,
+        kind,
+        columns: new Map(byNumber),
+        children: [],
+        parents: [],
+        reads,
+        calls,
+      })
     }
   }
   for (const [child, parent] of inherits) {
@@ -89,6 +101,7 @@ type RelationRow = [
   kind: string,
   columns: [attnum: number, name: string, typeOid: string, generated: string, from: number[] | null][],
   reads: string[],
+  calls: boolean,
 ]
 
 /** pg_rewrite holds a view's analysed query, and it the origin of each column: what RowDescription says of a query. */
@@ -104,7 +117,11 @@ SELECT 'relation', pg_catalog.json_build_array(c.oid::text, n.nspname, c.relname
       FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
         ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
       WHERE r.ev_class = c.oid AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> c.oid)
-    ELSE ARRAY[]::text[] END)::text
+    ELSE ARRAY[]::text[] END,
+  c.relkind IN ('v','m') AND c.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
+      ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid WHERE r.ev_class = c.oid
+      AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+      AND d.refobjid >= 16384))::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r','p','f','m','v','S')
 UNION ALL

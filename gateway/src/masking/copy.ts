@@ -64,7 +64,8 @@ export function copyFormat(options: ReadonlyMap<string, string>): CopyFormat | u
   // The server takes single bytes only; and another encoding than UTF-8 would put them into the middle of characters.
   const single = [format.delimiter, ...(format.format === 'csv' ? [format.quote, format.escape] : [])]
   if (options.has('encoding') && !/^'?utf-?8'?$/i.test(options.get('encoding')!)) return undefined
-  if (!single.every((text) => /^[\0-\x09\x0b\x0c\x0e-\x7f]$/.test(text))) return undefined
+  const plain = (text: string) => text.length === 1 && text < '\x80' && text !== '\n' && text !== '\r'
+  if (!single.every(plain)) return undefined
   // A marker that reads like syntax would move the borders between columns: `NULL 'x\'` takes in the next one.
   const ambiguous = format.null.includes('\n') || format.null.includes('\r') || format.null.includes(format.delimiter)
   const syntax =

@@ -29,6 +29,8 @@ describe('a column of a result', () => {
     ['SELECT p.twice, c.city FROM plain p, customers c', ['.', '.']],
     ['SELECT * FROM both_ways', ['mask derived', 'mask derived']],
     ['SELECT * FROM "odd {(\\ name"', ['mask email', '.']],
+    ['SELECT * FROM asks', ['.', 'mask derived', '.']],
+    ['SELECT upper(a) FROM only_asks', ['mask derived']],
     ['SELECT * FROM kept', ['.', 'mask email', '.']],
     ['SELECT * FROM vault.cards', ['.', 'mask card', '.']],
     ['SELECT * FROM vault.cards_1', ['.', 'mask card', '.']],

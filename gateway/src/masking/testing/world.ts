@@ -48,6 +48,8 @@ const schema = `
   CREATE VIEW "odd {(\\ name" AS SELECT email AS "a :resorigtbl 1 } (", city AS "b) {c" FROM customers WHERE city <> '{(:targetList';
   CREATE MATERIALIZED VIEW kept AS SELECT id, email AS m, city FROM customers;
   CREATE FUNCTION anyone() RETURNS text LANGUAGE sql AS 'SELECT email FROM customers LIMIT 1';
+  CREATE VIEW asks AS SELECT id, anyone() AS a, note FROM orders;
+  CREATE VIEW only_asks AS SELECT anyone() AS a;
   ANALYZE;`
 
 export const dataClasses = {
