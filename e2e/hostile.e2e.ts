@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { SignJWT, UnsecuredJWT } from 'jose'
@@ -201,10 +201,59 @@ test('with the database down a client is told so, and is served once it is back;
   }
 })
 
+test('what holds classified data is read by nobody while it cannot be masked, and each refusal is on record', async ({
+  world,
+  agent,
+}) => {
+  const before = readFileSync(world.configFile, 'utf8')
+  const config = JSON.parse(before)
+  const orders = { ...config.connections.orders, data_classes: { 'public.customers.email': 'email' } }
+  writeFileSync(world.configFile, JSON.stringify({ ...config, connections: { ...config.connections, orders } }))
+  await world.reload()
+  const client = await agent('curious', { groups: ['shop-agents'] })
+  try {
+    const tried = [
+      'SELECT name FROM customers',
+      'COPY customers TO STDOUT',
+      'SELECT most_common_vals FROM pg_stats',
+      'EXPLAIN ANALYZE SELECT email FROM customers',
+      'SET standard_conforming_strings = off',
+    ]
+    const codes = []
+    for (const sql of tried)
+      codes.push(
+        await client.query(sql).then(
+          () => 'ran',
+          (error) => error.code,
+        ),
+      )
+    const prepared = await client
+      .query({ name: 'p', text: 'SELECT email FROM customers WHERE id = $1', values: [1] })
+      .catch((error) => error.code)
+    expect([...codes, prepared]).toEqual(['42501', '42501', '42501', '42501', '42501', '42501'])
+    expect((await client.query('SELECT count(*) FROM orders')).rows).toEqual([{ count: '6000' }])
+
+    const headers = { authorization: `Bearer ${await world.people.personToken({ subject: 'aud' })}` }
+    const sessions = await (await fetch(`${world.api}/v1/sessions?state=open`, { headers })).json()
+    const session = sessions.items.find((one: { identity: { name: string } }) => one.identity.name === 'curious')
+    const { items } = await (await fetch(`${world.api}/v1/sessions/${session.id}/events?after=0`, { headers })).json()
+    const refused = items.filter(
+      (event: { type: string; verdict?: { outcome: string } }) => event.verdict?.outcome === 'deny',
+    )
+    expect(refused.map((event: { text: string }) => event.text)).toEqual([
+      ...tried,
+      'SELECT email FROM customers WHERE id = $1',
+    ])
+  } finally {
+    writeFileSync(world.configFile, before)
+    await world.reload()
+  }
+})
+
 /** Fills the disk under the recordings for real: a tmpfs of one megabyte, which only root may mount. */
 test('on a full disk commands are refused, not run unrecorded', async ({ world, agent }) => {
   const recordings = join(world.folder, 'data', 'recordings')
-  expect(existsSync(recordings)).toBe(true)
+  mkdirSync(recordings, { recursive: true, mode: 0o700 }) // where no session has been yet
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=256k,mode=0700', 'tmpfs', recordings], {
     encoding: 'utf8',
   })

@@ -9,8 +9,10 @@ import type { Problem } from './config/problem.ts'
 import { selfSignedPair } from './config/tls.ts'
 import { createGate } from './gate/gate.ts'
 import { createIdentity } from './identity/identity.ts'
+import { partsOf } from './masking/classes.ts'
 import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
 import { loadPolicies, type Policies } from './policy/policy.ts'
+import { quoteIdent } from './postgres/effects/quote.ts'
 import { listenPostgres, type PostgresListener, type PostgresTarget } from './postgres/postgres.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
@@ -237,9 +239,32 @@ async function pendingIn({ db }: Store): Promise<number> {
 function targetOf(config: LoadedConfig, name: string): PostgresTarget | undefined {
   const connection = config.connections.get(name)
   if (!connection) return undefined
-  const { kind, tags, mode, host, port, database, user, password, tls, access } = connection
+  const { kind, tags, mode, host, port, database, user, password, tls, access, data_classes } = connection
   const ref = { name, kind, tags, mode }
-  return { ref, host, port, database, user, tls, access, ...(password === undefined ? {} : { password }) }
+  const classified = classifiedTables(name, data_classes)
+  return { ref, host, port, database, user, tls, access, classified, ...(password === undefined ? {} : { password }) }
+}
+
+/** Catalogs that show values of any table: samples of its columns, or the texts of others' statements. */
+const telltales = [
+  'pg_stats',
+  'pg_stats_ext',
+  'pg_stats_ext_exprs',
+  'pg_statistic',
+  'pg_statistic_ext_data',
+  'pg_stat_activity',
+]
+
+/** Ids, as policy has them, of the tables in which `data_classes` names columns. */
+function classifiedTables(connection: string, dataClasses: Record<string, string>): ReadonlySet<string> {
+  const tables = new Set<string>()
+  for (const key of Object.keys(dataClasses)) {
+    const [schema, table] = partsOf(key) ?? []
+    if (schema !== undefined && table !== undefined)
+      tables.add(`${connection}/${quoteIdent(schema)}.${quoteIdent(table)}`)
+  }
+  if (tables.size > 0) for (const name of telltales) tables.add(`${connection}/pg_catalog.${name}`)
+  return tables
 }
 
 /** Says in words which listener can't have its address, and why. */

@@ -1,3 +1,4 @@
+import { partsOf as columnOf } from '../masking/classes.ts'
 import { formatListen, isLoopback, parseListen } from './address.ts'
 import type { Path } from './document.ts'
 import { Connection, type ConnectionConfig, GatewayConfig, Issuer, type IssuerConfig } from './schema.ts'
@@ -70,8 +71,19 @@ function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Fin
       warning([...path, 'kind'], `this version can't connect to ${connection.kind} yet`, 'it is refused to everybody')
     if (connection.access === 'jit')
       warning([...path, 'access'], 'this version gives no access just in time yet', `${name} is refused to everybody`)
+    for (const key of Object.keys(connection.data_classes))
+      if (!columnOf(key))
+        problem(
+          [...path, 'data_classes', key],
+          `${key} isn't schema.table.column`,
+          'write each part as quote_ident() does',
+        )
     if (Object.keys(connection.data_classes).length > 0)
-      cannot([...path, 'data_classes'], 'mask values', "remove them, and use the database's own column privileges")
+      warning(
+        [...path, 'data_classes'],
+        "this version can't mask values yet",
+        'nobody reads the tables that hold them through the gateway',
+      )
   }
 }
 

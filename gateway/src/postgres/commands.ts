@@ -3,10 +3,11 @@ import type { Parameter } from '@countersign/contract/approval'
 import type { NewRecordingEvent } from '@countersign/contract/recording'
 import type { Logger } from 'pino'
 import type { Command, Effect, Gate, HoldNotice, Verdict } from '../gate/command.ts'
+import { digestOf } from '../gate/digest.ts'
 import { type LiveSession, RecordingError } from '../sessions/session.ts'
 import type { Analysis } from './effects/effects.ts'
 import { Journal } from './journal.ts'
-import { changedWhileHeld, refusal, unrecordable, type Words } from './refusal.ts'
+import { cannotMask, changedWhileHeld, refusal, refusedForEveryone, unrecordable, type Words } from './refusal.ts'
 import { Run } from './run.ts'
 
 /** What a text means and what it was found to mean it by. */
@@ -49,8 +50,17 @@ export class Commands {
   readonly #gate: Gate
   readonly #log: Logger
   readonly #session: Command['session']
+  readonly #classified: ReadonlySet<string>
 
-  constructor(live: LiveSession, gate: Gate, purpose: string | undefined, log: Logger) {
+  /** @param classified ids of the tables that hold data classes (PostgresTarget) */
+  constructor(
+    live: LiveSession,
+    gate: Gate,
+    purpose: string | undefined,
+    log: Logger,
+    classified: ReadonlySet<string> = new Set(),
+  ) {
+    this.#classified = classified
     this.journal = new Journal(live.recorder)
     this.#live = live
     this.#gate = gate
@@ -60,12 +70,14 @@ export class Commands {
 
   /** Whether policy already says no; a hold is not a no. What mode observe would refuse passes. */
   denies(text: string, meaning: Meaning): boolean {
+    if (this.#neverRuns(meaning.analysis)) return true
     if (this.#live.connection.mode === 'observe') return false
     return this.#gate.preview(this.#command(text, [], meaning)).outcome === 'deny'
   }
 
   /** Whether policy says yes at once. */
   allows(text: string, parameters: Parameter[], meaning: Meaning): boolean {
+    if (this.#neverRuns(meaning.analysis)) return false
     return this.#gate.preview(this.#command(text, parameters, meaning)).outcome === 'allow'
   }
 
@@ -73,6 +85,8 @@ export class Commands {
   submit(submission: Submission): Answer | Promise<Answer> {
     const { text, meaning, parameters, hold, signal } = submission
     const command = this.#command(text, parameters, meaning)
+    const never = this.#neverRuns(meaning.analysis)
+    if (never) return this.#refuse(command, never)
     const under: UnderWay = { id: randomUUID(), command, submission, recorded: false, failure: undefined }
     const verdict = this.#gate.submit(command, {
       hold,
@@ -93,6 +107,27 @@ export class Commands {
     return verdict instanceof Promise
       ? verdict.then((verdict) => this.#answer(under, verdict))
       : this.#answer(under, verdict)
+  }
+
+  /** Why nobody may run it, whatever policy says and also where it only observes; undefined where that's for the gate. */
+  #neverRuns({ refused, effects }: Analysis): Words | undefined {
+    if (refused) return refusedForEveryone(refused)
+    if (this.#classified.size === 0) return undefined
+    const table = effects.find(({ action, resource }) => action === 'sql:read' && this.#classified.has(resource.id))
+    return table && cannotMask(table.resource.id)
+  }
+
+  /** Records a command that the gate need not be asked about, and its refusal. */
+  #refuse(command: Command, words: Words): Answer {
+    try {
+      const id = randomUUID()
+      this.#record(id, command, { outcome: 'denied', policies: [], digest: digestOf(command), reason: words.message })
+      this.journal.write(refusedResult(id, words))
+      return { refused: words, fatal: false }
+    } catch (error) {
+      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
+      return { refused: unrecordable, fatal: true }
+    }
   }
 
   async #recordOnDisk(under: UnderWay, verdict: Verdict): Promise<void> {

@@ -136,8 +136,7 @@ export class Frontend {
     if (bytes.length > bound) return this.#refuseQuery(tooLong(bound))
     return after(this.#o.understanding.of(text), (meaning) => {
       if (!meaning || this.#c.dropping) return false
-      const { refused, statements } = meaning.analysis
-      if (refused) return this.#refuseQuery(wordsOf(refused), statements)
+      const { statements } = meaning.analysis
       return after(this.#o.passage.pass(text, [], meaning), (run) => {
         if ('code' in run) return this.#refuseQuery(run, statements)
         return after(this.#o.passage.mayDispatch(run), (may) => may && this.#dispatchQuery(run, statements))
@@ -169,8 +168,6 @@ export class Frontend {
     }
     return after(this.#o.understanding.of(text), (meaning) => {
       if (!meaning || this.#c.dropping) return false
-      const { refused } = meaning.analysis
-      if (refused) return this.#refuseInBatch(wordsOf(refused))
       if (!this.#o.denies(text, meaning)) return accept()
       return after(this.#o.passage.pass(text, [], meaning, 'fail'), (run) => {
         if ('code' in run) return this.#refuseInBatch(run)
@@ -203,12 +200,11 @@ export class Frontend {
     if (!statement) return accept()
     return after(bound, (meaning) => {
       if (!meaning || this.#c.dropping) return false
-      const { refused } = meaning.analysis
-      if (refused) return this.#refuseInBatch(wordsOf(refused))
-      if (meaning.named) return accept()
+      if (meaning.named && !meaning.analysis.refused) return accept()
       value.bound = meaning
       const values = parametersOf(value)
-      if (!runsWhilePlanned(meaning) || this.#o.allows(statement.text, values, meaning)) return accept()
+      const runs = runsWhilePlanned(meaning) || meaning.analysis.refused !== undefined
+      if (!runs || this.#o.allows(statement.text, values, meaning)) return accept()
       // Planning it, which Bind does, runs functions that are said to be immutable: it can't wait for Execute.
       return after(this.#o.passage.pass(statement.text, values, meaning), (run) => {
         if ('code' in run) return this.#refuseInBatch(run)
@@ -262,8 +258,7 @@ export class Frontend {
       if (!now || this.#c.dropping) return false
       // The server does what the text meant at Bind.
       const meaning = seen && !understanding.stands(portal, now) ? understanding.unknown(name) : now
-      const { refused, statements } = meaning.analysis
-      if (refused) return this.#refuseInBatch(wordsOf(refused))
+      const { statements } = meaning.analysis
       return after(passage.pass(text, portal ? parametersOf(portal) : [], meaning), (run) => {
         if ('code' in run) return this.#refuseInBatch(run)
         return after(passage.mayDispatch(run), (may) => may && this.#dispatchExecute(name, portal, run, statements))
@@ -314,12 +309,6 @@ export class Frontend {
     return false
   }
 }
-
-const wordsOf = ({ sqlstate, message, hint }: { sqlstate: string; message: string; hint?: string }): Words => ({
-  code: sqlstate,
-  message,
-  ...(hint === undefined ? {} : { hint }),
-})
 
 const plannedAtBind = /^(select|insert|update|delete|merge)$/
 

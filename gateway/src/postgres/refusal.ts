@@ -165,3 +165,17 @@ export function denied(policies: string[], reason: string, detail?: string): Wor
 }
 
 const time = (at: Date) => at.toISOString().replace(/\.\d+Z$/, 'Z')
+
+/** Settings and messages that contract.md section 4 refuses whatever policy says. */
+export const refusedForEveryone = (refused: { sqlstate: string; message: string; hint?: string }): Words => ({
+  code: refused.sqlstate,
+  message: refused.message,
+  ...(refused.hint === undefined ? {} : { hint: refused.hint }),
+})
+
+/** Data classes are configured to be masked, which this version can't: then nobody reads the table. */
+export const cannotMask = (table: string): Words => ({
+  code: '42501',
+  message: `${table} holds classified data, which this version of the gateway can't mask yet`,
+  hint: 'Nobody reads this table through the gateway until it can. Read other tables, or ask for a view without those columns that is not made from it.',
+})

@@ -127,7 +127,7 @@ export class Session {
     )
     const conversation = new Conversation(this.#outstanding, this.#bearings, toServer)
     const understanding = new Understanding(conversation, this.#bearings, options.analyst)
-    const commands = new Commands(options.live, options.gate, options.purpose, options.log)
+    const commands = new Commands(options.live, options.gate, options.purpose, options.log, options.target.classified)
     this.#conversation = conversation
     this.#journal = commands.journal
     this.#passage = new Passage({

@@ -11,4 +11,6 @@ export interface PostgresTarget {
   /** Absent: none on loopback, verify-full anywhere else. `ca` is PEM; absent: the system's. */
   tls?: { mode: 'disable' | 'require' | 'verify-ca' | 'verify-full'; ca?: string }
   access: 'standing' | 'jit'
+  /** Ids of the tables that hold data classes, and of the statistics made from them: what can't be masked isn't read. */
+  classified?: ReadonlySet<string>
 }
