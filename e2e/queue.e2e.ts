@@ -149,6 +149,7 @@ test('decided elsewhere: the card stops offering keys at once, and the notificat
       }
     } as unknown as typeof Notification
     // An unfocused window: a focused one is told inside the page only.
+    document.hasFocus = () => false
     window.dispatchEvent(new Event('blur'))
   })
   const shell = await psql('cleanup-6', maintenance)
@@ -156,8 +157,11 @@ test('decided elsewhere: the card stops offering keys at once, and the notificat
   await shell.prints(/held for approval/)
   await option(ada.page, /id = 558/).click()
   await expect(ada.page.getByRole('button', { name: /^Approve/ })).toBeVisible()
+  const log = () => ada.page.evaluate(() => (window as unknown as { log: string[] }).log)
+  await expect.poll(log).toContainEqual(expect.stringMatching(/^shown .*cleanup-6/))
   await decide(ben.page, /id = 558/, 'Approve', 'fine by me')
   await expect(ada.page.getByRole('button', { name: /^Approve/ })).toBeHidden()
+  await expect.poll(log).toContain('closed')
   await expect(ada.page.getByRole('article')).toContainText('Ben Osei')
   await shell.prints(/^DELETE 1$/m)
 })
@@ -239,6 +243,7 @@ test('denied by policy: the console shows it in the session, the connection live
   await shell.prints(/ERROR: {2}42501: denied by policy keys-stay-internal/)
   shell.send("SELECT 'alive';")
   await shell.prints(/^alive$/m)
+  await live(page)
   await page.keyboard.press('g')
   await page.keyboard.press('s')
   await page
