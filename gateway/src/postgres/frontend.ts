@@ -23,6 +23,8 @@ export interface FrontendOptions {
   /** Whether policy says yes at once. */
   allows: (text: string, parameters: Parameter[], meaning: Meaning) => boolean
   limits: () => { max_statement: number; max_message: number }
+  /** Records what is refused before it could be read as a command. */
+  note: (text: string) => void
   /** Sends bytes of the gateway's own to the server, behind everything that was relayed. */
   toServer: (bytes: Buffer) => void
   /** Sends bytes of the gateway's own to the client, between two of the server's messages. */
@@ -119,7 +121,7 @@ export class Frontend {
         this.#c.outstanding.push({ kind: 'copy-end' })
         return true
       case T.FunctionCall:
-        return this.#refuseQuery(functionCallRefused)
+        return this.#refuseQuery(this.#unread(functionCallRefused))
       case T.Terminate:
         this.terminated = true
         return true
@@ -132,8 +134,8 @@ export class Frontend {
     const bytes = frame.subarray(5, frame.length - 1)
     const text = frame.at(-1) === 0 && !bytes.includes(0) ? wire.utf8(bytes) : undefined
     const { max_statement: bound } = this.#o.limits()
-    if (text === undefined) return this.#refuseQuery(notUtf8)
-    if (bytes.length > bound) return this.#refuseQuery(tooLong(bound))
+    if (text === undefined) return this.#refuseQuery(this.#unread(notUtf8))
+    if (bytes.length > bound) return this.#refuseQuery(this.#unread(tooLong(bound)))
     return after(this.#o.understanding.of(text), (meaning) => {
       if (!meaning || this.#c.dropping) return false
       const { statements } = meaning.analysis
@@ -160,8 +162,8 @@ export class Frontend {
     const text = wire.utf8(bytes)
     const types = Array.from({ length: cursor.int16() & 0xffff }, () => cursor.int32() >>> 0)
     const { max_statement: bound } = this.#o.limits()
-    if (text === undefined) return this.#refuseInBatch(notUtf8)
-    if (bytes.length > bound) return this.#refuseInBatch(tooLong(bound))
+    if (text === undefined) return this.#refuseInBatch(this.#unread(notUtf8))
+    if (bytes.length > bound) return this.#refuseInBatch(this.#unread(tooLong(bound)))
     const accept = (): true => {
       this.#c.push({ kind: 'parse', change: this.#c.statements.set(name, { text, types }, this.#c.batch) })
       return true
@@ -279,6 +281,12 @@ export class Frontend {
     this.#c.open = true
     this.#c.dispatch({ kind: 'execute', run, ...(portal ? { portal } : {}) }, statements)
     return true
+  }
+
+  /** What can't be read as a command has no record as one: that it was refused is noted. */
+  #unread(words: Words): Words {
+    this.#o.note(`refused: ${words.message}`)
+    return words
   }
 
   /** Refuses within a batch as the server does: one error, the rest skipped, the transaction aborted. */

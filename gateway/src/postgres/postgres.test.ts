@@ -149,6 +149,9 @@ describe('refused by policy', () => {
       'E 0A000 the FunctionCall message does not pass this gateway',
       'Z I',
     ])
+    expect(world.sessions.last.of('note')).toEqual([
+      { type: 'note', text: 'refused: the FunctionCall message does not pass this gateway' },
+    ])
   })
 
   it.each([

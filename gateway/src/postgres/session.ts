@@ -147,6 +147,7 @@ export class Session {
       denies: (text, meaning) => commands.denies(text, meaning),
       allows: (text, parameters, meaning) => commands.allows(text, parameters, meaning),
       limits: options.limits,
+      note: (text) => this.#note(text),
       toServer,
       toClient,
       cancelled,
