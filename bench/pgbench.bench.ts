@@ -1,13 +1,11 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { connect } from 'node:net'
+import { execFile } from 'node:child_process'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { freePort, unprivileged } from '../demo/postgres.ts'
-import { startWorld, type World } from '../demo/world.ts'
+import { startWorld } from '../demo/world.ts'
 import { find, pgbench, pgbouncer, provide } from '../scripts/system.ts'
+import { startPgbouncer, type Target } from './pgbouncer.ts'
 import { median, printTable } from './table.ts'
 
 export const title = 'pgbench select-only: direct, pgbouncer (session pooling), gateway with policy and recording on'
@@ -15,14 +13,6 @@ export const title = 'pgbench select-only: direct, pgbouncer (session pooling), 
 const rounds = Number(process.env.BENCH_ROUNDS ?? 3)
 const seconds = Number(process.env.BENCH_SECONDS ?? 4)
 const exec = promisify(execFile)
-
-interface Target {
-  name: string
-  host: string
-  port: number
-  user: string
-  password: string
-}
 
 /** Runs pgbench against each target in turn, several rounds, and prints medians and ratios. */
 export async function run(): Promise<void> {
@@ -91,46 +81,4 @@ function bench(binary: string, target: Target, args: string[]) {
     env: { ...process.env, PGPASSWORD: target.password, PGSSLMODE: 'disable', PGGSSENCMODE: 'disable' },
     maxBuffer: 1 << 24,
   })
-}
-
-async function startPgbouncer(
-  binary: string,
-  world: World,
-  folder: string,
-  stack: AsyncDisposableStack,
-): Promise<Target> {
-  const port = await freePort()
-  const config = join(folder, 'pgbouncer.ini')
-  writeFileSync(
-    config,
-    `[databases]
-orders = host=127.0.0.1 port=${world.database.port} user=app_rw password=app_rw
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = ${port}
-unix_socket_dir =
-auth_type = any
-pool_mode = session
-default_pool_size = 100
-max_client_conn = 200
-logfile = /dev/null
-`,
-  )
-  const account = unprivileged()
-  if (account) chownSync(config, account.uid, account.gid)
-  const child: ChildProcess = spawn(binary, [config], { ...account, stdio: 'ignore' })
-  stack.defer(async () => {
-    child.kill('SIGTERM')
-    if (child.exitCode === null) await once(child, 'exit')
-  })
-  for (;;) {
-    if (child.exitCode !== null) throw new Error('pgbouncer did not start')
-    const socket = connect(port, '127.0.0.1')
-    const up = await new Promise<boolean>((resolve) =>
-      socket.once('connect', () => resolve(true)).once('error', () => resolve(false)),
-    )
-    socket.destroy()
-    if (up) return { name: 'pgbouncer', host: '127.0.0.1', port, user: 'bench', password: 'bench' }
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
 }

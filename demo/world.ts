@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type Child, startChild } from './child.ts'
 import { type RunningIssuer, startIssuer } from './issuer.ts'
 import { agents, people } from './people.ts'
-import { type RunningPostgres, startPostgres } from './postgres.ts'
+import { type PostgresOptions, type RunningPostgres, startPostgres } from './postgres.ts'
 
 export interface WorldOptions {
   /** Where the gateway's configuration, data and policy go. */
@@ -12,6 +12,10 @@ export interface WorldOptions {
   ports?: { api: number; postgres: number }
   /** Replaces parts of the gateway's configuration, key by key on the first level. */
   config?: Record<string, unknown>
+  /** More keys of the connection `orders`, data classes for example. */
+  connection?: Record<string, unknown>
+  /** How its database is started. */
+  server?: PostgresOptions
   /** Other policy files than demo/policy: name → text. */
   policy?: Record<string, string>
   /** What the gateway logs, a line a call. */
@@ -48,7 +52,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     const [forPeople, forAgents, database] = await Promise.all([
       startIssuer({ people }).then((started) => stack.use(started)),
       startIssuer({ agents }).then((started) => stack.use(started)),
-      startPostgres().then((started) => stack.use(started)),
+      startPostgres(options.server).then((started) => stack.use(started)),
     ])
     await database.query('CREATE DATABASE orders')
     await database.query(readFileSync(join(here, 'shop.sql'), 'utf8'), 'orders')
@@ -62,7 +66,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     const write = (ports: { api: number; postgres: number }) =>
       writeFileSync(
         configFile,
-        JSON.stringify({ ...sampleConfig(forPeople, forAgents, database, ports), ...options.config }, null, 2),
+        JSON.stringify(
+          { ...sampleConfig(forPeople, forAgents, database, ports, options.connection), ...options.config },
+          null,
+          2,
+        ),
       )
     write(options.ports ?? { api: 0, postgres: 0 })
 
@@ -117,6 +125,7 @@ function sampleConfig(
   forAgents: RunningIssuer,
   database: RunningPostgres,
   ports: { api: number; postgres: number },
+  more: Record<string, unknown> = {},
 ) {
   const { url: issuer, clientId: client_id, resource } = forPeople
   return {
@@ -152,6 +161,7 @@ function sampleConfig(
         user: 'app_rw',
         password: { file: './orders-password' },
         tls: { mode: 'disable' },
+        ...more,
       },
     },
     policy: './policy',
