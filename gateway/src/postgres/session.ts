@@ -24,11 +24,12 @@ import {
   violation,
   type Words,
 } from './refusal.ts'
+import { Relay } from './relay.ts'
 import type { PostgresTarget } from './target.ts'
 import { Understanding } from './understanding.ts'
 import { cancelUpstream } from './upstream/cancel.ts'
 import type { Upstream } from './upstream/connect.ts'
-import { Framer, ProtocolViolation } from './wire/framer.ts'
+import { ProtocolViolation } from './wire/framer.ts'
 import * as wire from './wire/messages.ts'
 
 export interface SessionOptions {
@@ -49,14 +50,10 @@ export interface SessionOptions {
   log: Logger
 }
 
-/** What a client may send ahead while a command is held, before it is no longer read (bytes). */
-const AHEAD = 1 << 20
-/** How long a client may take to read its last message. */
-const LAST_WORD_MS = 2000
 const CANCEL_MS = 5000
 
 /**
- * One client and its server connection, from the sign-in on. Bytes flow through two framers; what is outstanding at the
+ * One client and its server connection, from the sign-in on. Bytes flow through `Relay`; what is outstanding at the
  * server is kept in `Outstanding`, what a client's message means and whether it may pass in `Frontend`.
  */
 export class Session {
@@ -66,7 +63,6 @@ export class Session {
   readonly key: Buffer
   readonly #options: SessionOptions
   readonly #client: Socket
-  readonly #server: Socket
   readonly #log: Logger
   readonly #outstanding: Outstanding
   readonly #conversation: Conversation
@@ -74,21 +70,12 @@ export class Session {
   readonly #journal: Journal
   readonly #frontend: Frontend
   readonly #bearings: Bearings
-  readonly #fromClient: Framer
-  readonly #fromServer: Framer
-  #toServer: Buffer[] = []
-  #flushScheduled = false
-  /** A chunk of the client is being looked at: what it gives leaves at its end. */
-  #reading = false
-  #toClient: Buffer[] = []
-  /** Put between two messages once the one that is under way has gone on. */
-  #inserted: Buffer[] = []
+  readonly #relay: Relay
   readonly #opened = performance.now()
   #started = false
   #clientGone = false
   #terminating = false
   #draining = false
-  #serverBlocked = false
   #end: { state: 'closed' | 'terminated'; reason: string } = {
     state: 'closed',
     reason: 'the client closed the connection',
@@ -101,7 +88,6 @@ export class Session {
     this.#options = options
     this.key = options.key
     this.#client = options.client
-    this.#server = options.upstream.socket
     this.#log = options.log
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
@@ -116,11 +102,8 @@ export class Session {
       },
       () => options.limits().max_message,
     )
-    const toServer = (bytes: Buffer) => {
-      this.#fromClient.flush()
-      this.#send(bytes)
-    }
-    const toClient = (bytes: Buffer) => this.#insert(bytes)
+    const toServer = (bytes: Buffer) => this.#relay.toServer(bytes)
+    const toClient = (bytes: Buffer) => this.#relay.toClient(bytes)
     const cancelled = () => this.#cancelling
     this.#bearings = new Bearings(options.target, options.catalogs, this.#outstanding, (...statements) =>
       ask(conversation, toServer, statements),
@@ -152,32 +135,31 @@ export class Session {
       toClient,
       cancelled,
     })
-    this.#fromClient = new Framer({
-      header: (type, length) => this.#frontend.take(type, length),
-      message: (type, frame) => this.#frontend.message(type, frame),
-      relay: (bytes) => this.#send(bytes),
-      failed: (error) => this.#fail(error),
-    })
-    this.#fromServer = new Framer({
-      header: (type, length) => this.#outstanding.take(type, length),
-      message: (type, frame) => {
-        const goesOn = this.#outstanding.reply(type, frame)
-        if (typeof goesOn === 'boolean') return goesOn
-        this.#fromServer.flush()
-        this.#toClient.push(goesOn)
-        return false
+    this.#relay = new Relay(options.client, options.upstream.socket, {
+      client: {
+        header: (type, length) => this.#frontend.take(type, length),
+        message: (type, frame) => this.#frontend.message(type, frame),
       },
-      relay: (bytes) => {
-        this.#toClient.push(bytes)
+      server: {
+        header: (type, length) => this.#outstanding.take(type, length),
+        message: (type, frame) => this.#outstanding.reply(type, frame),
       },
+      looked: () => this.#record(),
       failed: (error) => this.#fail(error),
+      clientEnded: () => this.#clientEnded(),
+      serverFailed: (error) => {
+        // Once it was told to go, how it goes is nobody's failure.
+        if (this.#terminating || this.#frontend.terminated) return
+        this.#end.reason = `the connection to the server failed: ${error.message}`
+      },
+      serverClosed: () => this.#serverClosed(),
     })
   }
 
   /** Takes over both sockets: finds the session's bearings, greets the client, and from then on relays. */
   async start(): Promise<void> {
     const { upstream, live } = this.#options
-    this.#attach()
+    this.#relay.attach(this.#log)
     live.ended.addEventListener('abort', () => this.#endedFromOutside(), { once: true })
     if (live.ended.aborted) return this.#endedFromOutside()
     for (const frame of upstream.greeting) this.#client.write(frame)
@@ -192,7 +174,7 @@ export class Session {
     const key = wire.message(wire.T.BackendKeyData, this.key)
     this.#client.write(Buffer.concat([key, wire.readyForQuery(this.#outstanding.status)]))
     if (this.#clientGone) this.#afterClient()
-    else this.#client.resume()
+    else this.#relay.open()
     if (this.#draining) this.drain()
   }
 
@@ -210,7 +192,7 @@ export class Session {
   drain(): void {
     this.#draining = true
     this.#passage.cancelHeld('the gateway is stopping')
-    if (this.#outstanding.empty && this.#fromClient.settled && this.#started) this.end(draining, 'the gateway stopped')
+    if (this.#outstanding.empty && this.#relay.settled && this.#started) this.end(draining, 'the gateway stopped')
   }
 
   /** Ends the session with a last message for the client. */
@@ -218,113 +200,15 @@ export class Session {
     if (this.#over) return
     this.#end = { state, reason }
     this.#passage.stop(words.message)
-    const midMessage = this.#fromServer.midMessage
     if (!this.#outstanding.empty) void this.#cancelUpstream()
-    this.#close(midMessage ? undefined : wire.report({ severity: 'FATAL', ...words }))
+    this.#close(wire.report({ severity: 'FATAL', ...words }))
   }
 
-  #attach(): void {
-    const client = this.#client
-    const server = this.#server
-    client.on('data', (chunk: Buffer) => this.#clientData(chunk))
-    client.on('drain', () => server.resume())
-    client.on('end', () => this.#clientEnded())
-    client.on('error', (error) => this.#log.debug({ error: error.message }, 'client connection failed'))
-    client.on('close', () => this.#clientEnded())
-    client.pause()
-    server.on('data', (chunk: Buffer) => this.#serverData(chunk))
-    server.on('drain', () => {
-      this.#serverBlocked = false
-      this.#readOn()
-    })
-    server.on('error', (error) => {
-      // Once it was told to go, how it goes is nobody's failure.
-      if (this.#terminating || this.#frontend.terminated) return
-      this.#end.reason = `the connection to the server failed: ${error.message}`
-    })
-    server.on('end', () => server.end())
-    server.on('close', () => this.#serverClosed())
-    server.resume()
-  }
-
-  #clientData(chunk: Buffer): void {
-    if (this.#over || this.#terminating) return
-    this.#reading = true
-    try {
-      this.#fromClient.push(chunk)
-    } catch (error) {
-      this.#fail(error)
-      return
-    } finally {
-      this.#reading = false
-    }
-    this.#flush()
-    if (this.#fromClient.queued > AHEAD) this.#client.pause()
-  }
-
-  #serverData(chunk: Buffer): void {
-    if (this.#over) return
-    try {
-      this.#fromServer.push(chunk)
-      // What is kept of the rows is written before they go on.
-      for (const run of this.#outstanding.touched) run.flush()
-      this.#outstanding.touched.clear()
-      this.#journal.flush()
-    } catch (error) {
-      this.#fail(error)
-      return
-    }
-    if (!this.#fromServer.midMessage && this.#inserted.length > 0) this.#toClient.push(...this.#inserted.splice(0))
-    const client = this.#client
-    const buffers = this.#toClient
-    if (buffers.length === 0) return
-    this.#toClient = []
-    if (client.destroyed) return // what a client has left behind is still recorded
-    let flows = true
-    if (buffers.length > 1) client.cork()
-    for (const bytes of buffers) flows = client.write(bytes)
-    if (buffers.length > 1) {
-      client.uncork()
-      flows = !client.writableNeedDrain
-    }
-    if (!flows) this.#server.pause()
-  }
-
-  /** Sends bytes of the gateway's own to the client, between two messages. */
-  #insert(bytes: Buffer): void {
-    if (this.#fromServer.midMessage) this.#inserted.push(bytes)
-    else if (!this.#client.destroyed) this.#client.write(bytes)
-  }
-
-  /** Bytes leave together, once everything that came with them has been looked at. */
-  #send(bytes: Buffer): void {
-    this.#toServer.push(bytes)
-    if (this.#flushScheduled || this.#reading) return
-    this.#flushScheduled = true
-    setImmediate(() => this.#flush())
-  }
-
-  #flush(): void {
-    this.#flushScheduled = false
-    const buffers = this.#toServer
-    const server = this.#server
-    if (buffers.length === 0) return
-    this.#toServer = []
-    if (server.destroyed) return
-    if (buffers.length === 1) server.write(buffers[0]!)
-    else {
-      server.cork()
-      for (const bytes of buffers) server.write(bytes)
-      server.uncork()
-    }
-    if (server.writableNeedDrain) {
-      this.#serverBlocked = true
-      this.#client.pause()
-    } else this.#readOn()
-  }
-
-  #readOn(): void {
-    if (this.#started && !this.#serverBlocked && this.#fromClient.queued <= AHEAD) this.#client.resume()
+  /** What is kept of the server's answers is written before they go on. */
+  #record(): void {
+    for (const run of this.#outstanding.touched) run.flush()
+    this.#outstanding.touched.clear()
+    this.#journal.flush()
   }
 
   #ready(status: number, entry: Entry): void {
@@ -333,7 +217,7 @@ export class Session {
     if (!this.#draining || entry.ours) return
     // Its answer is still to be written: end after that.
     setImmediate(() => {
-      if (this.#outstanding.empty && this.#fromClient.settled) this.end(draining, 'the gateway stopped')
+      if (this.#outstanding.empty && this.#relay.settled) this.end(draining, 'the gateway stopped')
     })
   }
 
@@ -366,13 +250,13 @@ export class Session {
   /** The client will send no more: once all it sent is looked at, the server may finish and go. */
   #afterClient(): void {
     if (this.#terminating || this.#over || !this.#started) return
-    if (!this.#fromClient.settled) {
+    if (!this.#relay.settled) {
       this.#frontend.idle().then(() => setImmediate(() => this.#afterClient()))
       return
     }
     this.#terminating = true
-    this.#server.resume()
-    if (!this.#frontend.terminated) this.#send(wire.TERMINATE)
+    this.#relay.finish()
+    if (!this.#frontend.terminated) this.#relay.toServer(wire.TERMINATE)
   }
 
   #serverClosed(): void {
@@ -417,16 +301,7 @@ export class Session {
   #close(lastWord: Buffer | undefined): void {
     this.#over = true
     this.#log.info({ ...this.#end, ms: Math.round(performance.now() - this.#opened) }, 'session closed')
-    const client = this.#client
-    if (!client.destroyed) {
-      const patience = setTimeout(() => client.destroy(), LAST_WORD_MS)
-      patience.unref()
-      client.once('close', () => clearTimeout(patience))
-      client.resume() // so that its own end is seen
-      if (lastWord) client.end(lastWord, () => client.destroySoon())
-      else client.end(() => client.destroySoon())
-    }
-    this.#server.destroy()
+    this.#relay.close(lastWord)
     try {
       this.#outstanding.abandonAll('57P01', this.#end.reason)
       this.#conversation.endSuspended()

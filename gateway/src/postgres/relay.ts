@@ -1,0 +1,221 @@
+import type { Socket } from 'node:net'
+import type { Logger } from 'pino'
+import { Framer, type Take } from './wire/framer.ts'
+
+/** What becomes of the messages that come by, and who is told how a connection goes. */
+export interface RelayEvents {
+  /** A client's message: `header` and `message` as FrameReader has them. */
+  client: {
+    header(type: number, length: number): Take
+    message(type: number, frame: Buffer): boolean | Promise<boolean>
+  }
+  /** A server's message. `message` answers whether it goes on as it is, or what goes on in its place. */
+  server: {
+    header(type: number, length: number): Take
+    message(type: number, frame: Buffer): boolean | Buffer
+  }
+  /** The bytes that the server has sent so far are looked at; none of them has gone on yet. */
+  looked(): void
+  failed(error: unknown): void
+  /** The client will send no more. May be called more than once. */
+  clientEnded(): void
+  serverFailed(error: Error): void
+  serverClosed(): void
+}
+
+/** What a client may send ahead while a command is held, before it is no longer read (bytes). */
+const AHEAD = 1 << 20
+/** How long a client may take to read its last message. */
+const LAST_WORD_MS = 2000
+
+/**
+ * The two sockets of a session: cuts what they bring into messages, writes what goes on, and reads no faster than the
+ * other side takes. Nothing is written between the parts of a message.
+ */
+export class Relay {
+  readonly #client: Socket
+  readonly #server: Socket
+  readonly #events: RelayEvents
+  readonly #fromClient: Framer
+  readonly #fromServer: Framer
+  #toServer: Buffer[] = []
+  #flushScheduled = false
+  /** A chunk of the client is being looked at: what it gives leaves at its end. */
+  #reading = false
+  #toClient: Buffer[] = []
+  /** Put between two messages once the one that is under way has gone on. */
+  #inserted: Buffer[] = []
+  #serverBlocked = false
+  /** Whether the client is read yet. */
+  #open = false
+  /** Nothing of the client is looked at any more. */
+  #deaf = false
+  #closed = false
+
+  constructor(client: Socket, server: Socket, events: RelayEvents) {
+    this.#client = client
+    this.#server = server
+    this.#events = events
+    const failed = (error: unknown) => events.failed(error)
+    this.#fromClient = new Framer({
+      header: events.client.header,
+      message: events.client.message,
+      relay: (bytes) => this.#send(bytes),
+      failed,
+    })
+    this.#fromServer = new Framer({
+      header: events.server.header,
+      message: (type, frame) => {
+        const goesOn = events.server.message(type, frame)
+        if (typeof goesOn === 'boolean') return goesOn
+        this.#fromServer.flush()
+        this.#toClient.push(goesOn)
+        return false
+      },
+      relay: (bytes) => {
+        this.#toClient.push(bytes)
+      },
+      failed,
+    })
+  }
+
+  /** Whether every byte of the client has been looked at, and none is waited for. */
+  get settled(): boolean {
+    return this.#fromClient.settled
+  }
+
+  /** Listens to both sockets and reads the server; the client is read from `open` on. */
+  attach(log: Logger): void {
+    const client = this.#client
+    const server = this.#server
+    const events = this.#events
+    client.on('data', (chunk: Buffer) => this.#clientData(chunk))
+    client.on('drain', () => server.resume())
+    client.on('end', () => events.clientEnded())
+    client.on('error', (error) => log.debug({ error: error.message }, 'client connection failed'))
+    client.on('close', () => events.clientEnded())
+    client.pause()
+    server.on('data', (chunk: Buffer) => this.#serverData(chunk))
+    server.on('drain', () => {
+      this.#serverBlocked = false
+      this.#readOn()
+    })
+    server.on('error', (error) => events.serverFailed(error))
+    server.on('end', () => server.end())
+    server.on('close', () => events.serverClosed())
+    server.resume()
+  }
+
+  /** From now on the client is read. */
+  open(): void {
+    this.#open = true
+    this.#readOn()
+  }
+
+  /** Sends bytes of the gateway's own to the server, behind everything of the client that was let through. */
+  toServer(bytes: Buffer): void {
+    this.#fromClient.flush()
+    this.#send(bytes)
+  }
+
+  /** Sends bytes of the gateway's own to the client, between two messages. */
+  toClient(bytes: Buffer): void {
+    if (this.#fromServer.midMessage) this.#inserted.push(bytes)
+    else if (!this.#client.destroyed) this.#client.write(bytes)
+  }
+
+  /** Nothing of the client is looked at any more; the server is read to its end. */
+  finish(): void {
+    this.#deaf = true
+    this.#server.resume()
+  }
+
+  /**
+   * Closes both sockets.
+   * @param lastWord for the client; left out where it would come in the middle of a message
+   */
+  close(lastWord: Buffer | undefined): void {
+    this.#closed = true
+    const client = this.#client
+    if (!client.destroyed) {
+      const patience = setTimeout(() => client.destroy(), LAST_WORD_MS)
+      patience.unref()
+      client.once('close', () => clearTimeout(patience))
+      client.resume() // so that its own end is seen
+      if (lastWord && !this.#fromServer.midMessage) client.end(lastWord, () => client.destroySoon())
+      else client.end(() => client.destroySoon())
+    }
+    this.#server.destroy()
+  }
+
+  #clientData(chunk: Buffer): void {
+    if (this.#closed || this.#deaf) return
+    this.#reading = true
+    try {
+      this.#fromClient.push(chunk)
+    } catch (error) {
+      this.#events.failed(error)
+      return
+    } finally {
+      this.#reading = false
+    }
+    this.#flush()
+    if (this.#fromClient.queued > AHEAD) this.#client.pause()
+  }
+
+  #serverData(chunk: Buffer): void {
+    if (this.#closed) return
+    try {
+      this.#fromServer.push(chunk)
+      this.#events.looked()
+    } catch (error) {
+      this.#events.failed(error)
+      return
+    }
+    if (!this.#fromServer.midMessage && this.#inserted.length > 0) this.#toClient.push(...this.#inserted.splice(0))
+    const client = this.#client
+    const buffers = this.#toClient
+    if (buffers.length === 0) return
+    this.#toClient = []
+    if (client.destroyed) return // what a client has left behind is still recorded
+    let flows = true
+    if (buffers.length > 1) client.cork()
+    for (const bytes of buffers) flows = client.write(bytes)
+    if (buffers.length > 1) {
+      client.uncork()
+      flows = !client.writableNeedDrain
+    }
+    if (!flows) this.#server.pause()
+  }
+
+  /** Bytes leave together, once everything that came with them has been looked at. */
+  #send(bytes: Buffer): void {
+    this.#toServer.push(bytes)
+    if (this.#flushScheduled || this.#reading) return
+    this.#flushScheduled = true
+    setImmediate(() => this.#flush())
+  }
+
+  #flush(): void {
+    this.#flushScheduled = false
+    const buffers = this.#toServer
+    const server = this.#server
+    if (buffers.length === 0) return
+    this.#toServer = []
+    if (server.destroyed) return
+    if (buffers.length === 1) server.write(buffers[0]!)
+    else {
+      server.cork()
+      for (const bytes of buffers) server.write(bytes)
+      server.uncork()
+    }
+    if (server.writableNeedDrain) {
+      this.#serverBlocked = true
+      this.#client.pause()
+    } else this.#readOn()
+  }
+
+  #readOn(): void {
+    if (this.#open && !this.#serverBlocked && this.#fromClient.queued <= AHEAD) this.#client.resume()
+  }
+}
