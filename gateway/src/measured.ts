@@ -7,6 +7,7 @@ import type { Metrics } from './telemetry/metrics.ts'
 export function measuredGate(gate: Gate, metrics: Metrics): Gate {
   return {
     preview: (command) => gate.preview(command),
+    reveals: (who, dataClass) => gate.reveals(who, dataClass),
     report: (approval, outcome) => gate.report(approval, outcome),
     submit(command, options) {
       const { protocol } = command

@@ -95,6 +95,11 @@ export interface Gate {
   submit(command: Command, options: SubmitOptions): Verdict | Promise<Verdict>
   /** Decides without holding. An error is a deny. */
   preview(command: Command): Preview
+  /**
+   * Whether policy permits data:reveal of a class: true only where it is allowed. A hold is not an allow, an error isn't,
+   * and mode observe makes it none.
+   */
+  reveals(who: Pick<Command, 'agent' | 'connection' | 'session'>, dataClass: string): boolean
   /** Tells what became of a command that an approval released; shown on its card. */
   report(approval: string, outcome: import('@countersign/contract/approval').Outcome): void
 }

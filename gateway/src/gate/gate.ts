@@ -50,6 +50,25 @@ export function createGate(options: {
       }
     },
 
+    reveals({ agent, connection, session: { purpose, grant } }, dataClass) {
+      try {
+        const { outcome } = options.policies().decide({
+          principal: agent,
+          connection,
+          effect: { action: 'data:reveal', resource: { type: 'DataClass', id: dataClass }, command: {} },
+          context: {
+            ...(purpose === undefined ? {} : { purpose }),
+            ...(grant === undefined ? {} : { grant }),
+            time: now(),
+          },
+        })
+        return outcome === 'allow'
+      } catch (error) {
+        options.log?.error({ error, connection: connection.name, dataClass }, 'data:reveal could not be decided')
+        return false
+      }
+    },
+
     report(approval, outcome) {
       approvals
         .reportOutcome(approval, outcome)

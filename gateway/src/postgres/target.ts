@@ -1,4 +1,5 @@
 import type { ConnectionRef } from '../gate/command.ts'
+import type { Masking } from '../masking/masking.ts'
 
 /** A PostgreSQL connection of the configuration, its secrets read. */
 export interface PostgresTarget {
@@ -11,6 +12,8 @@ export interface PostgresTarget {
   /** Absent: none on loopback, verify-full anywhere else. `ca` is PEM; absent: the system's. */
   tls?: { mode: 'disable' | 'require' | 'verify-ca' | 'verify-full'; ca?: string }
   access: 'standing' | 'jit'
+  /** Rules of masking; absent where nothing is to be masked. */
+  masking?: Masking
   /** Ids of the tables that hold data classes, and of the statistics made from them: what can't be masked isn't read. */
   classified?: ReadonlySet<string>
 }

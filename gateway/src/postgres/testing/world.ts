@@ -36,11 +36,17 @@ export const identity: Identity = {
 /** A gate whose every answer the test gives, and which keeps the contract of `Gate`. */
 export class TestGate extends EventEmitter<{ held: [Held] }> implements Gate {
   judge: (command: Command) => Judgement = () => 'allow'
+  /** The classes that agents may see. */
+  revealed = new Set<string>()
   submitted: Command[] = []
   reports: { approval: string; status: string; tag?: string | undefined }[] = []
 
   preview(command: Command): Preview {
     return { outcome: this.judge(command), policies: ['test'], reason: 'the test says so' }
+  }
+
+  reveals(_who: unknown, dataClass: string): boolean {
+    return this.revealed.has(dataClass)
   }
 
   async submit(command: Command, options: SubmitOptions): Promise<Verdict> {
