@@ -14,6 +14,8 @@ export interface WorldOptions {
   config?: Record<string, unknown>
   /** More keys of the connection `orders`, data classes for example. */
   connection?: Record<string, unknown>
+  /** Environment variables of the gateway, besides one's own. */
+  env?: Record<string, string>
   /** How its database is started. */
   server?: PostgresOptions
   /** Other policy files than demo/policy: name → text. */
@@ -76,10 +78,10 @@ export async function startWorld(options: WorldOptions): Promise<World> {
 
     const world = { gateway: undefined as unknown as Child, api: '', postgres: { host: '', port: 0 } }
     const startGateway = async () => {
-      world.gateway = startChild(
-        [gatewayBin, 'serve', '--config', configFile],
-        options.log ? { onError: options.log } : {},
-      )
+      world.gateway = startChild([gatewayBin, 'serve', '--config', configFile], {
+        ...(options.env ? { env: options.env } : {}),
+        ...(options.log ? { onError: options.log } : {}),
+      })
       const ready = await world.gateway.line(/^countersign-gateway ready api=(\S+):(\d+) postgres=(\S+):(\d+)/)
       world.api = `http://${ready[1]}:${ready[2]}`
       world.postgres = { host: ready[3]!, port: Number(ready[4]) }
