@@ -1,5 +1,8 @@
-/** What a content detector finds in text, whatever column it stands in. */
-export type DetectedKind = 'card' | 'iban' | 'ssn' | 'email' | 'phone' | 'jwt' | 'private-key' | 'cloud-key'
+import { isCard, isIban, isJwtHeader, isPhone } from './checksums.ts'
+
+/** What a content detector finds in text, whatever column it stands in: the names of `masking.detect`. */
+export const detectedKinds = ['card', 'iban', 'ssn', 'email', 'phone', 'jwt', 'pem', 'cloud-key'] as const
+export type DetectedKind = (typeof detectedKinds)[number]
 
 export interface Detection {
   kind: DetectedKind
@@ -11,25 +14,42 @@ export interface Detection {
 /** Characters of a text that are looked at. What comes after them isn't, and isn't told to be innocent either. */
 export const DETECTED_LENGTH = 65_536
 
+export interface DetectOptions {
+  /** Which to look for; all where absent. */
+  kinds?: ReadonlySet<DetectedKind> | readonly DetectedKind[]
+  /** Characters to look at; DETECTED_LENGTH where absent. */
+  length?: number
+}
+
 /**
  * Finds sensitive data by its content. Meant for text that has no class; it misses some and errs rarely: every number
- * has its checksum or its shape. Work is linear in the length, of which at most DETECTED_LENGTH is looked at: all
- * quantifiers are bounded or can't overlap with what follows.
+ * has its checksum or its shape. Work is linear in the length: all quantifiers are bounded, or can't overlap with what
+ * follows and can't begin again inside what they ran over. JSON text may be given as it is: what is found begins behind
+ * an escape and ends before the quote, so that the text is JSON still after withoutDetected().
  * @returns in order of their start, not overlapping: of two that do, the earlier in the list of detectors stays
  */
-export function detect(text: string): Detection[] {
-  const looked = text.length > DETECTED_LENGTH ? text.slice(0, DETECTED_LENGTH) : text
+export function detect(text: string, { kinds, length = DETECTED_LENGTH }: DetectOptions = {}): Detection[] {
+  const wanted = kinds === undefined || kinds instanceof Set ? (kinds as ReadonlySet<DetectedKind>) : new Set(kinds)
+  const looked = text.length > length ? text.slice(0, length) : text
   const found: Detection[] = []
-  const taken = new Uint8Array(looked.length)
+  let taken: Uint8Array | undefined
   for (const { kind, needs, pattern, check } of detectors) {
-    if (!needs(looked)) continue
-    for (const match of looked.matchAll(pattern)) {
-      const start = match.index
-      if (taken[start]) continue
-      const length = check ? check(match[0], looked, start) : match[0].length
-      if (length === 0 || taken[start + length - 1]) continue
-      taken.fill(1, start, start + length)
-      found.push({ kind, start, end: start + length })
+    if ((wanted && !wanted.has(kind)) || !needs(looked)) continue
+    pattern.lastIndex = 0
+    for (let match = pattern.exec(looked); match; match = pattern.exec(looked)) {
+      const [whole] = match
+      const size = check ? check(whole, looked, match.index) : whole.length
+      const start = match.index + escapedBefore(looked, match.index)
+      const end = match.index + size
+      if (end <= start || taken?.[start] || taken?.[end - 1]) {
+        // Of "2024 4111 1111 1111 1111" the first four groups are no card, the last four are.
+        pattern.lastIndex = match.index + 1
+        continue
+      }
+      pattern.lastIndex = end
+      taken ??= new Uint8Array(looked.length)
+      taken.fill(1, start, end)
+      found.push({ kind, start, end })
     }
   }
   return found.sort((a, b) => a.start - b.start)
@@ -46,6 +66,15 @@ export function withoutDetected(text: string, found: readonly Detection[]): stri
   return out + text.slice(from)
 }
 
+/** Characters at `start` that belong to an escape of JSON, which is not to be torn: `\njane@example.com`. */
+function escapedBefore(text: string, start: number): number {
+  let before = start
+  while (text[before - 1] === '\\') before--
+  if ((start - before) % 2 === 0) return 0
+  const letter = text[start]!
+  return 'nrtbf'.includes(letter) ? 1 : letter === 'u' ? 5 : 0
+}
+
 interface Detector {
   kind: DetectedKind
   /** A quick look whether there can be any. */
@@ -60,129 +89,142 @@ const has =
   (text: string) =>
     parts.some((part) => text.includes(part))
 const digits = (text: string) => /\d/.test(text)
+const when = (right: (match: string) => boolean) => (match: string) => (right(match) ? match.length : 0)
+
+/** Not behind one of these characters, unless they are the end of an escape (`\n`, `\u001f`). */
+const notBehind = (characters: string) => `(?:(?<=\\\\(?:[nrtbf]|u[\\dA-Fa-f]{4}))|(?<![${characters}]))`
+const bounded = (source: string, flags = 'g') => new RegExp(source, flags)
+
+const cloudKeys = [
+  '(?:AKIA|ASIA)[A-Z2-7]{16}', // AWS
+  'gh[pousr]_[A-Za-z0-9]{36,251}', // GitHub
+  'github_pat_[A-Za-z0-9_]{60,244}',
+  'glpat-[A-Za-z0-9_-]{20,64}', // GitLab
+  'xox[abeprs]-[A-Za-z0-9-]{10,250}', // Slack
+  'xapp-\\d-[A-Za-z0-9-]{10,250}',
+  '[sr]k_live_[A-Za-z0-9]{16,247}', // Stripe
+  'whsec_[A-Za-z0-9+/]{32,64}',
+  'AIza[A-Za-z0-9_-]{35}', // Google
+  'ya29\\.[A-Za-z0-9_-]{20,250}',
+  'GOCSPX-[A-Za-z0-9_-]{28}',
+  '[A-Za-z0-9_~.-]{3}8Q~[A-Za-z0-9_~.-]{31,34}', // Microsoft Entra
+  'SG\\.[A-Za-z0-9_-]{22}\\.[A-Za-z0-9_-]{43}', // SendGrid
+  'npm_[A-Za-z0-9]{36}',
+  'sk-(?:ant|proj|svcacct)-[A-Za-z0-9_-]{20,250}', // Anthropic, OpenAI
+  'dop_v1_[a-f0-9]{64}', // DigitalOcean
+  'hvs\\.[A-Za-z0-9_-]{24,250}', // Vault
+].join('|')
+
+/** Keys without a shape of their own, found by the words in front of them. */
+const keysByName = [
+  String.raw`(?<="private_key_id"\s{0,8}:\s{0,8}")[0-9a-f]{40}(?=")`, // a service account's file of Google
+  String.raw`(?<=secret_?access_?key["']?\s{0,4}[=:]\s{0,4}["']?)[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])`, // AWS
+  '(?<=AccountKey=)[A-Za-z0-9/+]{86}==', // Azure storage
+  '(?<=[?&]sig=)[A-Za-z0-9%]{43,90}', // Azure shared access
+  String.raw`(?<=hooks\.slack\.com/services/)T[A-Z0-9]{6,14}/B[A-Z0-9]{6,14}/[A-Za-z0-9]{20,32}`,
+].join('|')
 
 const detectors: readonly Detector[] = [
   {
-    kind: 'private-key',
+    kind: 'pem',
     needs: has('PRIVATE KEY'),
     pattern: /-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----/g,
-    // To its end, or as far as the text goes: a key that was cut is one still.
+    // To its end, or as far as the text (or the JSON string) goes: a key that was cut is one still.
     check: (match, text, start) => {
-      const end = text.indexOf('-----END ', start + match.length)
-      if (end < 0) return text.length - start
-      const close = text.indexOf('-----', end + 9)
-      return (close < 0 ? text.length : close + 5) - start
+      const body = start + match.length
+      let close = body
+      while (close < text.length && !`"'<>{}`.includes(text[close]!)) {
+        if (text[close] === '-' && text.startsWith('-----END ', close)) {
+          const end = text.indexOf('-----', close + 9)
+          return (end < 0 || end - close > 80 ? close + 9 : end + 5) - start
+        }
+        // An escape is passed whole, or not at all.
+        if (text[close] === '\\' && close + 1 >= text.length) break
+        close += text[close] === '\\' ? 2 : 1
+      }
+      return close - start
     },
   },
   {
     kind: 'cloud-key',
-    needs: has('AKIA', 'ASIA', 'gh', 'github_pat_', 'xox', 'sk_live_', 'rk_live_', 'AIza'),
-    pattern:
-      /(?<![A-Za-z0-9_])(?:(?:AKIA|ASIA)[A-Z2-7]{16}|gh[pousr]_[A-Za-z0-9]{36,251}|github_pat_[A-Za-z0-9_]{60,244}|xox[abeprs]-[A-Za-z0-9-]{10,250}|[sr]k_live_[A-Za-z0-9]{16,247}|AIza[A-Za-z0-9_-]{35})(?![A-Za-z0-9_])/g,
+    needs: has(
+      ...[
+        'AKIA',
+        'ASIA',
+        'gh',
+        'github_pat_',
+        'glpat-',
+        'xox',
+        'xapp-',
+        'k_live_',
+        'whsec_',
+        'AIza',
+        'ya29.',
+        'GOCSPX-',
+        '8Q~',
+      ],
+      ...['SG.', 'npm_', 'sk-', 'dop_v1_', 'hvs.'],
+    ),
+    pattern: bounded(`${notBehind('A-Za-z0-9_')}(?:${cloudKeys})(?![A-Za-z0-9_])`),
   },
   {
-    // A service account's file of Google: the key itself is found as a PEM text, this is the id that goes with it.
     kind: 'cloud-key',
-    needs: has('private_key_id'),
-    pattern: /"private_key_id"\s{0,8}:\s{0,8}"[0-9a-f]{40}"/g,
+    needs: (text) => /private_key_id|secret_?access_?key|AccountKey=|[?&]sig=|hooks\.slack/i.test(text),
+    pattern: bounded(keysByName, 'gi'),
   },
   {
     kind: 'jwt',
     needs: has('eyJ'),
-    pattern: /(?<![A-Za-z0-9_.-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]{0,}(?![A-Za-z0-9_-])/g,
-    check: (match) => {
-      const header = Buffer.from(match.slice(0, match.indexOf('.')), 'base64url').toString('latin1')
-      return /^\{.{0,4000}"(alg|enc)"/s.test(header.slice(0, 4096)) ? match.length : 0
-    },
+    // Two dots (JWS), or four (JWE).
+    pattern: bounded(
+      String.raw`${notBehind('\\dA-Za-z_.-')}eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+)?(?![A-Za-z0-9_-])`,
+    ),
+    check: (match) => (isJwtHeader(match.slice(0, match.indexOf('.'))) ? match.length : 0),
   },
   {
     kind: 'email',
     needs: has('@'),
     pattern:
       /(?<![\p{L}\p{N}._%+-])[\p{L}\p{N}_%+-](?:[\p{L}\p{N}._%+-]{0,62}[\p{L}\p{N}_%+-])?@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.){1,8}(?:\p{L}{2,24}|xn--[a-z0-9]{2,59})(?![\p{L}\p{N}-])/gu,
-    check: (match) => (match.includes('..') ? 0 : match.length),
+    check: when((match) => !match.includes('..')),
   },
   {
     kind: 'iban',
     needs: digits,
-    pattern: /(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])/g,
-    check: ibanLength,
+    pattern: bounded(
+      String.raw`${notBehind('\\dA-Za-z')}[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])`,
+      'gi',
+    ),
+    check: isIban,
   },
   {
     kind: 'card',
     needs: digits,
-    pattern: /(?<![\dA-Za-z.,_-])\d(?:[ -]?\d){11,18}(?![\dA-Za-z_]|[.,-]\d)/g,
-    check: (match) => (isCard(match) ? match.length : 0),
+    // In one piece, or as it is printed: 4-4-4-4(-3), 4-6-5, 4-6-4.
+    pattern: bounded(
+      String.raw`${notBehind('\\dA-Za-z.,_-')}(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5})(?![\dA-Za-z_]|[.,-]\d)`,
+    ),
+    check: when(isCard),
   },
   {
     kind: 'ssn',
     needs: digits,
     // Not 000, 666 or 9xx; no group of zeros (https://www.ssa.gov/employer/randomization.html).
-    pattern: /(?<![\dA-Za-z_.-])(?!000|666|9)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\dA-Za-z_]|[.-]\d)/g,
-    check: (match) => (advertised.has(match.replace(/\D/g, '')) ? 0 : match.length),
+    pattern: bounded(
+      String.raw`${notBehind('\\dA-Za-z_.-')}(?!000|666|9)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}(?![\dA-Za-z_]|[.-]\d)`,
+    ),
+    check: when((match) => !advertised.has(match.replace(/\D/g, ''))),
   },
   {
     kind: 'phone',
-    needs: has('+', '('),
-    // International with its plus, or North American with the area in brackets. Other numbers are just numbers.
-    pattern:
-      /(?<![\dA-Za-z_+.])(?:\+[1-9]\d{0,2}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]?\d){6,12}|\([2-9]\d{2}\) ?[2-9]\d{2}[-. ]\d{4})(?![\dA-Za-z_]|[.-]\d)/g,
-    check: (match) => {
-      const count = match.replace(/\D/g, '').length
-      return count >= 8 + (match.startsWith('(') ? 2 : 0) && count <= 15 ? match.length : 0
-    },
+    needs: digits,
+    // International with its plus, or North American with its groups. Other numbers are just numbers.
+    pattern: bounded(
+      String.raw`${notBehind('\\dA-Za-z_+.-')}(?:\+[1-9]\d{0,2}(?:[ .-]?\(\d{1,4}\))?(?:[ .-]?\d){6,12}|(?:1[-. ])?(?:\([2-9]\d{2}\) ?[2-9]\d{2}[-. ]|[2-9]\d{2}([-.])[2-9]\d{2}\1)\d{4})(?![\dA-Za-z_]|[.-]\d)`,
+    ),
+    check: when(isPhone),
   },
 ]
 
 /** Numbers that were printed on sample cards, and are nobody's. */
 const advertised = new Set(['078051120', '219099999', '457555462'])
-
-/** Length of a number by the first digits of its issuer (ISO/IEC 7812), and Luhn's checksum. */
-export function isCard(text: string): boolean {
-  const number = text.replace(/[ -]/g, '')
-  const length = number.length
-  const front = (count: number) => Number(number.slice(0, count))
-  const within = (count: number, from: number, to: number) => front(count) >= from && front(count) <= to
-  const known =
-    (front(1) === 4 && (length === 13 || length === 16 || length === 19)) || // Visa
-    ((within(2, 51, 55) || within(4, 2221, 2720)) && length === 16) || // Mastercard
-    ((front(2) === 34 || front(2) === 37) && length === 15) || // American Express
-    ((within(3, 300, 305) || front(2) === 36 || within(2, 38, 39)) && length >= 14 && length <= 19) || // Diners
-    ((front(4) === 6011 || front(2) === 65 || within(3, 644, 649)) && length >= 16) || // Discover
-    (within(4, 3528, 3589) && length >= 16) || // JCB
-    (front(2) === 62 && length >= 16) || // UnionPay
-    ((front(2) === 50 || within(2, 56, 58) || front(2) === 63 || front(2) === 67) && length >= 12) // Maestro
-  if (!known) return false
-  if (/^(\d)\1*$/.test(number)) return false
-  let sum = 0
-  for (let at = 0; at < length; at++) {
-    const digit = Number(number[length - 1 - at])
-    sum += at % 2 === 0 ? digit : digit * 2 - (digit > 4 ? 9 : 0)
-  }
-  return sum % 10 === 0
-}
-
-/** Lengths by country (SWIFT IBAN registry), those in wide use. Others aren't taken for one. */
-const ibanLengths: ReadonlyMap<string, number> = new Map(
-  `AD24 AE23 AL28 AT20 AZ28 BA20 BE16 BG22 BH22 BR29 CH21 CR22 CY28 CZ24 DE22 DK18 DO28 EE20 ES24 FI18 FO18 FR27 GB22
-  GE22 GI23 GL18 GR27 GT28 HR21 HU28 IE22 IL23 IS26 IT27 JO30 KW30 KZ20 LB28 LI21 LT20 LU20 LV21 MC27 MD24 ME22 MK19
-  MT31 NL18 NO15 PK24 PL28 PT25 QA29 RO24 RS22 SA24 SE24 SI19 SK24 SM27 TN24 TR26 UA29 XK20`
-    .split(/\s+/)
-    .map((row) => [row.slice(0, 2), Number(row.slice(2))]),
-)
-
-/** The pattern may have run on into the next word: the country says how long it is. */
-function ibanLength(match: string): number {
-  const wanted = ibanLengths.get(match.slice(0, 2))
-  if (wanted === undefined) return 0
-  let at = 0
-  let plain = ''
-  for (; at < match.length && plain.length < wanted; at++) if (match[at] !== ' ') plain += match[at]
-  if (plain.length !== wanted || /[A-Z0-9]/.test(match[at] ?? '')) return 0
-  let rest = 0
-  for (const character of plain.slice(4) + plain.slice(0, 4)) {
-    const value = Number.parseInt(character, 36)
-    rest = (rest * (value > 9 ? 100 : 10) + value) % 97
-  }
-  return rest === 1 ? at : 0
-}
