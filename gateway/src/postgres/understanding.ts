@@ -3,6 +3,7 @@ import type { Bearings, Circumstances } from './bearings.ts'
 import { type Meaning, unknownEffect } from './commands.ts'
 import type { Conversation } from './conversation.ts'
 import { type Analysis, analyse } from './effects/effects.ts'
+import { shapeOf } from './effects/shape.ts'
 import type { Portal } from './names.ts'
 
 /** So many meanings are kept for a session, of texts of at most so many characters. */
@@ -14,6 +15,8 @@ export class Understanding {
   readonly #bearings: Bearings
   /** Meanings under `#circumstances` of texts that use no names: the same object each time, by which the gate remembers. */
   readonly #known = new Map<string, Meaning>()
+  /** The same of texts that differ in literals only, by their shape. */
+  readonly #alike = new Map<string, Meaning>()
   #circumstances: Circumstances | undefined
   readonly #analyst: Analyst
   /** The large text that was read last: it is parsed, then executed. */
@@ -108,14 +111,18 @@ export class Understanding {
     const { circumstances } = this.#bearings
     if (circumstances !== this.#circumstances) {
       this.#known.clear()
+      this.#alike.clear()
       this.#circumstances = circumstances
     }
     const known = this.#known.get(text)
     if (known) return known
+    const shape = shapeOf(text)
+    const alike = shape === undefined ? undefined : this.#alike.get(shape)
+    if (alike) return alike
     const meaning = this.#analyse(text, circumstances)
     if (meaning && text.length <= KEPT.length && !meaning.named && !isUnknown(meaning)) {
-      if (this.#known.size >= KEPT.texts) this.#known.delete(this.#known.keys().next().value!)
-      this.#known.set(text, meaning)
+      if (meaning.analysis.general && shape !== undefined) keep(this.#alike, shape, meaning)
+      else keep(this.#known, text, meaning)
     }
     return meaning
   }
@@ -143,6 +150,11 @@ export class Understanding {
     const portal = this.#conversation.portals.get(name.slice('portal '.length))
     return !portal || portal.unknown || !this.stands(portal) ? undefined : portal.text
   }
+}
+
+function keep(meanings: Map<string, Meaning>, key: string, meaning: Meaning): void {
+  if (meanings.size >= KEPT.texts) meanings.delete(meanings.keys().next().value!)
+  meanings.set(key, meaning)
 }
 
 function meaningOf(

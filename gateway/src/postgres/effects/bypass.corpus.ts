@@ -139,6 +139,11 @@ export const bypasses: readonly { sql: string; must: string[] | 'refused' }[] = 
   { sql: `DELETE FROM orders WHERE id IS NULL OR id IS NOT NULL`, must: ['write public.orders delete!'] },
   { sql: `DELETE FROM orders WHERE id = 1 OR NOT id = 1`, must: ['write public.orders delete!'] },
   { sql: `DELETE FROM orders WHERE id > 1 OR id <= 1`, must: ['write public.orders delete!'] },
+  { sql: `DELETE FROM orders WHERE id IN (1) OR NOT (id IN (1))`, must: ['write public.orders delete!'] },
+  {
+    sql: `DELETE FROM orders WHERE id = ANY (ARRAY[1]) OR NOT id = ANY (ARRAY[1])`,
+    must: ['write public.orders delete!'],
+  },
   { sql: `DELETE FROM orders WHERE NOT false`, must: ['write public.orders delete!'] },
   { sql: `DELETE FROM orders WHERE $1`, must: ['write public.orders delete!'] },
   { sql: `DELETE FROM orders WHERE id = $1 OR $1 IS NULL`, must: ['write public.orders delete!'] },

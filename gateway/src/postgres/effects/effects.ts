@@ -1,6 +1,7 @@
 import { loadModule, parseSync } from 'libpg-query'
 import type { Effect } from '../../gate/command.ts'
 import type { Catalog } from './catalog.ts'
+import { watchConstants } from './constants.ts'
 import { remembered } from './memory.ts'
 import { effectivePath } from './relations.ts'
 import { emitUnknown, type Node, type Place, type Scan } from './scan.ts'
@@ -39,6 +40,11 @@ export interface Analysis {
   unresolved?: string[]
   /** No statement in it. */
   empty?: boolean
+  /**
+   * It didn't depend on any constant: it is the analysis of every text of the same shape (shape.ts) in these circumstances.
+   * Then `statements[].text` is that of the first such text.
+   */
+  general?: boolean
 }
 
 export interface Refusal {
@@ -122,6 +128,7 @@ function analyseAfresh(text: string, context: StatementContext): { analysis: Ana
   let refused: Refusal | undefined
   const unresolved = new Set<string>()
   const slice = slicer(text)
+  const constants = parsed.length === 1 ? watchConstants(text, parsed[0]!.stmt) : undefined
   for (const raw of parsed) {
     const own = slice(raw.stmt_location ?? 0, raw.stmt_len ?? 0)
     const scan = startScan(context, course)
@@ -150,6 +157,7 @@ function analyseAfresh(text: string, context: StatementContext): { analysis: Ana
     statements,
     ...(refused ? { refused } : {}),
     ...(unresolved.size > 0 ? { unresolved: [...unresolved] } : {}),
+    ...(constants && !constants.read && !course.asked ? { general: true } : {}),
   }
   return { analysis, lasting: !course.asked }
 }

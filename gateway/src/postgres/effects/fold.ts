@@ -125,8 +125,9 @@ function foldOperator(node: Node, target: Target): Folded {
     const ends = ((right as { List?: { items?: Node[] } } | undefined)?.List?.items ?? []) as Node[]
     if (ends.every((end) => same(end, left, target))) return 'open'
   }
+  // A constant is looked at only where there is another to compare it with: else the answer holds for any.
   const a = literal(left)
-  const b = literal(right)
+  const b = a === undefined ? undefined : literal(right)
   if (typeof a === 'string' && typeof b === 'string') {
     if (name === '=') return a === b ? true : 'open'
     if (name === '<>') return a === b ? false : 'open'
@@ -144,6 +145,7 @@ function names(node: unknown, target: Target, inSubquery: boolean): boolean {
   if (typeof node !== 'object' || node === null) return false
   if (Array.isArray(node)) return node.some((item) => names(item, target, inSubquery))
   return Object.entries(node).some(([key, child]) => {
+    if (key === 'A_Const') return false
     if (key === 'ColumnRef') return isColumn(child as Node, target, inSubquery)
     if (key === 'SelectStmt') {
       // A correlated subquery: only qualified names are surely the target's, and only where nothing in it has that name.
@@ -169,7 +171,7 @@ function introduces(node: unknown, name: string): boolean {
   if (Array.isArray(node)) return node.some((item) => introduces(item, name))
   const { relname, aliasname } = node as Node
   if (relname === name || aliasname === name) return true
-  return Object.values(node).some((child) => introduces(child, name))
+  return Object.entries(node).some(([key, child]) => key !== 'A_Const' && introduces(child, name))
 }
 
 function constant(node: unknown): boolean {
@@ -177,13 +179,19 @@ function constant(node: unknown): boolean {
 }
 
 function same(a: unknown, b: unknown, target: Target): boolean {
-  return a !== undefined && b !== undefined && shapeOf(a, target) === shapeOf(b, target)
+  if (a === undefined || b === undefined || typeOf(a) !== typeOf(b)) return false
+  return shapeOf(a, target) === shapeOf(b, target)
 }
+
+/** Fields that say where in the text something stood. */
+const place = /location$|^(rexpr_)?list_(start|end)$/
+
+const typeOf = (node: unknown) => Object.keys((node ?? {}) as Node)[0]
 
 /** An expression as text, without where in the text it stood; a column of the target is written without its name. */
 function shapeOf(node: unknown, target: Target): string {
   return JSON.stringify(node, (key, value) => {
-    if (key === 'location') return undefined
+    if (place.test(key)) return undefined
     if (key !== 'ColumnRef') return value
     const fields = ((value as Node).fields ?? []) as Node[]
     const own = strings(fields)?.at(-2) === target.name

@@ -1,5 +1,6 @@
 import type { Catalog } from './catalog.ts'
 import type { Analysis, StatementContext } from './effects.ts'
+import { shapeOf } from './shape.ts'
 
 /** Bytes of analyses kept for one catalog, roughly. */
 const room = 16 * 1024 * 1024
@@ -15,7 +16,8 @@ interface Shelf {
 const shelves = new WeakMap<Catalog, Shelf>()
 
 /**
- * Answers an earlier analysis of the same text in the same circumstances, or makes one. What asked for the statement
+ * Answers an earlier analysis of the same text, or of one of the same shape where that is the same, in the same
+ * circumstances; or makes one. What asked for the statement
  * behind a name isn't kept. An analysis is shared: nobody may change it.
  */
 export function remembered(
@@ -34,16 +36,15 @@ export function remembered(
   const temporary = tempSchema === undefined ? '?' : (tempSchema ?? '')
   const path = searchPath ?? []
   const sure = `${settled === true}${searchPath === null ? -1 : path.length}`
-  const key = [connection, user, temporary, sure, ...path, text].join('\0')
-  const known = shelf.entries.get(key)
-  if (known) {
-    // The order of a Map is the order of insertion: the last used is last.
-    shelf.entries.delete(key)
-    shelf.entries.set(key, known)
-    return known.analysis
-  }
+  const circumstances = [connection, user, temporary, sure, ...path].join('\0')
+  const exact = `${circumstances}\0text\0${text}`
+  const shape = shapeOf(text)
+  const general = shape === undefined ? undefined : `${circumstances}\0shape\0${shape}`
+  const known = taken(shelf, exact) ?? (general === undefined ? undefined : taken(shelf, general))
+  if (known) return known
   const { analysis, lasting } = make()
   if (!lasting) return analysis
+  const key = analysis.general && general !== undefined ? general : exact
   const size = 2 * key.length + 2 * text.length + 600 * (1 + analysis.effects.length + analysis.statements.length)
   shelf.entries.set(key, { analysis, size })
   shelf.size += size
@@ -53,4 +54,13 @@ export function remembered(
     shelf.size -= entry.size
   }
   return analysis
+}
+
+function taken(shelf: Shelf, key: string): Analysis | undefined {
+  const entry = shelf.entries.get(key)
+  if (!entry) return undefined
+  // The order of a Map is the order of insertion: the last used is last.
+  shelf.entries.delete(key)
+  shelf.entries.set(key, entry)
+  return entry.analysis
 }

@@ -102,7 +102,7 @@ function rangesIn(from: unknown, ctes: Place['ctes'], within?: string): { range:
       const alias = (child.alias as { aliasname?: string } | undefined)?.aliasname
       return rangesIn(child.subquery, ctes, within ?? alias ?? '')
     }
-    if (key === 'withClause' || key === 'SubLink' || key === 'alias') return []
+    if (key === 'withClause' || key === 'SubLink' || key === 'alias' || key === 'A_Const') return []
     return rangesIn(child, ctes, within)
   })
 }
@@ -121,6 +121,7 @@ function reads(node: unknown, of: Target): boolean {
   if (Array.isArray(node)) return node.some((item) => reads(item, of))
   return Object.entries(node).some(([key, child]) => {
     if (key === 'ColumnRef') return mayName(child as Node, of)
+    if (key === 'A_Const') return false
     // There the rows have other names too: OLD, NEW, and whatever WITH (OLD AS …) says.
     if (key === 'returningClause') return JSON.stringify(child)?.includes('"ColumnRef"') === true
     return reads(child, of)

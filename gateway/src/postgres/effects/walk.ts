@@ -51,6 +51,9 @@ function visitNode(scan: Scan, type: string, node: Node, place: Place): void {
       // Its type is declared, nothing is cast.
       visit(scan, { ...node, typeName: undefined }, place)
       return
+    case 'A_Const':
+      // There is nothing in it, and to look is to depend on it (constants.ts).
+      return
     case 'FuncCall':
       call(scan, node, place)
       break
@@ -119,6 +122,7 @@ function isFunctionInFrom(scan: Scan, name: string): boolean {
 function collectFunctionsInFrom(node: unknown, into: Set<string>): void {
   if (typeof node !== 'object' || node === null) return
   for (const [key, child] of Object.entries(node)) {
+    if (key === 'A_Const') continue
     if (key === 'RangeFunction') into.add((child as { alias?: { aliasname?: string } }).alias?.aliasname ?? '')
     collectFunctionsInFrom(child, into)
   }
