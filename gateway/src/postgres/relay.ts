@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
+import { borrow } from './upstream/lent.ts'
 import { Framer, type Take } from './wire/framer.ts'
 
 /** What becomes of the messages that come by, and who is told how a connection goes. */
@@ -95,7 +96,9 @@ export class Relay {
     client.on('error', (error) => log.debug({ error: error.message }, 'client connection failed'))
     client.on('close', () => events.clientEnded())
     client.pause()
-    server.on('data', (chunk: Buffer) => this.#serverData(chunk))
+    if (!borrow(server, (bytes) => this.#serverData(bytes, true))) {
+      server.on('data', (chunk: Buffer) => void this.#serverData(chunk, false))
+    }
     server.on('drain', () => {
       this.#serverBlocked = false
       this.#readOn()
@@ -163,29 +166,29 @@ export class Relay {
     if (this.#fromClient.queued > AHEAD) this.#client.pause()
   }
 
-  #serverData(chunk: Buffer): void {
-    if (this.#closed) return
+  /** Answers whether nothing needs the chunk's memory any more. */
+  #serverData(chunk: Buffer, lent: boolean): boolean {
+    if (this.#closed) return true
     try {
-      this.#fromServer.push(chunk)
+      this.#fromServer.push(chunk, lent)
       this.#events.looked()
     } catch (error) {
       this.#events.failed(error)
-      return
+      return false
     }
     if (!this.#fromServer.midMessage && this.#inserted.length > 0) this.#toClient.push(...this.#inserted.splice(0))
     const client = this.#client
     const buffers = this.#toClient
-    if (buffers.length === 0) return
+    if (buffers.length === 0) return true
     this.#toClient = []
-    if (client.destroyed) return // what a client has left behind is still recorded
-    let flows = true
+    if (client.destroyed) return true // what a client has left behind is still recorded
     if (buffers.length > 1) client.cork()
-    for (const bytes of buffers) flows = client.write(bytes)
-    if (buffers.length > 1) {
-      client.uncork()
-      flows = !client.writableNeedDrain
-    }
-    if (!flows) this.#server.pause()
+    for (const bytes of buffers) client.write(bytes)
+    if (buffers.length > 1) client.uncork()
+    // Most often the system has taken it all by now, whatever `write` said before it had.
+    const left = client.writableLength
+    if (left >= client.writableHighWaterMark) this.#server.pause()
+    return left === 0
   }
 
   /** Bytes leave together, once everything that came with them has been looked at. */
@@ -209,7 +212,7 @@ export class Relay {
       for (const bytes of buffers) server.write(bytes)
       server.uncork()
     }
-    if (server.writableNeedDrain) {
+    if (server.writableLength >= server.writableHighWaterMark) {
       this.#serverBlocked = true
       this.#client.pause()
     } else this.#readOn()

@@ -6,6 +6,7 @@ import type { PostgresTarget } from '../target.ts'
 import { ProtocolViolation } from '../wire/framer.ts'
 import { Cursor, cstring, int32, message, reportFields, T } from '../wire/messages.ts'
 import { take, takeMessage } from '../wire/take.ts'
+import { connectLending } from './lent.ts'
 import { Scram } from './scram.ts'
 
 /** A signed-in connection to the database, idle, from which nobody reads yet. */
@@ -73,11 +74,12 @@ export async function connectUpstream(
 
 /** A TCP connection to the database, with TLS as the target asks. @throws UpstreamError */
 export async function dial(target: PostgresTarget, signal: AbortSignal): Promise<Socket | TLSSocket> {
-  const plain = connectTcp({ host: target.host, port: target.port, noDelay: true, keepAlive: true })
+  const mode = target.tls?.mode ?? (loopback(target.host) ? 'disable' : 'verify-full')
+  const address = { host: target.host, port: target.port, noDelay: true, keepAlive: true }
+  const plain = mode === 'disable' ? connectLending(address) : connectTcp(address)
   plain.on('error', () => {}) // each wait below sees it; nobody else needs to
   try {
     await once(plain, 'connect', { signal })
-    const mode = target.tls?.mode ?? (loopback(target.host) ? 'disable' : 'verify-full')
     if (mode === 'disable') return plain
     plain.write(startupPacket(SSL_REQUEST))
     const answer = await take(plain, 1)

@@ -52,6 +52,42 @@ it('any chunking gives the same messages, and relays the same bytes in the same 
   )
 })
 
+it('keeps nothing of a chunk that it was lent', () => {
+  fc.assert(
+    fc.property(
+      messages.map((sent) => sent.filter(({ kind }) => /[RDWw]/.test(kind))),
+      fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 40 }),
+      (sent, cuts) => {
+        const frames = sent.map(({ kind, body }) => message(kind.charCodeAt(0), Buffer.from(body)))
+        const whole = Buffer.concat(frames)
+        const relayed: Buffer[] = []
+        const seen: Buffer[] = []
+        const framer = new Framer({
+          header: (type) => plan[String.fromCharCode(type) as Kind],
+          message: (type, frame) => {
+            seen.push(Buffer.from(frame))
+            return type === 0x57
+          },
+          relay: (bytes) => relayed.push(Buffer.from(bytes)),
+          failed: () => {},
+        })
+        const lent = Buffer.alloc(500)
+        for (let at = 0, n = 0; at < whole.length; n++) {
+          const cut = whole.subarray(at, at + cuts[n % cuts.length]!)
+          cut.copy(lent)
+          framer.push(lent.subarray(0, cut.length), true)
+          lent.fill(0xff)
+          at += cut.length
+        }
+        const those = (pattern: RegExp) => Buffer.concat(frames.filter((_, at) => pattern.test(sent[at]!.kind)))
+        expect(Buffer.concat(relayed).equals(those(/[RW]/))).toBe(true)
+        expect(Buffer.concat(seen).equals(those(/[Ww]/))).toBe(true)
+      },
+    ),
+    { numRuns: 200, seed: 7 },
+  )
+})
+
 it('garbage never does more than a ProtocolViolation', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 10 }), (chunks) => {

@@ -14,6 +14,9 @@ export interface FrameReader {
   /**
    * A whole message, type byte and length field included. Answers whether it goes on as it is. With a promise nothing
    * behind it is looked at until it settles.
+   *
+   * Where chunks are lent (`push`), so is the frame: what is kept of it beyond the call must be copied, and the answer
+   * must not be a promise.
    */
   message(type: number, frame: Buffer): boolean | Promise<boolean>
   /** Bytes that go on: as long a run of neighbours as possible. */
@@ -38,6 +41,8 @@ export class Framer {
   #queued = 0
   #waiting = false
   #running = false
+  /** The chunk that is read is somebody else's once it is read. */
+  #lent = false
   /** Bytes still to come of a message that is relayed or dropped as it comes. */
   #passing = 0
   #dropping = false
@@ -69,8 +74,18 @@ export class Framer {
     return this.#passing > 0 && !this.#dropping
   }
 
-  /** @throws what `header` and `message` throw */
-  push(chunk: Buffer): void {
+  /**
+   * @param lent whether the chunk's memory is used for other things once this returns
+   * @throws what `header` and `message` throw
+   */
+  push(chunk: Buffer, lent = false): void {
+    if (lent) {
+      if (this.#waiting) throw new Error('bytes were lent to a framer that waits')
+      this.#lent = true
+      this.#read(chunk)
+      this.#lent = false
+      return
+    }
     this.#queue.push(chunk)
     this.#queued += chunk.length
     this.#run()
@@ -94,10 +109,11 @@ export class Framer {
     const reader = this.#reader
     let buffer = chunk
     if (this.#have > 0) {
-      this.#parts.push(buffer)
       this.#have += buffer.length
-      if (this.#have < this.#need) return
-      buffer = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts, this.#have)
+      const whole = this.#have >= this.#need
+      this.#parts.push(whole ? buffer : this.#own(buffer))
+      if (!whole) return
+      buffer = Buffer.concat(this.#parts, this.#have)
       this.#parts = []
       this.#have = 0
     }
@@ -166,12 +182,18 @@ export class Framer {
   }
 
   #keep(rest: Buffer, need: number): void {
-    this.#parts = [rest]
+    this.#parts = [this.#own(rest)]
     this.#have = rest.length
     this.#need = need
   }
 
+  /** What may be kept: where it was lent, a copy. */
+  #own(bytes: Buffer): Buffer {
+    return this.#lent ? Buffer.from(bytes) : bytes
+  }
+
   #await(goesOn: Promise<boolean>, frame: Buffer, rest: Buffer): void {
+    if (this.#lent) throw new Error('a lent message was waited for')
     this.#waiting = true
     if (rest.length > 0) {
       this.#queue.unshift(rest)

@@ -183,6 +183,10 @@ export function utf8(bytes: Buffer): string | undefined {
 
 export interface Column {
   name: string
+  /** OID of the relation that it comes from, 0 where it is computed. */
+  table: number
+  /** Number of the column there, 0 for a whole row. */
+  attnum: number
   type: number
   /** 0 text, 1 binary */
   format: number
@@ -193,10 +197,11 @@ export function columnsOf(rowDescription: Buffer): Column[] {
   const columns: Column[] = []
   for (let n = cursor.int16(); n > 0; n--) {
     const name = cursor.cstring()
-    cursor.bytes(6) // origin: table OID, attribute number
+    const table = cursor.int32() >>> 0
+    const attnum = cursor.int16()
     const type = cursor.int32() >>> 0
     cursor.bytes(6) // type size, modifier
-    columns.push({ name, type, format: cursor.int16() })
+    columns.push({ name, table, attnum, type, format: cursor.int16() })
   }
   return columns
 }
