@@ -1,46 +1,78 @@
-import type { Gate, Verdict } from './gate/command.ts'
+import type { Gate, HoldNotice, SubmitOptions, Verdict } from './gate/command.ts'
 import { type Identity, TokenError } from './identity/principal.ts'
 import { RecordingError, type Sessions } from './sessions/session.ts'
 import type { Metrics } from './telemetry/metrics.ts'
+import type { Duration } from './telemetry/tally.ts'
 
 /** The same gate, counted. */
 export function measuredGate(gate: Gate, metrics: Metrics): Gate {
+  const allowed = new Map<string, { commands: { count: number }; took: Duration }>()
+  const allowedOf = (protocol: string) => {
+    let known = allowed.get(protocol)
+    if (!known) {
+      known = {
+        commands: metrics.commands.of({ protocol, outcome: 'allow' }),
+        took: metrics.decisionSeconds.of({ protocol }),
+      }
+      allowed.set(protocol, known)
+    }
+    return known
+  }
   return {
     preview: (command) => gate.preview(command),
     reveals: (who, dataClass) => gate.reveals(who, dataClass),
     report: (approval, outcome) => gate.report(approval, outcome),
     submit(command, options) {
       const { protocol } = command
-      const started = performance.now()
-      let heldAt: number | undefined
-      const failed = (error: unknown): never => {
-        metrics.recorderErrors.inc()
-        throw error
-      }
+      const watched = new Watched(options, metrics)
       const count = (verdict: Verdict) => {
-        metrics.commands.inc({ protocol, outcome: verdict.outcome })
+        const { outcome } = verdict
         const now = performance.now()
-        if (heldAt === undefined) metrics.decisionSeconds.observe({ protocol }, (now - started) / 1000)
-        else metrics.holdSeconds.observe({ outcome: verdict.outcome }, (now - heldAt) / 1000)
+        const known = allowedOf(protocol)
+        if (outcome === 'allow') known.commands.count++
+        else metrics.commands.of({ protocol, outcome }).count++
+        if (watched.heldAt === undefined) known.took.observe((now - watched.started) / 1000)
+        else metrics.holdSeconds.observe({ outcome }, (now - watched.heldAt) / 1000)
         return verdict
       }
-      const verdict = gate.submit(command, {
-        hold: options.hold,
-        signal: options.signal,
-        onHeld: (notice) => {
-          heldAt = performance.now()
-          options.onHeld?.(notice)
-        },
-        record: (decided, how) => {
-          try {
-            return options.record(decided, how)?.catch(failed)
-          } catch (error) {
-            return failed(error)
-          }
-        },
-      })
+      const verdict = gate.submit(command, watched)
       return verdict instanceof Promise ? verdict.then(count) : count(verdict)
     },
+  }
+}
+
+/** A submission that is told the time. */
+class Watched implements SubmitOptions {
+  readonly started = performance.now()
+  heldAt: number | undefined
+  readonly hold: SubmitOptions['hold']
+  readonly signal: AbortSignal
+  readonly #options: SubmitOptions
+  readonly #metrics: Metrics
+
+  constructor(options: SubmitOptions, metrics: Metrics) {
+    this.hold = options.hold
+    this.signal = options.signal
+    this.#options = options
+    this.#metrics = metrics
+  }
+
+  onHeld(notice: HoldNotice): void {
+    this.heldAt = performance.now()
+    this.#options.onHeld?.(notice)
+  }
+
+  record(verdict: Verdict, how: { durable: boolean }): Promise<void> | void {
+    try {
+      return this.#options.record(verdict, how)?.catch((error) => this.#failed(error))
+    } catch (error) {
+      return this.#failed(error)
+    }
+  }
+
+  #failed(error: unknown): never {
+    this.#metrics.recorderErrors.inc()
+    throw error
   }
 }
 

@@ -23,18 +23,15 @@ export function createGate(options: {
   return {
     submit(command, submitted) {
       let digest = ''
-      const undecided = (error: unknown) => {
-        options.log?.error({ error, connection: command.connection.name }, 'a command could not be decided')
-        const reason = `the gateway could not decide this command (${wordsOf(error)}): nothing was run; tell whoever runs the gateway`
-        return settle({ outcome: 'denied', policies: [], digest, reason }, submitted)
-      }
       try {
         digest = digestOf(command)
         const verdict =
           command.connection.mode === 'observe' ? observe(command, digest, submitted) : pass(command, digest, submitted)
-        return verdict instanceof Promise ? verdict.catch(undecided) : verdict
+        return verdict instanceof Promise
+          ? verdict.catch((error) => undecided(error, command, digest, submitted))
+          : verdict
       } catch (error) {
-        return undecided(error)
+        return undecided(error, command, digest, submitted)
       }
     },
 
@@ -74,6 +71,12 @@ export function createGate(options: {
         .reportOutcome(approval, outcome)
         .catch((error) => options.log?.error({ error, approval }, 'the outcome of a command could not be kept'))
     },
+  }
+
+  function undecided(error: unknown, command: Command, digest: string, submitted: SubmitOptions) {
+    options.log?.error({ error, connection: command.connection.name }, 'a command could not be decided')
+    const reason = `the gateway could not decide this command (${wordsOf(error)}): nothing was run; tell whoever runs the gateway`
+    return settle({ outcome: 'denied', policies: [], digest, reason }, submitted)
   }
 
   function pass(command: Command, digest: string, submitted: SubmitOptions): Verdict | Promise<Verdict> {
@@ -139,7 +142,7 @@ export function createGate(options: {
    */
   async function release(command: Command, digest: string, held: Held, submitted: SubmitOptions) {
     const { id, hold } = held.approval
-    const { signal, record } = submitted
+    const { signal } = submitted
     // What nobody's connection waits for outlives this one: only this run of it ends.
     const withdrawn = async (because: string): Promise<Verdict> =>
       settle(
@@ -163,7 +166,7 @@ export function createGate(options: {
     const approval = { id, by, ...(reason === undefined ? {} : { reason }) }
     const verdict: Verdict = { outcome: 'allow', policies: afresh.policies, digest, approval }
     try {
-      await record(verdict, { durable: true })
+      await submitted.record(verdict, { durable: true })
     } catch (error) {
       const reason = notRun(error)
       await approvals.cancel(id, reason)
@@ -225,17 +228,23 @@ export function createGate(options: {
 }
 
 /** Records a verdict and answers it, at once where that can be; an allow that can't be recorded is a denial. */
-function settle(verdict: Verdict, { record }: SubmitOptions): Verdict | Promise<Verdict> {
-  const unrecorded = (error: unknown): Verdict => {
-    if (verdict.outcome !== 'allow') return verdict
-    return { outcome: 'denied', policies: [], digest: verdict.digest, reason: notRun(error) }
-  }
+function settle(verdict: Verdict, submitted: SubmitOptions): Verdict | Promise<Verdict> {
   try {
-    const recorded = record(verdict, { durable: verdict.outcome === 'allow' && verdict.approval !== undefined })
-    return recorded ? recorded.then(() => verdict, unrecorded) : verdict
+    const durable = verdict.outcome === 'allow' && verdict.approval !== undefined
+    const recorded = submitted.record(verdict, { durable })
+    if (!recorded) return verdict
+    return recorded.then(
+      () => verdict,
+      (error) => unrecorded(verdict, error),
+    )
   } catch (error) {
-    return unrecorded(error)
+    return unrecorded(verdict, error)
   }
+}
+
+function unrecorded(verdict: Verdict, error: unknown): Verdict {
+  if (verdict.outcome !== 'allow') return verdict
+  return { outcome: 'denied', policies: [], digest: verdict.digest, reason: notRun(error) }
 }
 
 /** The verdict of an approval that has ended without being released; `pending` where it hasn't. */

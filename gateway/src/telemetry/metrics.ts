@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { Counts, Durations } from './tally.ts'
 
 export type CommandOutcome = 'allow' | 'denied' | 'denied-by-person' | 'expired' | 'cancelled' | 'held'
 
@@ -8,9 +9,10 @@ export interface Metrics {
   /** Where the gauges `countersign_sessions_open` and `countersign_holds_pending` are read when somebody asks. */
   watch(sources: { sessionsOpen: () => number; holdsPending: () => Promise<number> }): void
   sessionsOpened: Counter<'protocol'>
-  commands: Counter<'protocol' | 'outcome'>
-  /** Seconds from a command's arrival at the gate to a verdict, without waiting for people. */
-  decisionSeconds: Histogram<'protocol'>
+  /** By protocol and outcome (CommandOutcome). */
+  commands: Counts
+  /** Seconds from a command's arrival at the gate to a verdict, without waiting for people; by protocol. */
+  decisionSeconds: Durations
   /** Seconds that a command waited for people. */
   holdSeconds: Histogram<'outcome'>
   recorderErrors: Counter
@@ -50,19 +52,13 @@ export function createMetrics(): Metrics {
       labelNames: ['protocol'],
       registers,
     }),
-    commands: new Counter({
-      name: 'countersign_commands_total',
-      help: 'Commands at the gate, by what became of them',
-      labelNames: ['protocol', 'outcome'],
-      registers,
-    }),
-    decisionSeconds: new Histogram({
-      name: 'countersign_decision_seconds',
-      help: 'Time from a command to its verdict where nobody was asked',
-      labelNames: ['protocol'],
-      buckets: [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1],
-      registers,
-    }),
+    commands: new Counts(registry, 'countersign_commands_total', 'Commands at the gate, by what became of them'),
+    decisionSeconds: new Durations(
+      registry,
+      'countersign_decision_seconds',
+      'Time from a command to its verdict where nobody was asked',
+      [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 1],
+    ),
     holdSeconds: new Histogram({
       name: 'countersign_hold_seconds',
       help: 'Time that held commands waited for people',

@@ -35,11 +35,24 @@ test('each gateway counts for itself, and gauges are read when they are asked fo
   const [one, other] = [recorded().telemetry.metrics, recorded().telemetry.metrics]
   let open = 1
   one.watch({ sessionsOpen: () => open, holdsPending: async () => 2 })
-  one.commands.inc({ protocol: 'postgres', outcome: 'denied' })
+  one.commands.of({ protocol: 'postgres', outcome: 'denied' }).count++
+  for (const seconds of [0.00005, 0.0001, 0.002, 7]) one.decisionSeconds.of({ protocol: 'postgres' }).observe(seconds)
   open = 3
   const text = await one.registry.metrics()
   expect(text).toContain('countersign_sessions_open 3')
   expect(text).toContain('countersign_holds_pending 2')
   expect(text).toContain('countersign_commands_total{protocol="postgres",outcome="denied"} 1')
+  const lines = text.split('\n').filter((line) => line.startsWith('countersign_decision_seconds'))
+  const shown = lines.map((line) =>
+    line.replace('countersign_decision_seconds', '').replace(/protocol="postgres",?/, ''),
+  )
+  expect(text).toContain('# TYPE countersign_decision_seconds histogram')
+  expect(shown).toContain('_bucket{le="0.0001"} 2')
+  expect(shown).toContain('_bucket{le="0.001"} 2')
+  expect(shown).toContain('_bucket{le="0.0025"} 3')
+  expect(shown).toContain('_bucket{le="1"} 3')
+  expect(shown).toContain('_bucket{le="+Inf"} 4')
+  expect(shown).toContain('_count{} 4')
+  expect(shown.some((line) => /^_sum\{\} 7\.002/.test(line))).toBe(true)
   expect(await other.registry.metrics()).not.toContain('outcome="denied"')
 })
