@@ -15,8 +15,10 @@ export async function ask(
   toServer: (bytes: Buffer) => void,
   statements: string[],
 ): Promise<(string | null)[][][]> {
-  const { outstanding, open } = conversation
-  const ours = { ours: true, inBatch: open } as const
+  // Within a batch it must not be committed, but only where it must: an Execute without its Sync makes what follows part
+  // of a pipeline, in which the server takes no VACUUM and leaves a Query's transaction open.
+  const { outstanding, bound: inBatch } = conversation
+  const ours = { ours: true, inBatch } as const
   const bytes: Buffer[] = []
   const push = (entry: Entry, message: Buffer) => {
     outstanding.push({ ...entry, ...ours })
@@ -32,7 +34,7 @@ export async function ask(
     push({ kind: 'close' }, wire.closeStatement(OWN_NAME))
     return rows
   })
-  if (open) bytes.push(wire.FLUSH)
+  if (inBatch) bytes.push(wire.FLUSH)
   else push({ kind: 'sync' }, wire.SYNC)
   toServer(Buffer.concat(bytes))
   const settled = Promise.allSettled(answers)

@@ -1,3 +1,4 @@
+import { OWN_NAME } from './ask.ts'
 import type { Bearings } from './bearings.ts'
 import type { StatementAnalysis } from './effects/effects.ts'
 import { Names, type Portal, type Prepared } from './names.ts'
@@ -74,6 +75,11 @@ export class Conversation {
   /** Waits until the server has answered everything sent so far. */
   async settle(): Promise<void> {
     if (this.outstanding.empty) return
+    if (this.outstanding.doubtful && !this.open) {
+      // Closing what isn't there does nothing, and is answered whatever became of the Syncs before it.
+      this.outstanding.push({ kind: 'close', ours: true })
+      this.#toServer(Buffer.concat([wire.closeStatement(OWN_NAME), wire.FLUSH]))
+    }
     this.flush()
     await this.outstanding.drained()
   }

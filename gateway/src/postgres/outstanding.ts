@@ -24,6 +24,8 @@ export interface Entry {
   settled?: () => void
   /** The client is to read this instead of the error that was provoked. */
   words?: () => Words
+  /** A Sync that the server may have ignored. */
+  doubtful?: boolean
   answer?: { rows: (string | null)[][]; resolve: (rows: (string | null)[][]) => void; reject: (error: Error) => void }
 }
 
@@ -56,6 +58,15 @@ export class Outstanding {
   copyIn = false
   /** The server skips everything up to a Sync that hasn't been sent. */
   discarding = false
+  /** The server has begun to take COPY data, and hasn't said what became of it. */
+  #copying = false
+  /**
+   * How many of the Syncs outstanding may never be answered: those sent amid COPY data, which the server ignores while it
+   * takes data and answers once that has failed. Which they are is told by what it answers next.
+   */
+  #doubtful = 0
+  /** The only Sync that can have ended the server's skipping is a doubtful one. */
+  #maySkip = false
 
   constructor(events: ReplyEvents, maxMessage: () => number) {
     this.#events = events
@@ -71,6 +82,11 @@ export class Outstanding {
     return this.#entries.some((entry) => entry.writes)
   }
 
+  /** Whether it takes an answer to something else to know that nothing is outstanding. */
+  get doubtful(): boolean {
+    return this.#doubtful > 0
+  }
+
   /** Resolves once every answer has come. */
   drained(): Promise<void> {
     if (this.empty) return Promise.resolve()
@@ -83,8 +99,13 @@ export class Outstanding {
     if (this.copyIn) {
       // In COPY FROM STDIN the server ignores Sync and takes nothing else but the end of the data.
       if (entry.kind === 'copy-end') this.copyIn = false
-      else if (entry.kind !== 'sync') throw new ProtocolViolation('a command was sent in the middle of COPY data')
+      else if (entry.kind === 'sync') this.#entries.push(this.#doubt(entry))
+      else throw new ProtocolViolation('a command was sent in the middle of COPY data')
       return
+    }
+    if (this.#maySkip && entry.kind !== 'copy-end') {
+      if (entry.kind !== 'sync') throw new ProtocolViolation('a command was sent after a failed COPY, without a Sync')
+      this.#maySkip = false
     }
     if (this.discarding) {
       if (entry.kind !== 'sync') {
@@ -122,7 +143,7 @@ export class Outstanding {
         return true
       }
     }
-    while (this.#entries[0]?.kind === 'copy-end') this.#entries.shift()
+    while (this.#entries[0]?.kind === 'copy-end' || this.#ignored(type)) this.#entries.shift()
     const head = this.#entries[0]
     if (type === T.ErrorResponse) return this.#error(head, frame)
     if (!head) throw new ProtocolViolation('the server answered something that nobody asked')
@@ -170,6 +191,7 @@ export class Outstanding {
       case T.CommandComplete:
       case T.EmptyQueryResponse:
         if (type === T.CommandComplete) head.run?.tag(new Cursor(frame).cstring())
+        if (this.#copying) this.#copied()
         head.completed = (head.completed ?? 0) + 1
         if (head.kind === 'query') {
           head.sql?.[head.completed - 1]?.()
@@ -221,6 +243,8 @@ export class Outstanding {
 
   #done(head: Entry): boolean {
     this.#entries.shift()
+    if (head.kind === 'sync') this.#maySkip = false
+    if (this.#entries[0]?.kind !== 'sync' && this.#entries[0]?.kind !== 'copy-end') this.#doubtful = 0
     head.change?.confirm()
     head.settled?.()
     head.answer?.resolve(head.answer.rows)
@@ -236,12 +260,14 @@ export class Outstanding {
       return true
     }
     this.copyIn = false
+    this.#copying = false
     head.run?.failed(code, fields.M ?? '')
     const words = head.words?.()
     if (head.kind !== 'query' && head.kind !== 'sync') {
       // The server now skips everything up to the next Sync, a Query too.
       const sync = this.#entries.findIndex((entry) => entry.kind === 'sync')
       this.discarding = sync < 0
+      this.#maySkip = sync >= 0 && !this.#entries.some((entry) => entry.kind === 'sync' && !entry.doubtful)
       const skipped = this.#entries.splice(0, sync < 0 ? this.#entries.length : sync)
       for (const entry of skipped.slice(1).reverse()) abandon(entry, true)
       head.change?.undo(false)
@@ -255,16 +281,39 @@ export class Outstanding {
   }
 
   #copyInBegins(): void {
-    for (let at = 1; at < this.#entries.length; ) {
-      const kind = this.#entries[at]!.kind
-      if (kind !== 'sync' && kind !== 'copy-end') {
-        throw new ProtocolViolation('a command was sent ahead in the middle of COPY data')
+    if (this.#copying) this.#copied()
+    this.#copying = true
+    for (let at = 1; at < this.#entries.length; at++) {
+      const entry = this.#entries[at]!
+      if (entry.kind === 'copy-end') {
+        this.#entries.splice(at, 1)
+        return
       }
-      this.#entries.splice(at, 1) // a Sync before the end of the data is ignored
-      if (kind === 'copy-end') return
+      if (entry.kind !== 'sync') throw new ProtocolViolation('a command was sent ahead in the middle of COPY data')
+      this.#doubt(entry)
     }
     if (this.#waiters.length > 0) throw new ProtocolViolation('a command was sent in the middle of COPY data')
     this.copyIn = true
+  }
+
+  #doubt(sync: Entry): Entry {
+    if (!sync.doubtful) this.#doubtful++
+    sync.doubtful = true
+    return sync
+  }
+
+  /** COPY FROM STDIN has come to its end: the Syncs amid its data were ignored. */
+  #copied(): void {
+    this.#copying = false
+    this.#doubtful = 0
+    this.#entries = this.#entries.filter((entry) => !entry.doubtful)
+  }
+
+  /** Whether the first Sync outstanding is told by an answer to something behind it to have been ignored. */
+  #ignored(type: number): boolean {
+    if (this.#doubtful === 0 || type === T.ReadyForQuery || this.#entries[0]?.kind !== 'sync') return false
+    this.#doubtful--
+    return true
   }
 
   #wake(): void {

@@ -54,6 +54,11 @@ const scripts: Record<string, [Buffer[], number][]> = {
     [[P('', 'INSERT INTO line (body) VALUES (1)'), B('', ''), E(''), P('', 'nonsense'), B('', ''), E(''), S], 1],
     [[Q('SELECT count(*) FROM line')], 1],
     [[P('', 'SELECT 1'), B('', ''), E(''), Q('SELECT 7')], 1],
+    // What the gateway asks in between must not make the client's batch a pipeline.
+    [[S, Q('ALTER TABLE line ALTER body DROP DEFAULT')], 2],
+    [[C('S', ''), Q('SELECT 1')], 1],
+    [[Q('ALTER TABLE line ALTER body DROP DEFAULT')], 1],
+    [[P('', 'VACUUM line'), H, B('', ''), E(''), S], 1],
   ],
   'names of both worlds': [
     [
@@ -84,6 +89,15 @@ const scripts: Record<string, [Buffer[], number][]> = {
     [[P('', 'COPY line (body) FROM STDIN'), B('', ''), E(''), d('five\n'), f('no'), S], 1],
     [[P('', 'COPY item FROM STDIN'), B('', ''), E(''), d('bad\n'), d('bad\n'), c, S, Q('SELECT 8')], 2],
     [[Q('SELECT count(*) FROM line; COPY line TO STDOUT; SELECT 1')], 1],
+    // A Sync amid the data is ignored while the server takes data, and answered once that has failed.
+    [[Q('COPY item FROM STDIN'), d('x\ty\n'), S, d('more\n'), c, S, Q('SELECT 5')], 4],
+    [[P('', 'COPY item FROM STDIN'), B('', ''), E(''), d('bad\n'), S, d('bad\n'), c, S, Q('SELECT 8')], 3],
+    [[Q('COPY line (body) FROM STDIN'), d('six\n'), S, c, S, Q('SELECT 9')], 3],
+    [[P('', 'COPY line (body) FROM STDIN'), B('', ''), E(''), S], 0],
+    [[d('seven\n'), S, f('no'), S], 1],
+    [[Q('PREPARE w AS SELECT 10'), B('', 'w'), E(''), S, Q('EXECUTE w')], 3],
+    [[Q('COPY line (body) FROM STDIN; COPY line (body) FROM STDIN'), d('8\n'), S, c, d('9\n'), S, f('no'), S], 2],
+    [[Q('ALTER TABLE line ALTER body DROP DEFAULT'), P('', 'SELECT 11'), B('', ''), E(''), S], 2],
   ],
   'flush and listening': [
     [[P('', 'SELECT 1'), H, B('', ''), H, D('P', ''), E(''), H, S], 1],
