@@ -9,7 +9,7 @@ import type { Problem } from './config/problem.ts'
 import { selfSignedPair } from './config/tls.ts'
 import { createGate } from './gate/gate.ts'
 import { createIdentity } from './identity/identity.ts'
-import { partsOf } from './masking/classes.ts'
+import { keyOf } from './masking/keys.ts'
 import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
 import { loadPolicies, type Policies } from './policy/policy.ts'
 import { quoteIdent } from './postgres/effects/quote.ts'
@@ -259,9 +259,8 @@ const telltales = [
 function classifiedTables(connection: string, dataClasses: Record<string, string>): ReadonlySet<string> {
   const tables = new Set<string>()
   for (const key of Object.keys(dataClasses)) {
-    const [schema, table] = partsOf(key) ?? []
-    if (schema !== undefined && table !== undefined)
-      tables.add(`${connection}/${quoteIdent(schema)}.${quoteIdent(table)}`)
+    const read = keyOf(key)
+    if (read?.is === 'column') tables.add(`${connection}/${quoteIdent(read.schema)}.${quoteIdent(read.table)}`)
   }
   if (tables.size > 0) for (const name of telltales) tables.add(`${connection}/pg_catalog.${name}`)
   return tables

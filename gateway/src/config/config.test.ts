@@ -327,11 +327,6 @@ describe('problems', () => {
       "16: this version can't keep recordings in S3 yet; write recordings: file",
     ],
     [
-      'a data class of no column',
-      conn('    data_classes: { customers.email: email }'),
-      "16: customers.email isn't schema.table.column; write each part as quote_ident() does",
-    ],
-    [
       'webhooks, not built',
       conn('approvals: { webhooks: ["https://x"] }'),
       "16: this version can't call webhooks yet; remove them",
@@ -451,11 +446,6 @@ describe('warnings', () => {
       'HTTP, not built',
       conn('http: { listen: 127.0.0.1:7443 }'),
       "16: this version doesn't listen for HTTP yet; nothing is served there",
-    ],
-    [
-      'masking, not built',
-      conn('    data_classes: { public.c.email: email }'),
-      "16: this version can't mask values yet; nobody reads the tables that hold them through the gateway",
     ],
     [
       'just in time, not built',

@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path'
 import { isLoopback, type ListenAddress, parseListen } from './address.ts'
 import { invalidity, isNamed, PairError, readCertificates, readPair, type TlsPair } from './certificate.ts'
 import { type Path, parseDocument } from './document.ts'
+import { type LoadedMasking, maskingOf } from './masking.ts'
 import type { Problem } from './problem.ts'
 import type { GatewayConfig, IssuerConfig, PostgresConnectionConfig } from './schema.ts'
 import { readBounded, resolveSecret, SecretError } from './secret.ts'
@@ -9,8 +10,7 @@ import { checkSense, type Findings, partsOf } from './sense.ts'
 import { shapeProblems } from './shape.ts'
 
 /** gateway.yaml as the gateway uses it: paths absolute, secrets and certificates read. */
-export interface LoadedConfig
-  extends Pick<GatewayConfig, 'identity' | 'masking' | 'approvals' | 'retention' | 'limits'> {
+export interface LoadedConfig extends Pick<GatewayConfig, 'identity' | 'approvals' | 'retention' | 'limits'> {
   /** Absolute path of the file that it came from. */
   file: string
   /** Absolute path of the folder for the store, recordings and keys. */
@@ -24,15 +24,16 @@ export interface LoadedConfig
   policy: string
 }
 
-export interface LoadedPostgresConnection extends Omit<PostgresConnectionConfig, 'password' | 'tls'> {
+export interface LoadedPostgresConnection extends Omit<PostgresConnectionConfig, 'password' | 'tls' | 'masking'> {
   name: string
+  masking: LoadedMasking
   password?: string
   /** `ca` is PEM text; absent: the authorities that Node trusts. */
   tls: { mode: 'disable' | 'require' | 'verify-ca' | 'verify-full'; ca?: string }
 }
 
 export type ConfigResult =
-  | { ok: true; config: LoadedConfig; warnings: Problem[] }
+  | { ok: true; config: LoadedConfig; warnings: Problem[]; lineOf: (path: Path) => number }
   | { ok: false; problems: Problem[]; warnings: Problem[] }
 
 export interface LoadOptions {
@@ -83,14 +84,17 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
   const tls = parts.whole?.tls ? await loadPair(parts.whole.tls, parts.whole.api.url, context) : undefined
   const connections = new Map<string, LoadedPostgresConnection>()
   for (const [name, connection] of parts.connections) {
-    if (connection.kind === 'postgres') connections.set(name, await loadConnection(name, connection, context))
+    if (connection.kind !== 'postgres') continue
+    const loaded = await loadConnection(name, connection, context)
+    if (parts.whole) connections.set(name, { ...loaded, masking: maskingOf(parts.whole, connection) })
   }
   if (problems.length > 0 || !parts.whole) return failed()
 
-  const { data, api, postgres, policy, identity, masking, approvals, retention, limits } = parts.whole
+  const { data, api, postgres, policy, identity, approvals, retention, limits } = parts.whole
   return {
     ok: true,
     warnings: inOrder(warnings),
+    lineOf: document.lineOf,
     config: {
       file: resolve(file),
       data: resolve(context.folder, data),
@@ -100,7 +104,6 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
       connections,
       policy: resolve(context.folder, policy),
       identity,
-      masking,
       approvals,
       retention,
       limits,
@@ -140,10 +143,10 @@ async function loadConnection(
   name: string,
   connection: PostgresConnectionConfig,
   { folder, environment, now, findings }: Context,
-): Promise<LoadedPostgresConnection> {
+): Promise<Omit<LoadedPostgresConnection, 'masking'>> {
   const path: Path = ['connections', name]
-  const { password: reference, tls, ...rest } = connection
-  const loaded: LoadedPostgresConnection = {
+  const { password: reference, tls, masking: _, ...rest } = connection
+  const loaded: Omit<LoadedPostgresConnection, 'masking'> = {
     ...rest,
     name,
     tls: { mode: tls?.mode ?? (isLoopback(connection.host) ? 'disable' : 'verify-full') },

@@ -35,7 +35,14 @@ export function parseDocument(
     })
     const [document, second] = Array.isArray(documents) ? documents : []
     if (!document) return { ok: false, problems: [problem(0, 'the file is empty', emptyMend)] }
-    const problems = document.errors.map((error) => problem(error.pos[0], yamlWords(error.code, error.message)))
+    const problems: Problem[] = []
+    for (const error of document.errors) {
+      const { line } = lines.linePos(error.pos[0])
+      if (!bareStar.test(text.split('\n', line).at(-1) ?? ''))
+        problems.push(problem(error.pos[0], yamlWords(error.code, error.message)))
+      else if (problems.at(-1)?.line !== line)
+        problems.push(problem(error.pos[0], 'to YAML a * in front is the name of an anchor', 'put the key in quotes'))
+    }
     if (document.errors.some((error) => error.message.startsWith('Maximum call stack'))) throw new RangeError()
     if (second) problems.push(problem(second.range[0], 'a second document starts here', 'keep one and remove ---'))
     if (problems.length > 0) return { ok: false, problems: problems.slice(0, 20) }
@@ -79,6 +86,9 @@ export function parseDocument(
     return { ok: false, problems: [problem(0, words, 'write the values out')] }
   }
 }
+
+/** A key like `*.*.email` that is not in quotes. */
+const bareStar = /(?:^|[{,])\s*\*/
 
 const emptyMend = 'write at least api, identity and connections'
 

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { detectedKinds } from '../masking/detectors.ts'
 
 const durationWords = 'a duration is a number and ms, s, m, h or d, for example 10m'
 
@@ -55,11 +56,29 @@ export const ConnectionName = z
 
 const text = z.string().min(1, 'must not be empty')
 
+/** A data class: the id of a DataClass in policy; it stands in placeholders and hashes as well. */
+export const DataClassName = z
+  .string()
+  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,62}$/, 'a class is a word of letters, digits, _ and -, for example email')
+
+/** YAML reads a bare `null` as no value: here it is the name of a style. */
+const Style = z.preprocess((given) => (given === null ? 'null' : given), z.enum(['redact', 'partial', 'hash', 'null']))
+const styles = z.record(DataClassName, Style)
+const detect = z.array(z.enum(detectedKinds))
+
+/** How values are masked, for all connections or for one, where what is given goes before what is given for all. */
+export const MaskingOfConnection = z.strictObject({
+  style: Style.optional(),
+  classes: styles.default({}),
+  detect: detect.optional(),
+})
+
 const common = {
   tags: z.array(text).default([]),
   access: z.enum(['standing', 'jit']).default('standing'),
   mode: z.enum(['enforce', 'observe']).default('enforce'),
-  data_classes: z.record(z.string(), z.string()).default({}),
+  data_classes: z.record(z.string(), DataClassName).default({}),
+  masking: MaskingOfConnection.prefault({}),
 }
 
 /** How the connection to the target is protected, in libpq's words. Absent: disable on loopback, verify-full elsewhere. */
@@ -152,7 +171,9 @@ export const GatewayConfig = z.strictObject({
   }),
   connections: z.record(ConnectionName, Connection).default({}),
   policy: text.default('./policy'),
-  masking: z.strictObject({ style: z.enum(['redact', 'partial', 'hash', 'null']).default('redact') }).prefault({}),
+  masking: z
+    .strictObject({ style: Style.default('redact'), classes: styles.default({}), detect: detect.default([]) })
+    .prefault({}),
   approvals: z
     .strictObject({
       expires: bounded('1s', '7d').prefault('10m'),

@@ -1,7 +1,7 @@
-import { partsOf as columnOf } from '../masking/classes.ts'
 import { formatListen, isLoopback, parseListen } from './address.ts'
 import type { Path } from './document.ts'
 import { Connection, type ConnectionConfig, GatewayConfig, Issuer, type IssuerConfig } from './schema.ts'
+import { checkMasking } from './sense-masking.ts'
 
 /** What the checks below tell their findings to; `path` is where in the file. */
 export interface Findings {
@@ -42,6 +42,7 @@ export function checkSense(content: unknown, parts: Parts, findings: Findings): 
   checkListeners(content, findings)
   checkIssuers(parts, findings)
   for (const [name, connection] of parts.connections) checkConnection(name, connection, findings)
+  checkMasking(parts, findings)
   if (parts.whole) checkRoles(parts.whole, findings)
 }
 
@@ -59,8 +60,6 @@ function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Fin
     cannot(['store'], 'keep its state in PostgreSQL', 'write store: sqlite')
   if (given.recordings !== null && typeof given.recordings === 'object')
     cannot(['recordings'], 'keep recordings in S3', 'write recordings: file')
-  if (given.masking !== undefined)
-    warning(['masking'], 'this version masks nothing yet', 'restrict columns in the database itself')
   const webhooks = (given.approvals as { webhooks?: unknown[] } | undefined)?.webhooks
   if (Array.isArray(webhooks) && webhooks.length > 0) cannot(['approvals', 'webhooks'], 'call webhooks', 'remove them')
   if (given.retention !== undefined)
@@ -71,19 +70,6 @@ function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Fin
       warning([...path, 'kind'], `this version can't connect to ${connection.kind} yet`, 'it is refused to everybody')
     if (connection.access === 'jit')
       warning([...path, 'access'], 'this version gives no access just in time yet', `${name} is refused to everybody`)
-    for (const key of Object.keys(connection.data_classes))
-      if (!columnOf(key))
-        problem(
-          [...path, 'data_classes', key],
-          `${key} isn't schema.table.column`,
-          'write each part as quote_ident() does',
-        )
-    if (Object.keys(connection.data_classes).length > 0)
-      warning(
-        [...path, 'data_classes'],
-        "this version can't mask values yet",
-        'nobody reads the tables that hold them through the gateway',
-      )
   }
 }
 

@@ -1,11 +1,28 @@
 import type { CatalogRelation, ColumnCatalog } from './columns.ts'
+import { type ClassKey, keyOf, NO_CLASS } from './keys.ts'
 import { DERIVED } from './style.ts'
+
+/**
+ * What is wrong with a key of `data_classes`: it can't be read (`form`), its column isn't in its table (`column`), there
+ * never was such a table (`absent`), there was and it has gone (`lost`), it or its table has another name now
+ * (`renamed`), nothing fits the pattern (`unmatched`).
+ */
+export type ClassProblemKind = 'form' | 'column' | 'absent' | 'lost' | 'renamed' | 'unmatched'
 
 /** A key of `data_classes` that doesn't name a column as it should. */
 export interface ClassProblem {
   key: string
+  kind: ClassProblemKind
   /** What is wrong and the mend, a sentence. */
   problem: string
+}
+
+/** The column that a key stood for. */
+export interface KnownColumn {
+  oid: string
+  attnum: number
+  /** The newest relation of the database when it was last found (an OID): where it is lost, it may be in what came since. */
+  newest?: number
 }
 
 /** Which columns hold data of which classes, at one moment of the catalog. */
@@ -21,25 +38,28 @@ export interface Classification {
   ofColumn(oid: string, attnum: number): readonly string[] | undefined
   /** Classes of anything in a relation; undefined where it isn't known. */
   ofRelation(oid: string): readonly string[] | undefined
-  /** What each key stood for, so that it still does after a rename. */
-  readonly keys: ReadonlyMap<string, { oid: string; attnum: number }>
+  /** What each exact key stood for, so that it still does after a rename. Plain values, to be kept across restarts. */
+  readonly keys: ReadonlyMap<string, KnownColumn>
 }
 
 /**
- * Finds the classified columns of a database: those configured, the same columns of partitions and inheriting tables
- * and of the tables above them, generated columns computed from them, and the columns of views that are made of them.
+ * Finds the classified columns of a database: those that exact keys name and patterns fit, the same columns of
+ * partitions and inheriting tables and of the tables above them, generated columns computed from them, and the columns
+ * of views that are made of them. A column that an exact key names has its class alone, whatever patterns fit it; one
+ * that several patterns fit has all their classes.
  * What can't be found fails closed as far as it can: a column that isn't in its table classifies the whole table; one
- * that was found before stays classified by its number when its name, or its table's, was changed.
- * @param config `data_classes`: `schema.table.column` as quote_ident() writes the parts → class
- * @param before the classification by the same configuration as of an earlier look at the catalog
+ * that was found before stays classified by its number when its name, or its table's, was changed; one that was found
+ * before and has gone classifies whatever relations came since. A key that was never found is told in `problems` only.
+ * @param config `data_classes`: `schema.table.column` as quote_ident() writes the parts, or a pattern → class
+ * @param before the classification of an earlier look at the catalog, or what was kept of it
  */
 export function classify(
   config: Readonly<Record<string, string>>,
   catalog: ColumnCatalog,
-  before?: Classification,
+  before?: Pick<Classification, 'keys'>,
 ): Classification {
   const problems: ClassProblem[] = []
-  const keys = new Map<string, { oid: string; attnum: number }>()
+  const keys = new Map<string, KnownColumn>()
   const classes = new Map<string, Set<string>>()
   const add = (oid: string, attnum: number, found: Iterable<string>): boolean => {
     const at = `${oid} ${attnum}`
@@ -49,15 +69,51 @@ export function classify(
     classes.set(at, set)
     return set.size > size
   }
-  const configured: { relation: CatalogRelation; attnum: number; dataClass: string }[] = []
-  for (const [key, dataClass] of Object.entries(config)) {
-    for (const { relation, attnum } of meant(key, catalog, keys, before, problems)) {
-      configured.push({ relation, attnum, dataClass })
-    }
-  }
-  for (const { relation, attnum, dataClass } of configured) {
+  // With its partitions and inheriting tables: what they take over of it.
+  const addBelow = (relation: CatalogRelation, attnum: number, dataClass: string) => {
     add(relation.oid, attnum, [dataClass])
     spread(catalog, relation, relation.columns.get(attnum)!.name, 'children', (oid, n) => add(oid, n, [dataClass]))
+  }
+  let newest = 0
+  for (const { oid } of catalog.relations) newest = Math.max(newest, Number(oid))
+  const exact = new Set<string>()
+  const patterns: [key: string, pattern: Pattern, dataClass: string][] = []
+  for (const [key, dataClass] of Object.entries(config)) {
+    const read = keyOf(key)
+    if (read?.is === 'pattern') patterns.push([key, read, dataClass])
+    else if (read) {
+      for (const { relation, attnum, named } of meant(
+        { key, ...read },
+        catalog,
+        keys,
+        before?.keys.get(key),
+        newest,
+        problems,
+      )) {
+        if (dataClass !== NO_CLASS) addBelow(relation, attnum, dataClass)
+        if (!named) continue
+        exact.add(`${relation.oid} ${attnum}`)
+        const { name } = relation.columns.get(attnum)!
+        spread(catalog, relation, name, 'children', (oid, n) => exact.add(`${oid} ${n}`))
+      }
+    } else problems.push({ key, kind: 'form', problem: `${key} isn't schema.table.column: ${KEY_FORM}` })
+  }
+  for (const [key, pattern, dataClass] of patterns) {
+    let fitting = 0
+    for (const relation of catalog.relations) {
+      if (!ofUsers(relation)) continue
+      for (const { attnum, name } of relation.columns.values()) {
+        if (!pattern.fits(relation.schema, relation.name, name)) continue
+        fitting++
+        if (!exact.has(`${relation.oid} ${attnum}`)) addBelow(relation, attnum, dataClass)
+      }
+    }
+    if (fitting === 0)
+      problems.push({
+        key,
+        kind: 'unmatched',
+        problem: `no column fits ${key}: correct data_classes, unless one is to come`,
+      })
   }
   // A table shows the rows of those under it as its own.
   for (const relation of catalog.relations) {
@@ -66,7 +122,7 @@ export function classify(
       if (own) spread(catalog, relation, name, 'parents', (oid, n) => add(oid, n, own))
     }
   }
-  const everything = new Set(Object.values(config))
+  const everything = new Set(Object.values(config).filter((dataClass) => dataClass !== NO_CLASS))
   for (const [oid, names] of everything.size > 0 ? carriers(catalog) : []) {
     for (const { attnum, name } of catalog.relation(oid)!.columns.values()) {
       if (names.test(name)) add(oid, attnum, [...everything, DERIVED])
@@ -152,52 +208,74 @@ function reach(catalog: ColumnCatalog): (oid: string) => ReadonlySet<string> {
   }
 }
 
-/** The columns that a key stands for. */
+type Pattern = Extract<ClassKey, { is: 'pattern' }>
+type Named = Extract<ClassKey, { is: 'column' }> & { key: string }
+
+/** How keys are written, for whoever has written one otherwise. */
+export const KEY_FORM =
+  'write each part as quote_ident() does, lower case or in double quotes, or with * for any characters'
+
+/** The first OID that a server gives to what users make (FirstNormalObjectId). */
+const FIRST_OF_USERS = 16_384
+const ofUsers = ({ oid, kind }: CatalogRelation) => Number(oid) >= FIRST_OF_USERS && kind !== 'S'
+
+/** The columns that an exact key stands for; `named` where it is certain that it is the one that was meant. */
 function meant(
-  key: string,
+  { key, schema, table, column }: Named,
   catalog: ColumnCatalog,
-  keys: Map<string, { oid: string; attnum: number }>,
-  before: Classification | undefined,
+  keys: Map<string, KnownColumn>,
+  earlier: KnownColumn | undefined,
+  newest: number,
   problems: ClassProblem[],
-): { relation: CatalogRelation; attnum: number }[] {
-  const earlier = before?.keys.get(key)
-  const parts = partsOf(key)
-  if (!parts) {
-    problems.push({
-      key,
-      problem: `${key} isn't schema.table.column: write each part as quote_ident() does, lower case or in double quotes`,
-    })
-    return []
-  }
-  const [schema, table, column] = parts as [string, string, string]
-  const found: { relation: CatalogRelation; attnum: number }[] = []
+): { relation: CatalogRelation; attnum: number; named: boolean }[] {
+  const tell = (kind: ClassProblemKind, problem: string) => problems.push({ key, kind, problem })
+  const whole = (relation: CatalogRelation) =>
+    [...relation.columns.keys()].map((attnum) => ({ relation, attnum, named: false }))
+  const found: { relation: CatalogRelation; attnum: number; named: boolean }[] = []
   const relation = catalog.named(schema, table)
   const named = relation && [...relation.columns.values()].find(({ name }) => name === column)
   if (relation && named) {
-    keys.set(key, { oid: relation.oid, attnum: named.attnum })
-    found.push({ relation, attnum: named.attnum })
+    keys.set(key, { oid: relation.oid, attnum: named.attnum, newest })
+    found.push({ relation, attnum: named.attnum, named: true })
   }
-  const kept = earlier && catalog.relation(earlier.oid)
-  if (kept?.columns.has(earlier!.attnum) && !(kept === relation && named?.attnum === earlier!.attnum)) {
+  if (!earlier) {
+    if (found.length > 0) return found
+    if (!relation) {
+      tell('absent', `there is no table or view ${schema}.${table}: correct data_classes, or create it`)
+      return []
+    }
+    tell(
+      'column',
+      `there is no column ${column} in ${schema}.${table}: all its columns are masked until data_classes is correct`,
+    )
+    return whole(relation)
+  }
+  const kept = catalog.relation(earlier.oid)
+  if (kept?.columns.has(earlier.attnum)) {
+    if (kept === relation && named?.attnum === earlier.attnum) return found
     // Renamed since: both what it was and what now has that name. The old one is kept in mind.
-    keys.set(key, earlier!)
-    found.push({ relation: kept, attnum: earlier!.attnum })
-    problems.push({
-      key,
-      problem: `${key} was renamed in the database; what it named stays masked: correct data_classes`,
-    })
+    keys.set(key, { ...earlier, newest })
+    found.push({ relation: kept, attnum: earlier.attnum, named: true })
+    tell('renamed', `${key} was renamed in the database; what it named stays masked: correct data_classes`)
     return found
   }
   if (found.length > 0) return found
-  if (relation) {
-    problems.push({
-      key,
-      problem: `there is no column ${column} in ${schema}.${table}: all its columns are masked until data_classes is correct`,
-    })
-    return [...relation.columns.keys()].map((attnum) => ({ relation, attnum }))
+  keys.set(key, earlier)
+  if (relation || kept) {
+    const tables = [...new Set([relation, kept])].filter((one) => one !== undefined)
+    const names = tables.map((one) => `${one.schema}.${one.name}`).join(' and ')
+    tell(
+      'column',
+      `the column of ${key} has gone from ${names}: all columns there are masked until data_classes is correct`,
+    )
+    return tables.flatMap(whole)
   }
-  problems.push({ key, problem: `there is no table or view ${schema}.${table}: correct data_classes, or create it` })
-  return []
+  const since = earlier.newest ?? 0
+  tell(
+    'lost',
+    `${schema}.${table} was there and has gone: tables and views that came since are masked until data_classes is correct`,
+  )
+  return [...catalog.relations].filter((one) => ofUsers(one) && Number(one.oid) > since).flatMap(whole)
 }
 
 /** Same-named columns of all relations under, or above, a relation. */
@@ -239,15 +317,4 @@ function* carriers(catalog: ColumnCatalog): Iterable<[string, RegExp]> {
     const names = Object.hasOwn(carrying, name) ? carrying[name] : undefined
     if (names && (schema === 'pg_catalog' || name === 'pg_stat_statements')) yield [oid, names]
   }
-}
-
-/** The three parts of a key, unquoted. */
-export function partsOf(key: string): string[] | undefined {
-  const part = /(?:"((?:[^"\0]|"")+)"|([a-z_][a-z0-9_$]*))(\.|$)/y
-  const parts: string[] = []
-  for (let match = part.exec(key); match; match = part.exec(key)) {
-    parts.push(match[1] === undefined ? match[2]! : match[1].replaceAll('""', '"'))
-    if (match[3] === '') return parts.length === 3 ? parts : undefined
-  }
-  return undefined
 }
