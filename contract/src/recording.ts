@@ -58,9 +58,25 @@ export const HoldEvent = z.object({
   reason: z.string().optional(),
 })
 
-export const ResultColumn = z.object({ name: z.string(), type: z.number().int().describe('type OID') })
+/** Why values of a column are masked in the recording, and whether the agent got them as they were. */
+export const RowsMark = z.object({
+  class: z.string().describe('data class, `derived` for what was computed from classified columns'),
+  style: z.string().describe('redact, partial, hash or null'),
+  revealed: z.boolean().describe('true where the agent saw what is masked here'),
+  detected: z.boolean().optional().describe('true where it was found by its content, in some of the rows'),
+})
+export type RowsMark = z.infer<typeof RowsMark>
 
-/** Result rows as the client received them (text form; `{base64}` where a value has none). */
+export const ResultColumn = z.object({
+  name: z.string(),
+  type: z.number().int().describe('type OID'),
+  masked: z.array(RowsMark).optional().describe('absent where the values are what the server sent'),
+})
+
+/**
+ * Result rows as the client received them (text form; `{base64}` where a value has none), but for what was revealed to
+ * it: a recording holds the masked form always, and marks the columns.
+ */
 export const RowsEvent = z.object({
   ...base,
   type: z.literal('rows'),

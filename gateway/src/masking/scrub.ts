@@ -99,7 +99,7 @@ const closed = new Set(
  * Whether a ParameterStatus may go on that arrives while such a statement is under way: set_config('application_name',
  * email, …) would tell the value. What may not is dropped; the client then knows an older value.
  */
-export function parameterPasses(name: string, touch: Touch): boolean {
+export function parameterPasses(name: string, touch: Pick<Touch, 'hidden'>): boolean {
   return touch.hidden.length === 0 || closed.has(name)
 }
 

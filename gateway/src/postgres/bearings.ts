@@ -1,4 +1,5 @@
-import { type Catalogs, readCatalog, Snapshot } from './catalogs.ts'
+import type { Classification } from '../masking/classes.ts'
+import { type Catalogs, readCatalog, readClassification, Snapshot } from './catalogs.ts'
 import type { StatementAnalysis, StatementContext } from './effects/effects.ts'
 import { FAILED, IDLE, type Outstanding } from './outstanding.ts'
 import type { PostgresTarget } from './target.ts'
@@ -46,6 +47,13 @@ export class Bearings {
 
   get #snapshot(): Snapshot | undefined {
     return this.#own ?? this.#catalogs.current(this.#target)
+  }
+
+  /** Which columns hold data of which classes. @throws Error where no catalog has been read for a connection with rules */
+  get classification(): Classification {
+    const classification = this.#snapshot?.classification
+    if (!classification) throw new Error('the columns of the database have not been read')
+    return classification
   }
 
   /** Whether a statement may be analysed without asking anything first. */
@@ -168,15 +176,18 @@ export class Bearings {
   async #lookOurselves(): Promise<void> {
     const [path] = await this.#ask("SELECT pg_catalog.current_setting('search_path')")
     const before = path?.[0]?.[0] ?? ''
-    const catalog = await readCatalog(async (sql) => {
+    const query = async (sql: string) => {
       const [, rows] = await this.#ask(
         "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)",
         sql,
         `SELECT pg_catalog.set_config('search_path', ${literal(before)}, true)`,
       )
       return rows ?? []
-    })
-    this.#own = new Snapshot(catalog)
+    }
+    const catalog = await readCatalog(query)
+    const { masking } = this.#target
+    const known = this.#snapshot?.classification
+    this.#own = new Snapshot(catalog, masking && (await readClassification(query, masking, known)))
     this.#changed = 'no'
   }
 }

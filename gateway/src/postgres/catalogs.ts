@@ -1,4 +1,7 @@
 import type { Logger } from 'pino'
+import { type Classification, classify } from '../masking/classes.ts'
+import { loadColumns } from '../masking/columns.ts'
+import type { Masking } from '../masking/masking.ts'
 import { type Catalog, loadCatalog } from './effects/catalog.ts'
 import type { PostgresTarget } from './target.ts'
 import { Reader } from './upstream/reader.ts'
@@ -26,13 +29,31 @@ export function sourceOf(catalog: Catalog): Rows {
   return rows
 }
 
-/** A catalog as of a moment. */
+/** Reads which columns hold data of which classes. @param before as of an earlier look at the same database */
+export async function readClassification(
+  query: (sql: string) => Promise<Rows>,
+  { dataClasses, earlier }: Masking,
+  before: Classification | undefined,
+): Promise<Classification> {
+  const columns = await loadColumns(query)
+  const keys = before ? undefined : earlier?.load()
+  const { keys: known } = before ?? {}
+  const classification = classify(dataClasses, columns, before ?? (keys && { keys }))
+  if (JSON.stringify([...classification.keys]) !== JSON.stringify([...(known ?? keys ?? [])])) {
+    earlier?.save(classification.keys)
+  }
+  return classification
+}
+
+/** A catalog as of a moment, with the classes of its columns where the connection has rules of masking. */
 export class Snapshot {
   readonly catalog: Catalog
+  readonly classification: Classification | undefined
   readonly #at = performance.now()
 
-  constructor(catalog: Catalog) {
+  constructor(catalog: Catalog, classification?: Classification) {
     this.catalog = catalog
+    this.classification = classification
   }
 
   /** Milliseconds since it was taken. */
@@ -87,10 +108,10 @@ export class Catalogs {
 
   #load(target: PostgresTarget, database: Database): Promise<Snapshot> {
     delete database.next
-    database.loading = this.#read(target)
-      .then((catalog) => {
-        database.snapshot = new Snapshot(catalog)
-        return database.snapshot
+    database.loading = this.#read(target, database.snapshot?.classification)
+      .then((snapshot) => {
+        database.snapshot = snapshot
+        return snapshot
       })
       .finally(() => {
         delete database.loading
@@ -98,13 +119,19 @@ export class Catalogs {
     return database.loading
   }
 
-  async #read(target: PostgresTarget): Promise<Catalog> {
+  async #read(target: PostgresTarget, before: Classification | undefined): Promise<Snapshot> {
     const from = performance.now()
     const signal = AbortSignal.any([this.#stopped, AbortSignal.timeout(60_000)])
     await using reader = await Reader.open(target, signal)
-    const catalog = await readCatalog((sql) => reader.query(sql))
+    const query = (sql: string) => reader.query(sql)
+    const catalog = await readCatalog(query)
+    const { masking } = target
+    const classification = masking && (await readClassification(query, masking, before))
+    const problems = classification?.problems.map(({ problem }) => problem) ?? []
+    if (problems.length > 0 && problems.join() !== before?.problems.map(({ problem }) => problem).join())
+      this.#log.warn({ connection: target.ref.name, problems }, 'data_classes do not fit the database')
     this.#log.debug({ connection: target.ref.name, ms: Math.round(performance.now() - from) }, 'catalog read')
-    return catalog
+    return new Snapshot(catalog, classification)
   }
 
   #database(target: PostgresTarget): Database {
@@ -117,7 +144,8 @@ export class Catalogs {
   }
 
   #sameDatabase(target: PostgresTarget): Database {
-    const key = JSON.stringify([target.host, target.port, target.database, target.user])
+    const { host, port, user, masking } = target
+    const key = JSON.stringify([host, port, target.database, user, masking?.dataClasses])
     let database = this.#databases.get(key)
     if (!database) {
       database = {}

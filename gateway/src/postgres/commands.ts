@@ -7,7 +7,9 @@ import { digestOf } from '../gate/digest.ts'
 import { type LiveSession, RecordingError } from '../sessions/session.ts'
 import type { Analysis } from './effects/effects.ts'
 import { Journal } from './journal.ts'
-import { cannotMask, changedWhileHeld, refusal, refusedForEveryone, unrecordable, type Words } from './refusal.ts'
+import { MaskedResult } from './masked/result.ts'
+import type { Touching } from './masked/touching.ts'
+import { changedWhileHeld, refusal, refusedForEveryone, unrecordable, type Words } from './refusal.ts'
 import { Run } from './run.ts'
 
 /** What a text means and what it was found to mean it by. */
@@ -50,17 +52,11 @@ export class Commands {
   readonly #gate: Gate
   readonly #log: Logger
   readonly #session: Command['session']
-  readonly #classified: ReadonlySet<string>
+  readonly #touching: Touching | undefined
 
-  /** @param classified ids of the tables that hold data classes (PostgresTarget) */
-  constructor(
-    live: LiveSession,
-    gate: Gate,
-    purpose: string | undefined,
-    log: Logger,
-    classified: ReadonlySet<string> = new Set(),
-  ) {
-    this.#classified = classified
+  /** @param touching what texts touch of classified data; absent where the connection has no rules of masking */
+  constructor(live: LiveSession, gate: Gate, purpose: string | undefined, log: Logger, touching?: Touching) {
+    this.#touching = touching
     this.journal = new Journal(live.recorder)
     this.#live = live
     this.#gate = gate
@@ -70,14 +66,14 @@ export class Commands {
 
   /** Whether policy already says no; a hold is not a no. What mode observe would refuse passes. */
   denies(text: string, meaning: Meaning): boolean {
-    if (this.#neverRuns(meaning.analysis)) return true
+    if (this.#neverRuns(text, meaning)) return true
     if (this.#live.connection.mode === 'observe') return false
     return this.#gate.preview(this.#command(text, [], meaning)).outcome === 'deny'
   }
 
   /** Whether policy says yes at once. */
   allows(text: string, parameters: Parameter[], meaning: Meaning): boolean {
-    if (this.#neverRuns(meaning.analysis)) return false
+    if (this.#neverRuns(text, meaning)) return false
     return this.#gate.preview(this.#command(text, parameters, meaning)).outcome === 'allow'
   }
 
@@ -85,7 +81,7 @@ export class Commands {
   submit(submission: Submission): Answer | Promise<Answer> {
     const { text, meaning, parameters, hold, signal } = submission
     const command = this.#command(text, parameters, meaning)
-    const never = this.#neverRuns(meaning.analysis)
+    const never = this.#neverRuns(text, meaning)
     if (never) return this.#refuse(command, never)
     const under: UnderWay = { id: randomUUID(), command, submission, recorded: false, failure: undefined }
     const verdict = this.#gate.submit(command, {
@@ -110,11 +106,14 @@ export class Commands {
   }
 
   /** Why nobody may run it, whatever policy says and also where it only observes; undefined where that's for the gate. */
-  #neverRuns({ refused, effects }: Analysis): Words | undefined {
-    if (refused) return refusedForEveryone(refused)
-    if (this.#classified.size === 0) return undefined
-    const table = effects.find(({ action, resource }) => action === 'sql:read' && this.#classified.has(resource.id))
-    return table && cannotMask(table.resource.id)
+  #neverRuns(text: string, meaning: Meaning): Words | undefined {
+    const { refused } = meaning.analysis
+    return refused ? refusedForEveryone(refused) : this.#touching?.of(text, meaning)?.refused
+  }
+
+  /** Classes that a text touches and the agent may not see. */
+  hidden(text: string, meaning: Meaning): readonly string[] | undefined {
+    return this.#touching?.of(text, meaning)?.hidden
   }
 
   /** Records a command that the gate need not be asked about, and its refusal. */
@@ -164,7 +163,7 @@ export class Commands {
 
   #answer({ id, submission, recorded, failure }: UnderWay, verdict: Verdict): Answer {
     if (failure) return { refused: failure, fatal: failure === unrecordable }
-    const { signal, meaning } = submission
+    const { signal, text, meaning } = submission
     try {
       if (verdict.outcome !== 'allow') {
         const refused = refusal(verdict, notUnderstood(meaning.analysis))
@@ -185,8 +184,17 @@ export class Commands {
         report?.({ status: 'failed', sqlstate: refused.code, message: refused.message })
         return { refused, fatal: false }
       }
+      // Asked anew: people may have taken their time, and policy may reveal less by now.
+      const touched = this.#touching?.of(text, meaning)
+      if (touched?.refused) {
+        this.journal.write(refusedResult(id, touched.refused))
+        report?.({ status: 'failed', sqlstate: touched.refused.code, message: touched.refused.message })
+        return { refused: touched.refused, fatal: false }
+      }
       if (approval !== undefined) this.journal.write({ type: 'hold', command: id, approval, state: 'used' })
-      return { run: new Run(id, this.journal, report) }
+      const { masking, reveals } = this.#touching ?? {}
+      const masked = touched && masking && reveals && new MaskedResult(touched, masking, reveals)
+      return { run: new Run(id, this.journal, report, masked) }
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error
       this.#log.error({ error: error.message }, 'a command could not be recorded')

@@ -1,6 +1,8 @@
+import type { Touch } from '../masking/plan.ts'
 import { OWN_NAME } from './ask.ts'
 import type { Bearings } from './bearings.ts'
 import type { StatementAnalysis } from './effects/effects.ts'
+import { settles } from './masked/touching.ts'
 import { Names, type Portal, type Prepared } from './names.ts'
 import { type Entry, IDLE, type Outstanding } from './outstanding.ts'
 import type { Run } from './run.ts'
@@ -17,6 +19,8 @@ export class Conversation {
   batch = 0
   /** Extended-protocol messages were sent since the last Sync. */
   open = false
+  /** Among them one whose effect a Sync would end: a portal, or something that was done and may yet be rolled back. */
+  bound = false
   /** Something was refused: everything up to the client's Sync is dropped, as the server does. */
   skipping = false
   /** A write was dispatched since the transaction began; in which batch. */
@@ -46,6 +50,7 @@ export class Conversation {
   /** A message of the extended protocol goes to the server. */
   push(entry: Entry): void {
     this.open = true
+    if (entry.kind === 'bind') this.bound = true
     this.outstanding.push(entry)
   }
 
@@ -58,13 +63,16 @@ export class Conversation {
   /** The client's batch ends: by Sync, or by a Query. */
   endBatch(): void {
     this.open = false
+    this.bound = false
     this.batch++
   }
 
   /** A command goes to the server. */
   dispatch(entry: Entry, statements: StatementAnalysis[]): void {
+    if (entry.kind === 'execute') this.bound = true
     this.#bearings.note(statements)
     this.#noteNames(entry, statements)
+    entry.settles = settles(statements)
     if (statements.length === 0 || statements.some(({ effects }) => effects.some(({ action }) => writes.has(action)))) {
       entry.writes = true
       this.wrote ??= this.batch
@@ -110,8 +118,8 @@ export class Conversation {
 
   #noteNames(entry: Entry, statements: StatementAnalysis[]): void {
     let changes = false
-    const sql = statements.map((statement) => {
-      const change = this.#nameChange(statement)
+    const sql = statements.map((statement, at) => {
+      const change = this.#nameChange(statement, entry.run?.masked?.touchAt(at))
       changes ||= change !== undefined
       return change ?? (() => {})
     })
@@ -124,7 +132,7 @@ export class Conversation {
   }
 
   /** What a statement does to names once it has completed. */
-  #nameChange({ session }: StatementAnalysis): (() => void) | undefined {
+  #nameChange({ session }: StatementAnalysis, touch?: Touch): (() => void) | undefined {
     const { prepares, deallocates, deallocatesAll, declares, closes, closesAll, discards } = session
     const all = discards === 'all'
     if (!prepares && deallocates === undefined && !declares && closes === undefined && !all) return undefined
@@ -136,7 +144,7 @@ export class Conversation {
       if (prepares) this.statements.settle(prepares.name, { text: prepares.text, types: [] })
       if (declares) {
         const portal = { text: declares.text, parameters: [], formats: [], types: [], resultFormats: [] }
-        this.portals.settle(declares.cursor, portal)
+        this.portals.settle(declares.cursor, { ...portal, ...(touch ? { declared: [touch] } : {}) })
       }
     }
   }

@@ -20,6 +20,8 @@ export interface FrontendOptions {
   passage: Passage
   /** Whether policy already says no to a statement that is only announced. */
   denies: (text: string, meaning: Meaning) => boolean
+  /** Classes that a text touches and the agent may not see. */
+  hidden: (text: string, meaning: Meaning) => readonly string[] | undefined
   /** Whether policy says yes at once. */
   allows: (text: string, parameters: Parameter[], meaning: Meaning) => boolean
   limits: () => { max_statement: number; max_message: number }
@@ -195,13 +197,17 @@ export class Frontend {
       types: [],
       resultFormats,
     }
+    let hidden: readonly string[] | undefined
     const accept = (): true => {
-      this.#c.push({ kind: 'bind', change: this.#c.portals.set(portal, value, this.#c.batch) })
+      const change = this.#c.portals.set(portal, value, this.#c.batch)
+      this.#c.push({ kind: 'bind', change, ...(hidden && hidden.length > 0 ? { hidden } : {}) })
       return true
     }
     if (!statement) return accept()
     return after(bound, (meaning) => {
       if (!meaning || this.#c.dropping) return false
+      // Planning, which Bind does, can run code and so speak of what it reads.
+      hidden = this.#o.hidden(statement.text, meaning)
       if (meaning.named && !meaning.analysis.refused) return accept()
       value.bound = meaning
       const values = parametersOf(value)
@@ -272,7 +278,9 @@ export class Frontend {
     if (portal) {
       portal.run = run
       portal.executed = { statements, batch: this.#c.batch }
-      if (!portal.described && !portal.statement?.described && !run.full) {
+      // What was said of its statement may have been said before its names meant something else.
+      const known = portal.statement?.described && !run.masked
+      if (!portal.described && !known && (run.masked || !run.full)) {
         // Rows come without a description where the client didn't ask for one; the recording needs it.
         portal.described = true
         this.#c.send({ kind: 'describe', describes: portal, ours: true, inBatch: true }, wire.describePortal(name))

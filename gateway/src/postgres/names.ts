@@ -1,3 +1,4 @@
+import type { Touch } from '../masking/plan.ts'
 import type { Meaning } from './commands.ts'
 import type { StatementAnalysis } from './effects/effects.ts'
 import type { Column } from './wire/messages.ts'
@@ -27,6 +28,8 @@ export interface Portal<Run> {
   described?: boolean
   /** What its text meant when it was bound, which is when the server settled what its names mean. */
   bound?: Meaning
+  /** What the query of a cursor that SQL declared touched when it was declared. */
+  declared?: readonly Touch[]
   /** The command that runs it, from its first Execute on: the same portal again is the same command. */
   run?: Run
   /** The statements of that command, and the batch of its last Execute, once there was one. */

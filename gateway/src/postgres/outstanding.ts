@@ -1,3 +1,5 @@
+import { Exposure } from './masked/exposure.ts'
+import type { MaskedResult } from './masked/result.ts'
 import type { Change, Portal, Prepared } from './names.ts'
 import type { Words } from './refusal.ts'
 import type { Run } from './run.ts'
@@ -18,6 +20,10 @@ export interface Entry {
   /** What the statements of a text do to names, one list for each; done as each completes. */
   sql?: (() => void)[]
   completed?: number
+  /** Classes hidden from the agent that the server could speak of in answering it; of a command its run says so. */
+  hidden?: readonly string[]
+  /** It commits, or may: what was done before it in the transaction can speak in what the server says of it. */
+  settles?: boolean
   /** It may change what others see, or keep locks. */
   writes?: boolean
   /** Called once it is answered, refused or skipped. */
@@ -49,6 +55,7 @@ export class Outstanding {
   #events: ReplyEvents
   #maxMessage: () => number
   #waiters: (() => void)[] = []
+  readonly #exposure: Exposure | undefined
   #copyOutBinary = false
   /** Runs that have rows to be written before the bytes read so far go on. */
   readonly touched = new Set<Run>()
@@ -68,8 +75,10 @@ export class Outstanding {
   /** The only Sync that can have ended the server's skipping is a doubtful one. */
   #maySkip = false
 
-  constructor(events: ReplyEvents, maxMessage: () => number) {
+  /** @param masking classes that the agent may not see, now; absent where the connection has no rules of masking */
+  constructor(events: ReplyEvents, maxMessage: () => number, masking?: { readonly hidden: readonly string[] }) {
     this.#events = events
+    this.#exposure = masking && new Exposure(masking)
     this.#maxMessage = maxMessage
   }
 
@@ -122,8 +131,18 @@ export class Outstanding {
     if (type === T.DataRow || type === T.CopyData) {
       const head = this.#entries[0]
       if (!head) throw new ProtocolViolation('the server sent rows that nobody asked for')
-      if (head.ours || head.run?.keeps(length)) return WHOLE
-      if (head.run) this.touched.add(head.run)
+      const { run } = head
+      if (head.ours) return WHOLE
+      if (!run) return RELAY
+      if (run.masked && type === T.DataRow && !run.masked.isDescribed) run.masked.described(head.portal?.columns)
+      if (run.keeps(length)) return WHOLE
+      if (run.masked?.masksRows) {
+        if (length > this.#maxMessage())
+          throw new ProtocolViolation('a row that is to be masked is longer than limits.max_message')
+        return WHOLE
+      }
+      run.passed()
+      this.touched.add(run)
       return RELAY
     }
     if (length > this.#maxMessage())
@@ -135,12 +154,14 @@ export class Outstanding {
   reply(type: number, frame: Buffer): boolean | Buffer {
     switch (type) {
       case T.NoticeResponse:
+        return this.#exposure?.notice(frame, this.#entries[0]) ?? true
       case T.NotificationResponse:
-        return true
+        return this.#exposure?.notification(frame) ?? true
       case T.ParameterStatus: {
         const cursor = new Cursor(frame)
-        this.#events.parameter(cursor.cstring(), cursor.cstring())
-        return true
+        const name = cursor.cstring()
+        this.#events.parameter(name, cursor.cstring())
+        return this.#exposure?.tells(name, this.#entries[0]) ?? true
       }
     }
     while (this.#entries[0]?.kind === 'copy-end' || this.#ignored(type)) this.#entries.shift()
@@ -152,13 +173,16 @@ export class Outstanding {
         if (head.answer) head.answer.rows.push(valuesOf(frame).map((value) => value?.toString() ?? null))
         else if (head.run) {
           if (head.portal && head.run.undescribed) head.run.columns(columnsFor(head.portal))
-          head.run.row(frame)
           this.touched.add(head.run)
+          if (head.run.masked) return maskedRow(head.run, head.run.masked, frame)
+          head.run.row(valuesOf(frame), frame.length)
         }
         break
       case T.CopyData:
-        head.run?.copyRow(frame, this.#copyOutBinary)
-        if (head.run) this.touched.add(head.run)
+        if (!head.run) break
+        this.touched.add(head.run)
+        if (head.run.masked) return maskedCopy(head.run, head.run.masked, frame, this.#copyOutBinary)
+        head.run.copyRow(frame.subarray(5), this.#copyOutBinary, frame.length)
         break
       case T.ParseComplete:
         this.#expect(head, 'parse')
@@ -182,7 +206,11 @@ export class Outstanding {
           if (head.describes) head.describes.columns = columnsOf(frame)
           return this.#done(head)
         }
-        if (head.run && !head.run.full) head.run.columns(columnsOf(frame))
+        if (head.run && (head.run.masked || !head.run.full)) {
+          const columns = columnsOf(frame)
+          head.run.columns(columns)
+          head.run.masked?.described(columns)
+        }
         break
       case T.NoData:
         this.#expect(head, 'describe')
@@ -193,7 +221,10 @@ export class Outstanding {
         if (type === T.CommandComplete) head.run?.tag(new Cursor(frame).cstring())
         if (this.#copying) this.#copied()
         head.completed = (head.completed ?? 0) + 1
+        this.#exposure?.add(head)
         if (head.kind === 'query') {
+          head.run?.flush()
+          head.run?.masked?.next()
           head.sql?.[head.completed - 1]?.()
           break
         }
@@ -209,16 +240,21 @@ export class Outstanding {
         break
       case T.CopyOutResponse:
         this.#copyOutBinary = frame[5] === 1
-        head.run?.columns([{ name: 'copy', type: 25, format: this.#copyOutBinary ? 1 : 0 }])
+        head.run?.columns([{ name: 'copy', table: 0, attnum: 0, type: 25, format: this.#copyOutBinary ? 1 : 0 }])
+        head.run?.masked?.copyBegins(frame)
         break
-      case T.CopyDone:
+      case T.CopyDone: {
+        const rest = head.run?.masked?.copyEnds()
+        if (rest && rest.length > 0) return Buffer.concat([rest, frame])
         break
+      }
       case T.ReadyForQuery:
         if (head.kind !== 'query' && head.kind !== 'sync')
           throw new ProtocolViolation('the server is ready out of turn')
         this.status = frame[5]!
         head.run?.end()
         this.#done(head)
+        if (this.status === IDLE) this.#exposure?.clear()
         this.#events.ready(this.status, head)
         return !head.ours
       default:
@@ -253,12 +289,14 @@ export class Outstanding {
   }
 
   #error(head: Entry | undefined, frame: Buffer): boolean | Buffer {
-    const fields = reportFields(frame)
+    const scrubbed = this.#exposure?.report(frame, head)
+    const fields = reportFields(scrubbed ?? frame)
     const code = fields.C ?? ''
     if (!head || fields.V === 'FATAL' || fields.V === 'PANIC') {
       this.#events.parting(code, fields.M ?? '')
-      return true
+      return scrubbed ?? true
     }
+    this.#exposure?.add(head)
     this.copyIn = false
     this.#copying = false
     head.run?.failed(code, fields.M ?? '')
@@ -277,7 +315,7 @@ export class Outstanding {
       this.#wake()
     }
     if (words) return report({ severity: 'ERROR', ...words })
-    return !head.ours || head.inBatch === true
+    return !head.ours || head.inBatch === true ? (scrubbed ?? true) : false
   }
 
   #copyInBegins(): void {
@@ -320,6 +358,24 @@ export class Outstanding {
     if (this.#waiters.length === 0 || !this.empty) return
     for (const resolve of this.#waiters.splice(0)) resolve()
   }
+}
+
+/** A row of a result that may have classified columns. */
+function maskedRow(run: Run, masked: MaskedResult, frame: Buffer): boolean | Buffer {
+  const kept = run.keeps(frame.length)
+  const row = masked.row(frame, kept)
+  if (kept) run.row(row.values, frame.length)
+  else run.passed()
+  return row.frame ?? true
+}
+
+function maskedCopy(run: Run, masked: MaskedResult, frame: Buffer, binary: boolean): boolean | Buffer {
+  const kept = run.keeps(frame.length)
+  const copied = masked.copy(frame, kept)
+  if (kept) run.copyRow(copied.data, binary, frame.length)
+  else run.passed()
+  if (copied.frame === undefined) return true
+  return copied.frame.length > 0 && copied.frame
 }
 
 function abandon(entry: Entry, skipped: boolean): void {

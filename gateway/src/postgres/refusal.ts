@@ -173,6 +173,21 @@ export const refusedForEveryone = (refused: { sqlstate: string; message: string;
   ...(refused.hint === undefined ? {} : { hint: refused.hint }),
 })
 
+/** What would carry classified data past its masks: masking says why. */
+export const launders = (why: string): Words => ({
+  code: '42501',
+  message: 'refused: classified data could leave its masks by this statement',
+  detail: why,
+  hint: 'Policy permits it where it permits data:reveal of the classes.',
+})
+
+export const uncopied: Words = {
+  code: '0A000',
+  message: 'COPY with these options can’t be masked',
+  detail: 'It copies classified data, and where one of its values ends can’t be told for certain.',
+  hint: 'Leave out ENCODING and NULL, use a delimiter of one ASCII character, or select the rows.',
+}
+
 /** Data classes are configured to be masked, which this version can't: then nobody reads the table. */
 export const cannotMask = (table: string): Words => ({
   code: '42501',

@@ -1,7 +1,8 @@
 import type { Outcome, Parameter } from '@countersign/contract/approval'
 import type { Journal } from './journal.ts'
+import type { MaskedResult } from './masked/result.ts'
 import { shown } from './values.ts'
-import { type Column, valuesOf } from './wire/messages.ts'
+import type { Column } from './wire/messages.ts'
 
 /** How a command ended, as the recording and the approval's card show it. */
 export interface Ending {
@@ -31,9 +32,12 @@ export class Run {
   #tags: string[] = []
   #failure: { sqlstate: string; message: string } | undefined
   ended = false
+  /** What its results are masked by; absent where nothing of them can be classified. */
+  readonly masked: MaskedResult | undefined
 
-  constructor(id: string, journal: Journal, report?: (outcome: Outcome) => void) {
+  constructor(id: string, journal: Journal, report?: (outcome: Outcome) => void, masked?: MaskedResult) {
     this.id = id
+    this.masked = masked
     this.#journal = journal
     this.#report = report
     this.full = journal.resultBound.rows === 0 || journal.resultBound.bytes === 0
@@ -54,22 +58,25 @@ export class Run {
   keeps(bytes: number): boolean {
     if (!this.full && this.#keptBytes + bytes <= this.#journal.resultBound.bytes) return true
     this.full = true
-    this.rows++
     return false
   }
 
-  /** A row to be kept, as a DataRow message. */
-  row(frame: Buffer): void {
-    const values = valuesOf(frame)
+  /** A row that is not kept. */
+  passed(): void {
+    this.rows++
+  }
+
+  /** A row to be kept. @param bytes its length as it came */
+  row(values: readonly (Buffer | null)[], bytes: number): void {
     this.#keep(
       values.map((value, at) => shown(value, this.#columns[at]?.type ?? 0, this.#columns[at]?.format ?? 0)),
-      frame.length,
+      bytes,
     )
   }
 
-  /** A row to be kept, as a CopyData message of COPY TO STDOUT. */
-  copyRow(frame: Buffer, binary: boolean): void {
-    this.#keep([shown(frame.subarray(5), 0, binary ? 1 : 0)], frame.length)
+  /** Data of COPY TO STDOUT to be kept, as one CopyData brought it. */
+  copyRow(data: Buffer, binary: boolean, bytes: number): void {
+    this.#keep([shown(data, 0, binary ? 1 : 0)], bytes)
   }
 
   #keep(row: Parameter[], bytes: number): void {
@@ -85,10 +92,15 @@ export class Run {
     if (this.#kept.length === 0 && !truncated) return
     this.#truncated ||= truncated
     const width = this.#kept[0]?.length ?? this.#columns.length
-    const columns = Array.from({ length: width }, (_, at) => ({
-      name: this.#columns[at]?.name ?? '',
-      type: this.#columns[at]?.type ?? 0,
-    }))
+    const marks = this.masked?.marks(width)
+    const columns = Array.from({ length: width }, (_, at) => {
+      const masked = marks?.[at]
+      return {
+        name: this.#columns[at]?.name ?? '',
+        type: this.#columns[at]?.type ?? 0,
+        ...(masked ? { masked } : {}),
+      }
+    })
     const rows = this.#kept
     this.#kept = []
     this.#journal.keep({ type: 'rows', command: this.id, columns, rows, ...(truncated ? { truncated } : {}) })

@@ -10,6 +10,7 @@ import { Commands } from './commands.ts'
 import { Conversation } from './conversation.ts'
 import { Frontend } from './frontend.ts'
 import type { Journal } from './journal.ts'
+import { Touching } from './masked/touching.ts'
 import { type Entry, Outstanding } from './outstanding.ts'
 import { Passage } from './passage.ts'
 import {
@@ -92,6 +93,21 @@ export class Session {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve
     })
+    const { target, gate, live } = options
+    const { masking } = target
+    const who = {
+      agent: live.agent,
+      connection: live.connection,
+      session: { id: live.id, ...(options.purpose === undefined ? {} : { purpose: options.purpose }) },
+    }
+    const touching =
+      masking &&
+      new Touching({
+        masking,
+        classification: () => this.#bearings.classification,
+        reveals: (dataClass) => gate.reveals(who, dataClass),
+        declared: (cursor) => conversation.portals.get(cursor)?.declared,
+      })
     this.#outstanding = new Outstanding(
       {
         ready: (status, entry) => this.#ready(status, entry),
@@ -101,6 +117,7 @@ export class Session {
         },
       },
       () => options.limits().max_message,
+      touching,
     )
     const toServer = (bytes: Buffer) => this.#relay.toServer(bytes)
     const toClient = (bytes: Buffer) => this.#relay.toClient(bytes)
@@ -110,7 +127,7 @@ export class Session {
     )
     const conversation = new Conversation(this.#outstanding, this.#bearings, toServer)
     const understanding = new Understanding(conversation, this.#bearings, options.analyst)
-    const commands = new Commands(options.live, options.gate, options.purpose, options.log, options.target.classified)
+    const commands = new Commands(options.live, options.gate, options.purpose, options.log, touching)
     this.#conversation = conversation
     this.#journal = commands.journal
     this.#passage = new Passage({
@@ -128,6 +145,7 @@ export class Session {
       understanding,
       passage: this.#passage,
       denies: (text, meaning) => commands.denies(text, meaning),
+      hidden: (text, meaning) => commands.hidden(text, meaning),
       allows: (text, parameters, meaning) => commands.allows(text, parameters, meaning),
       limits: options.limits,
       note: (text) => this.#note(text),
