@@ -1,4 +1,5 @@
 import { call } from './calls.ts'
+import { objects } from './nodes.ts'
 import { create, type RangeVar, rangeOf, referencing, touch, touchFound } from './relations.ts'
 import { emitOnConnection, emitUnknown, type Node, type Place, type Scan, strings } from './scan.ts'
 import { redefines, sessionChange } from './session.ts'
@@ -33,6 +34,9 @@ export function command(scan: Scan, row: StatementRow, type: string, node: Node,
       return
     case 'admin':
       emitOnConnection(scan, 'sql:admin', part)
+      if (node.targtype === 'ACL_TARGET_ALL_IN_SCHEMA') {
+        for (const schema of strings(node.objects) ?? []) touchSchema(scan, schema, 'sql:admin', part)
+      }
       scan.visit(node, { ...place, naming: 'sql:admin' })
       return
     case 'do':
@@ -105,8 +109,12 @@ function define(scan: Scan, row: StatementRow, type: string, node: Node, outer: 
   }
   if (type === 'CompositeTypeStmt') rest = { ...node, typevar: undefined }
   if (type === 'CreateFunctionStmt' || type === 'AlterFunctionStmt') code(scan, node)
-  for (const name of namedObjects(type, node)) touch(scan, name, 'sql:ddl', part, place)
+  for (const name of namedObjects(node)) touch(scan, name, 'sql:ddl', part, place)
   if (type === 'DropStmt') dropWhatDepends(scan, node, part)
+  if (type === 'ReindexStmt' && node.kind === 'REINDEX_OBJECT_SCHEMA') {
+    emitOnConnection(scan, 'sql:ddl', part)
+    touchSchema(scan, String(node.name ?? ''), 'sql:ddl', part)
+  }
 
   const creationSchema = scan.creationSchema
   const path = scan.path
@@ -127,44 +135,52 @@ function define(scan: Scan, row: StatementRow, type: string, node: Node, outer: 
 }
 
 /** What they make belongs to the database, whatever relations are named along with it. */
-const ofTheDatabase = /^(CreateSchema|CreateFunction|CreatePublication|AlterPublication)Stmt$/
-const relationTypes = /^OBJECT_(TABLE|VIEW|MATVIEW|SEQUENCE|INDEX|FOREIGN_TABLE)$/
-const partsOfRelations = /^OBJECT_(COLUMN|TRIGGER|RULE|POLICY|TABCONSTRAINT)$/
+const ofTheDatabase = /^(CreateSchema|CreateFunction|CreatePublication|AlterPublication|AlterExtensionContents)Stmt$/
 
 /** Relations that a statement names as lists of strings: in DROP, COMMENT, SECURITY LABEL, ALTER … DEPENDS. */
-function namedObjects(type: string, node: Node): RangeVar[] {
-  const objectType = String(node.removeType ?? node.objtype ?? node.objectType ?? '')
-  if (type === 'AlterExtensionContentsStmt' || node.relation !== undefined) return []
+function namedObjects(node: Node): RangeVar[] {
+  const kind = objectKind(node.removeType ?? node.objtype ?? node.objectType)
+  if (node.relation !== undefined) return []
   const objects = (node.objects ?? (node.object === undefined ? [] : [node.object])) as { List?: { items?: Node[] } }[]
   return objects.flatMap((object) => {
     const parts = strings(object.List?.items)
     if (parts === undefined) return []
-    if (relationTypes.test(objectType)) return rangeOf(parts) ?? []
-    if (partsOfRelations.test(objectType)) return rangeOf(parts.slice(0, -1)) ?? []
+    if (kind === 'relation') return rangeOf(parts) ?? []
+    if (kind === 'of a relation') return rangeOf(parts.slice(0, -1)) ?? []
     return []
   })
 }
+
+const objectKind = (type: unknown) => objects[type as keyof typeof objects]
 
 /** CASCADE takes what depends on it along: views and foreign keys, and with a schema all that is in it. */
 function dropWhatDepends(scan: Scan, node: Node, part: { kind: string; bounded: boolean }): void {
   const objects = (node.objects ?? []) as { List?: { items?: Node[] }; String?: { sval?: string } }[]
   if (node.behavior !== 'DROP_CASCADE') return
-  if (node.removeType === 'OBJECT_SCHEMA') {
-    for (const { String: name } of objects) {
-      for (const relation of scan.catalog.relationsIn(name?.sval ?? '')) {
-        if (!/^[iItc]$/.test(relation.kind)) touchFound(scan, relation, 'sql:ddl', part)
-      }
-    }
+  if (objectKind(node.removeType) === 'schema') {
+    for (const { String: name } of objects) touchSchema(scan, name?.sval ?? '', 'sql:ddl', part)
     emitOnConnection(scan, 'sql:ddl', part)
     return
   }
   // Views are found from what they name; any other dependant may be anywhere.
-  if (!relationTypes.test(String(node.removeType))) {
+  if (objectKind(node.removeType) !== 'relation') {
     emitOnConnection(scan, 'sql:ddl', part)
     return
   }
-  const dropped = namedObjects('DropStmt', node).flatMap((range) => scan.catalog.relations(range.relname))
+  const dropped = namedObjects(node).flatMap((range) => scan.catalog.relations(range.relname))
   for (const table of scan.catalog.dependants(dropped)) touchFound(scan, table, 'sql:ddl', part)
+}
+
+/** Everything in a schema. What the catalog doesn't know yet is covered by the effect on the connection alone. */
+function touchSchema(
+  scan: Scan,
+  schema: string,
+  action: 'sql:ddl' | 'sql:admin',
+  part: { kind: string; bounded: boolean },
+) {
+  for (const relation of scan.catalog.relationsIn(schema)) {
+    if (!/^[iItc]$/.test(relation.kind)) touchFound(scan, relation, action, part)
+  }
 }
 
 function truncate(scan: Scan, node: Node): void {

@@ -1,9 +1,11 @@
+import type { AlterTableType, TransactionStmtKind } from 'libpg-query'
 import type { SessionChange } from './effects.ts'
+import { alterTable } from './nodes.ts'
 import type { Node } from './scan.ts'
 import { changesRole } from './settings.ts'
 import { statements } from './statements.ts'
 
-const transactions: Readonly<Record<string, SessionChange['transaction']>> = {
+const transactions: Readonly<Record<TransactionStmtKind, SessionChange['transaction']>> = {
   TRANS_STMT_BEGIN: 'begin',
   TRANS_STMT_START: 'begin',
   TRANS_STMT_COMMIT: 'commit',
@@ -12,6 +14,9 @@ const transactions: Readonly<Record<string, SessionChange['transaction']>> = {
   TRANS_STMT_RELEASE: 'release',
   TRANS_STMT_ROLLBACK_TO: 'rollback-to',
   TRANS_STMT_PREPARE: 'prepare',
+  // They end a transaction that isn't this session's.
+  TRANS_STMT_COMMIT_PREPARED: undefined,
+  TRANS_STMT_ROLLBACK_PREPARED: undefined,
 }
 
 /** The word for a whole statement. */
@@ -21,10 +26,9 @@ export function kindOf(statement: Node | undefined): string {
     case 'SelectStmt':
       return node.intoClause ? 'create' : 'select'
     case 'TransactionStmt':
-      return (transactions[String(node.kind)] ?? String(node.kind).replace('TRANS_STMT_', '').toLowerCase()).replaceAll(
-        '_',
-        '-',
-      )
+      return (
+        transactions[node.kind as TransactionStmtKind] ?? String(node.kind).replace('TRANS_STMT_', '').toLowerCase()
+      ).replaceAll('_', '-')
     case 'VariableSetStmt':
       return String(node.kind).startsWith('VAR_RESET') ? 'reset' : 'set'
     case 'GrantStmt':
@@ -54,7 +58,7 @@ export function sessionChange(statement: Node | undefined, text: string, found: 
   const name = (field: string) => String(node[field] ?? '')
   switch (type) {
     case 'TransactionStmt': {
-      const transaction = transactions[name('kind')]
+      const transaction = transactions[name('kind') as TransactionStmtKind]
       if (name('kind') === 'TRANS_STMT_COMMIT_PREPARED') return { ...found, changesCatalog: true }
       return transaction ? { ...found, transaction } : found
     }
@@ -121,7 +125,13 @@ const redefining =
  */
 export function redefines(statement: Node | undefined): boolean {
   const [type, node] = only(statement)
-  if (type === 'AlterTableStmt') return /"AT_(AttachPartition|AddInherit|AddOf)"/.test(JSON.stringify(node.cmds))
+  if (type === 'AlterTableStmt') {
+    const commands = (node.cmds ?? []) as { AlterTableCmd?: Node }[]
+    return commands.some(({ AlterTableCmd: command }) => {
+      const does = alterTable[command?.subtype as AlterTableType]
+      return does !== 'itself' && does !== 'names another'
+    })
+  }
   return redefining.test(type)
 }
 

@@ -134,7 +134,6 @@ export const statements: Readonly<Record<string, StatementRow>> = {
   AlterTSConfigurationStmt: ddl('alter'),
   AlterTSDictionaryStmt: ddl('alter'),
   RenameStmt: ddl('alter'),
-  ReplicaIdentityStmt: ddl('alter'),
 
   DropStmt: ddl('drop'),
   DropTableSpaceStmt: ddl('drop'),
@@ -166,6 +165,7 @@ export const statements: Readonly<Record<string, StatementRow>> = {
   DropSubscriptionStmt: admin('drop'),
 
   ReturnStmt: { kind: 'return', does: 'part' },
+  ReplicaIdentityStmt: { kind: 'alter', does: 'part' },
 }
 
 /** Statement nodes of PostgreSQL's source that its grammar never gives to a client's text. */

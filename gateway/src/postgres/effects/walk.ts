@@ -1,5 +1,6 @@
 import { attribute, call, cast, operator, sampling } from './calls.ts'
 import { command } from './commands.ts'
+import { nodes } from './nodes.ts'
 import { insert, merge, select, updateOrDelete } from './queries.ts'
 import { isRangeVar, nameRelation } from './relations.ts'
 import { emitUnknown, type Node, type Place, type Scan, strings } from './scan.ts'
@@ -39,6 +40,8 @@ function visitNode(scan: Scan, type: string, node: Node, place: Place): void {
     statement(scan, type, node, place)
     return
   }
+  const known = nodes[type]
+  if (known === undefined || known === 'never') emitUnknown(scan, `what ${type} does`, place.kind)
   switch (type) {
     case 'RangeVar':
       if (isRangeVar(node)) nameRelation(scan, node, place)
