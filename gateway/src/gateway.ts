@@ -1,21 +1,26 @@
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { createApi } from './api/api.ts'
 import { type Approvals, createApprovals } from './approvals/approvals.ts'
 import { formatListen, isLoopback, type ListenAddress } from './config/address.ts'
 import type { TlsPair } from './config/certificate.ts'
-import { type LoadedConfig, loadConfig } from './config/config.ts'
+import { type LoadedConfig, type LoadedPostgresConnection, loadConfig } from './config/config.ts'
 import { takeDataFolder } from './config/data-folder.ts'
+import { styleOf } from './config/masking.ts'
+import { MASKING_KEY_FILE, maskingKey } from './config/masking-key.ts'
 import type { Problem } from './config/problem.ts'
 import { selfSignedPair } from './config/tls.ts'
 import { createGate } from './gate/gate.ts'
 import { createIdentity } from './identity/identity.ts'
-import { keyOf } from './masking/keys.ts'
+import { classProblemKinds } from './masking/classes.ts'
+import { type KnownColumns, openKnownColumns } from './masking/earlier.ts'
+import type { Masking } from './masking/masking.ts'
 import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
 import { loadPolicies, type Policies } from './policy/policy.ts'
-import { quoteIdent } from './postgres/effects/quote.ts'
 import { listenPostgres, type PostgresListener, type PostgresTarget } from './postgres/postgres.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
+import type { Metrics } from './telemetry/metrics.ts'
 import { createTelemetry, type Logger, type Telemetry } from './telemetry/telemetry.ts'
 
 export interface GatewayOptions {
@@ -71,15 +76,22 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   if (folder.doubt) log.warn(folder.doubt)
   let inForce: InForce = { config, policies: await policiesOf(config, log), pair: await pairOf(config, log) }
 
+  const masks = await maskingKey(config.data)
+  if (masks.doubt) log.warn(masks.doubt)
+  if (masks.made) log.info({ file: join(config.data, MASKING_KEY_FILE) }, 'made a masking key')
+
   const store = stack.use(await openStore(join(config.data, 'countersign.sqlite'), { log }))
   const approvals = stack.use(createApprovals({ store, config: () => inForce.config.approvals, log }))
   const room = stack.use(createSessions({ store, folder: config.data, limits: () => inForce.config.limits, log }))
   await room.recover()
   await approvals.recover()
+  const known = stack.use(await openKnownColumns(store, log))
+  known.keepOnly(config.connections.values())
+  const rules: MaskingRules = { key: masks.key, known, metrics }
 
   const { issuers, roles } = config.identity
-  const known = createIdentity({ issuers, roles, log })
-  const identity = measuredIdentity(known, metrics)
+  const people = createIdentity({ issuers, roles, log })
+  const identity = measuredIdentity(people, metrics)
   const gate = measuredGate(createGate({ policies: () => inForce.policies, approvals, log }), metrics)
   const sessions = measuredSessions(room, metrics)
 
@@ -94,7 +106,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
             identity,
             gate,
             sessions,
-            target: (name) => targetOf(inForce.config, name),
+            target: (name) => targetOf(inForce.config, name, rules),
             tls: () => inForce.pair,
             requireTls: needsTls(config, address),
             limits: () => inForce.config.limits,
@@ -125,8 +137,13 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   const addresses = { api: api.address, ...(postgres ? { postgres: formatListen(postgres.address) } : {}) }
 
   const takeIn = (next: InForce) => {
+    // What is wrong with keys that aren't there any more is of no interest.
+    for (const [name, { data_classes }] of inForce.config.connections)
+      if (!isDeepStrictEqual(data_classes, next.config.connections.get(name)?.data_classes))
+        for (const kind of classProblemKinds) metrics.classProblems.remove({ connection: name, kind })
+    known.keepOnly(next.config.connections.values())
     inForce = next
-    known.reconfigure(next.config.identity)
+    people.reconfigure(next.config.identity)
     api.renewTls()
   }
   const renewing = setInterval(() => void renew(), day).unref()
@@ -236,34 +253,41 @@ async function pendingIn({ db }: Store): Promise<number> {
   return Number((await counted.where('state', '=', 'pending').executeTakeFirstOrThrow()).pending)
 }
 
-function targetOf(config: LoadedConfig, name: string): PostgresTarget | undefined {
-  const connection = config.connections.get(name)
-  if (!connection) return undefined
-  const { kind, tags, mode, host, port, database, user, password, tls, access, data_classes } = connection
-  const ref = { name, kind, tags, mode }
-  const classified = classifiedTables(name, data_classes)
-  return { ref, host, port, database, user, tls, access, classified, ...(password === undefined ? {} : { password }) }
+/** What masking needs beside the configuration. */
+interface MaskingRules {
+  key: Buffer
+  known: KnownColumns
+  metrics: Pick<Metrics, 'classProblems'>
 }
 
-/** Catalogs that show values of any table: samples of its columns, or the texts of others' statements. */
-const telltales = [
-  'pg_stats',
-  'pg_stats_ext',
-  'pg_stats_ext_exprs',
-  'pg_statistic',
-  'pg_statistic_ext_data',
-  'pg_stat_activity',
-]
-
-/** Ids, as policy has them, of the tables in which `data_classes` names columns. */
-function classifiedTables(connection: string, dataClasses: Record<string, string>): ReadonlySet<string> {
-  const tables = new Set<string>()
-  for (const key of Object.keys(dataClasses)) {
-    const read = keyOf(key)
-    if (read?.is === 'column') tables.add(`${connection}/${quoteIdent(read.schema)}.${quoteIdent(read.table)}`)
+function targetOf(config: LoadedConfig, name: string, rules: MaskingRules): PostgresTarget | undefined {
+  const connection = config.connections.get(name)
+  if (!connection) return undefined
+  const { kind, tags, mode, host, port, database, user, password, tls, access } = connection
+  const ref = { name, kind, tags, mode }
+  const masking = maskingOf(connection, rules)
+  return {
+    ...{ ref, host, port, database, user, tls, access },
+    ...(password === undefined ? {} : { password }),
+    ...(masking ? { masking } : {}),
   }
-  if (tables.size > 0) for (const name of telltales) tables.add(`${connection}/pg_catalog.${name}`)
-  return tables
+}
+
+/** Absent where there is nothing to mask: then every byte passes as it comes. */
+function maskingOf(connection: LoadedPostgresConnection, { key, known, metrics }: MaskingRules): Masking | undefined {
+  const { name, data_classes: dataClasses, masking } = connection
+  if (Object.keys(dataClasses).length === 0 && masking.detect.length === 0) return undefined
+  return {
+    key,
+    styleOf: (dataClass) => styleOf(masking, dataClass),
+    dataClasses,
+    detect: masking.detect,
+    earlier: known.of(connection, dataClasses),
+    told: (problems) => {
+      for (const kind of classProblemKinds)
+        metrics.classProblems.set({ connection: name, kind }, problems.filter((one) => one.kind === kind).length)
+    },
+  }
 }
 
 /** Says in words which listener can't have its address, and why. */

@@ -7,7 +7,8 @@ import { DERIVED } from './style.ts'
  * never was such a table (`absent`), there was and it has gone (`lost`), it or its table has another name now
  * (`renamed`), nothing fits the pattern (`unmatched`).
  */
-export type ClassProblemKind = 'form' | 'column' | 'absent' | 'lost' | 'renamed' | 'unmatched'
+export const classProblemKinds = ['form', 'column', 'absent', 'lost', 'renamed', 'unmatched'] as const
+export type ClassProblemKind = (typeof classProblemKinds)[number]
 
 /** A key of `data_classes` that doesn't name a column as it should. */
 export interface ClassProblem {

@@ -1,4 +1,4 @@
-import type { Classification } from './classes.ts'
+import type { Classification, ClassProblem } from './classes.ts'
 import type { DetectedKind } from './detectors.ts'
 import type { StyleOf } from './plan.ts'
 
@@ -11,12 +11,14 @@ export interface Masking {
   readonly key: Buffer
   /** The style of a class; also asked for `derived` and for what detectors find. */
   readonly styleOf: StyleOf
-  /** `schema.table.column`, each part as quote_ident() writes it → class. */
+  /** `schema.table.column`, each part as quote_ident() writes it, or a pattern → class. */
   readonly dataClasses: Readonly<Record<string, string>>
   /** What is looked for in texts without a class. Empty: nothing. */
   readonly detect: readonly DetectedKind[]
   /** What the keys stood for when the catalog was read last, kept across restarts: a renamed column stays masked. */
   readonly earlier?: EarlierKeys
+  /** Told after each look at the catalog which keys don't fit it. Must not throw. */
+  readonly told?: (problems: readonly ClassProblem[]) => void
 }
 
 export interface EarlierKeys {

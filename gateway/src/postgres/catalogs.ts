@@ -127,6 +127,7 @@ export class Catalogs {
     const catalog = await readCatalog(query)
     const { masking } = target
     const classification = masking && (await readClassification(query, masking, before))
+    if (classification) masking?.told?.(classification.problems)
     const problems = classification?.problems.map(({ problem }) => problem) ?? []
     if (problems.length > 0 && problems.join() !== before?.problems.map(({ problem }) => problem).join())
       this.#log.warn({ connection: target.ref.name, problems }, 'data_classes do not fit the database')

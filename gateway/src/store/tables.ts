@@ -88,7 +88,19 @@ export interface SessionsTable {
   recording_complete: ColumnType<Flag, Flag | undefined, Flag>
 }
 
+/** The column that a key of `data_classes` stood for when the catalog was read last. */
+export interface ClassifiedColumnsTable {
+  /** host:port/database of the configuration: OIDs mean nothing anywhere else. */
+  database: string
+  key: string
+  oid: string
+  attnum: number
+  newest: number
+  at: Timestamp
+}
+
 export interface Tables {
+  classified_columns: ClassifiedColumnsTable
   approvals: ApprovalsTable
   decisions: DecisionsTable
   windows: WindowsTable

@@ -19,6 +19,8 @@ export interface Metrics {
   authentications: Counter<'result'>
   reloads: Counter<'result'>
   ready: Gauge
+  /** Keys of `data_classes` that don't fit the database, as of the last look at its catalog. */
+  classProblems: Gauge<'connection' | 'kind'>
 }
 
 /** A registry of its own for each gateway, so that two in one process (tests) don't count together. */
@@ -81,6 +83,12 @@ export function createMetrics(): Metrics {
       name: 'countersign_reloads_total',
       help: 'Reloads of the configuration',
       labelNames: ['result'],
+      registers,
+    }),
+    classProblems: new Gauge({
+      name: 'countersign_data_class_problems',
+      help: 'Keys of data_classes that do not fit the database, as of the last look at its catalog',
+      labelNames: ['connection', 'kind'],
       registers,
     }),
     ready: new Gauge({ name: 'countersign_ready', help: '1 while new sessions are taken', registers }),
