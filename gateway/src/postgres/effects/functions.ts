@@ -1,6 +1,7 @@
 import { cameWithServer, type Routine } from './catalog.ts'
+import { harmlessNames } from './harmless.ts'
 
-/** Functions that came with the server and are volatile, yet do nothing and tell nothing that isn't for everybody. */
+/** Those of them that are volatile, and yet do nothing. Any other that a server says is volatile is not what was looked at. */
 const harmlessVolatile = new Set(
   `clock_timestamp timeofday random random_normal setseed gen_random_uuid uuidv4 uuidv7 array_sample array_shuffle
   current_query lastval pg_is_in_recovery pg_is_wal_replay_paused pg_current_wal_lsn pg_last_wal_replay_lsn
@@ -11,29 +12,12 @@ const harmlessVolatile = new Set(
   pg_current_wal_flush_lsn`.split(/\s+/),
 )
 
-/** Functions that are declared stable or immutable and yet read tables, files or other sessions, or take commands as text. */
-const harmful = [
-  /^lo_/,
-  /^lo(read|write)$/,
-  /^pg_(read|ls|stat)_(file|binary_file|dir|.*dir)/,
-  /^dblink/,
-  /_to_xml(schema|_and_xmlschema)?$/,
-  /^(query|table|schema|database|cursor)_to_/,
-  /^ts_(stat|rewrite)$/,
-  /^pg_stat_get_(activity|backend_activity|progress_info|wal_receiver|wal_senders|subscription)$/,
-  /^pg_(show_all_file_settings|hba_file_rules|ident_file_mappings|current_logfile|prepared_xact|mcv_list_items)$/,
-  /^pg_(get_sequence_data|sequence_last_value|logical_.*|replication_.*|export_snapshot|terminate_backend|cancel_backend)$/,
-  /^binary_upgrade_/,
-  /^(nextval|setval|currval|set_config)$/,
-]
-
 /**
- * Whether calling it can't do or tell anything that policy would want to know of: it came with the server, and either
- * doesn't depend on who calls (immutable, stable) or is one of the everyday volatile ones.
+ * Whether calling it can't do or tell anything that policy would want to know of: it came with the server, it was looked
+ * at, and it either doesn't depend on who calls (immutable, stable) or is one of the everyday volatile ones.
  */
 export function harmless(routine: Routine): boolean {
-  if (routine.schema !== 'pg_catalog' || !cameWithServer(routine)) return false
-  if (harmful.some((pattern) => pattern.test(routine.name))) return false
+  if (routine.schema !== 'pg_catalog' || !cameWithServer(routine) || !harmlessNames.has(routine.name)) return false
   return routine.volatility !== 'v' || harmlessVolatile.has(routine.name)
 }
 
