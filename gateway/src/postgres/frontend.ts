@@ -196,6 +196,7 @@ export class Frontend {
       formats,
       types: [],
       resultFormats,
+      batch: this.#c.batch,
     }
     let hidden: readonly string[] | undefined
     const accept = (): true => {
@@ -280,7 +281,9 @@ export class Frontend {
       portal.executed = { statements, batch: this.#c.batch }
       // What was said of its statement may have been said before its names meant something else.
       const known = portal.statement?.described && !run.masked
-      if (!portal.described && !known && (run.masked || !run.full)) {
+      // Bound in this batch it is surely there: else the error would be the Describe's, not that of the client's Execute.
+      const recorded = !run.full && portal.batch === this.#c.batch
+      if (!portal.described && !known && (run.masked || recorded)) {
         // Rows come without a description where the client didn't ask for one; the recording needs it.
         portal.described = true
         this.#c.send({ kind: 'describe', describes: portal, ours: true, inBatch: true }, wire.describePortal(name))

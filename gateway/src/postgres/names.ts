@@ -26,6 +26,8 @@ export interface Portal<Run> {
   resultFormats: number[]
   columns?: Column[]
   described?: boolean
+  /** In which Bind was sent; absent where SQL made it. */
+  batch?: number
   /** What its text meant when it was bound, which is when the server settled what its names mean. */
   bound?: Meaning
   /** What the query of a cursor that SQL declared touched when it was declared. */
