@@ -105,6 +105,27 @@ describe('keys', () => {
     expect(await classProblems()).toEqual({})
   })
 
+  test('by pattern, for a column that is added past the gateway: until the catalog is read anew, by what is not known', async () => {
+    configure({ data_classes: { '*.*.email': 'email' } })
+    await started()
+    const body = 'pay 4111 1111 1111 1111'
+    expect(await rows('SELECT *, id + 1 FROM notes')).toEqual([[1, body, 2]])
+    await onServer("ALTER TABLE notes ADD COLUMN email text DEFAULT 'new@example.com'")
+    for (const sql of ['SELECT * FROM notes', 'SELECT n.id, n.body, n.email AS id2 FROM (SELECT * FROM notes) n'])
+      expect(await rows(sql)).toEqual([[1, body, expect.stringMatching(/^\[masked: (email|derived)\]$/)]])
+    const copied = await new Promise<string>((resolve, reject) => {
+      let text = ''
+      const query = client!.query(new pg.Query('COPY notes TO STDOUT'))
+      client!.connection.on('copyData', ({ chunk }: { chunk: Buffer }) => {
+        text += chunk.toString()
+      })
+      query.on('end', () => resolve(text))
+      query.on('error', reject)
+    })
+    expect(copied).not.toContain('new@example.com')
+    expect(copied).toContain('[masked: ')
+  })
+
   test.each<[what: string, ddl: string, select: string, shown: unknown[], problem: string]>([
     [
       'a column that is renamed',

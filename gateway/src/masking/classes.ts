@@ -39,6 +39,8 @@ export interface Classification {
   ofColumn(oid: string, attnum: number): readonly string[] | undefined
   /** Classes of anything in a relation; undefined where it isn't known. */
   ofRelation(oid: string): readonly string[] | undefined
+  /** There are patterns: a column that the catalog doesn't know yet may be of any class. */
+  readonly grows: boolean
   /** What each exact key stood for, so that it still does after a rename. Plain values, to be kept across restarts. */
   readonly keys: ReadonlyMap<string, KnownColumn>
 }
@@ -177,6 +179,7 @@ export function classify(
     catalog,
     problems,
     keys,
+    grows: patterns.length > 0,
     all,
     ofColumn(oid, attnum) {
       const relation = catalog.relation(oid)

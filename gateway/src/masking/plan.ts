@@ -150,13 +150,17 @@ export type StyleOf = (dataClass: string) => MaskingStyle
 /**
  * The sound rule: where a statement touches classified data, a column of its result passes only if it comes from a known
  * column without a class. All else is masked, under the class of its origin or as `derived`. Names decide nothing.
+ * Where there are patterns, a column of a table that the catalog doesn't know yet is masked whatever is touched.
  * @param columns of the RowDescription; formats as Bind asked for them
  */
 export function planResult(columns: readonly ResultColumn[], touch: Touch, styleOf: StyleOf): ResultPlan {
-  if (touch.classes.length === 0 || touch.explains) {
+  const innocent = touch.classes.length === 0
+  if (touch.explains || (innocent && !columns.some((column) => isUnforeseen(column, touch)))) {
     return { masks: false, records: 'plain', columns: columns.map(() => pass) }
   }
-  const treatments = columns.map((column) => treat(column, touch, styleOf))
+  const treatments = columns.map((column) =>
+    innocent && !isUnforeseen(column, touch) ? pass : treat(column, touch, styleOf),
+  )
   return {
     masks: treatments.some(({ does }) => does === 'mask'),
     records: treatments.every(({ does }) => does === 'pass') ? 'plain' : 'masked',
@@ -166,15 +170,22 @@ export function planResult(columns: readonly ResultColumn[], touch: Touch, style
 
 const pass: Treatment = { does: 'pass' }
 
-function treat({ tableOid, attnum }: ResultColumn, touch: Touch, styleOf: StyleOf): Treatment {
+/** Whether a column is newer than what is known of the catalog, and a pattern may fit it. */
+function isUnforeseen({ tableOid, attnum }: ResultColumn, { classification }: Touch): boolean {
+  return classification.grows && tableOid !== 0 && classification.ofColumn(String(tableOid), attnum) === undefined
+}
+
+function treat(column: ResultColumn, touch: Touch, styleOf: StyleOf): Treatment {
+  const { tableOid, attnum } = column
   const oid = String(tableOid)
   const known =
     tableOid === 0 || touch.uncertain || (touch.flow !== 'none' && touch.written.has(oid))
       ? undefined
       : touch.classification.ofColumn(oid, attnum)
   if (known?.length === 0) return pass
-  // Where it comes from isn't known: it may be of all that the statement touches.
-  const own = (known ?? touch.classes).filter((dataClass) => dataClass !== DERIVED)
+  // Where it comes from isn't known: it may be of all that the statement touches; what it is itself, of any.
+  const any = isUnforeseen(column, touch) ? touch.classification.all : touch.classes
+  const own = (known ?? any).filter((dataClass) => dataClass !== DERIVED)
   const hidden = own.filter((dataClass) => !touch.reveal(dataClass))
   const plain = known?.length === 1 && attnum !== 0 && known[0] !== DERIVED
   const dataClass = plain ? known[0]! : DERIVED
@@ -210,9 +221,16 @@ export function copiedColumns(
   return columns
 }
 
-/** A plan for a result of which nothing but the number of its columns is known. */
-export function planBlindly(count: number, touch: Touch, styleOf: StyleOf): ResultPlan {
-  const unknown = { name: '', tableOid: 0, attnum: 0, typeOid: 0, format: 0 } as const
+/** More than a table can have (MaxHeapAttributeNumber). */
+const NO_ATTNUM = 1601
+
+/**
+ * A plan for a result of which nothing but the number of its columns is known.
+ * @param table OID of the table that they are of, where that is known
+ */
+export function planBlindly(count: number, touch: Touch, styleOf: StyleOf, table?: string): ResultPlan {
+  const origin = table === undefined ? { tableOid: 0, attnum: 0 } : { tableOid: Number(table), attnum: NO_ATTNUM }
+  const unknown = { name: '', ...origin, typeOid: 0, format: 0 } as const
   return planResult(new Array<ResultColumn>(count).fill(unknown), touch, styleOf)
 }
 

@@ -100,7 +100,7 @@ export class MaskedResult {
     const columns = known?.length === count ? known : undefined
     const plan = columns
       ? planResult(columns, touch, this.#masking.styleOf)
-      : planBlindly(count, touch, this.#masking.styleOf)
+      : planBlindly(count, touch, this.#masking.styleOf, copy?.table)
     const masks = rowPlan(plan, columns ?? textColumns(formats), this.#masking, this.#reveals)
     this.#plan = masks
     const format = copy?.format

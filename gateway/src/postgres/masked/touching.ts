@@ -94,7 +94,8 @@ export class Touching {
       })
     }
     const touches = found.some(({ touch: { classes } }) => classes.length > 0)
-    if (!touches && this.#o.masking.detect.length === 0) return undefined
+    // A result may have a column that is newer than the catalog, and that a pattern fits.
+    if (!touches && !classification.grows && this.#o.masking.detect.length === 0) return undefined
     const refused = this.#refused(found)
     return {
       statements: found,
