@@ -12,6 +12,7 @@ import { draining, violation } from './refusal.ts'
 import type { Session } from './session.ts'
 import { readOpening } from './startup.ts'
 import type { PostgresTarget } from './target.ts'
+import { acceptLending } from './upstream/lent.ts'
 import { ProtocolViolation } from './wire/framer.ts'
 import { report } from './wire/messages.ts'
 
@@ -58,8 +59,15 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   const sessions = new Map<string, Session>()
   const openings = new Set<Socket>()
 
-  const server = createServer({ allowHalfOpen: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
-  server.on('connection', (plain) => {
+  const server = createServer({
+    allowHalfOpen: true,
+    pauseOnConnect: true,
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: 60_000,
+  })
+  server.on('connection', (accepted) => {
+    const plain = acceptLending(accepted)
     plain.on('error', () => {}) // whoever waits on it sees it close
     if (openings.size >= MOST_OPENINGS) {
       log.warn({ openings: openings.size }, 'too many connections that have not signed in: one was closed')

@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import { borrow } from './upstream/lent.ts'
 import { Framer, type Take } from './wire/framer.ts'
+import { Outlet } from './wire/outlet.ts'
 
 /** What becomes of the messages that come by, and who is told how a connection goes. */
 export interface RelayEvents {
@@ -36,6 +37,8 @@ const LAST_WORD_MS = 2000
 export class Relay {
   readonly #client: Socket
   readonly #server: Socket
+  readonly #clientOutlet: Outlet
+  readonly #serverOutlet: Outlet
   readonly #events: RelayEvents
   readonly #fromClient: Framer
   readonly #fromServer: Framer
@@ -56,6 +59,8 @@ export class Relay {
   constructor(client: Socket, server: Socket, events: RelayEvents) {
     this.#client = client
     this.#server = server
+    this.#clientOutlet = new Outlet(client)
+    this.#serverOutlet = new Outlet(server)
     this.#events = events
     const failed = (error: unknown) => events.failed(error)
     this.#fromClient = new Framer({
@@ -90,7 +95,12 @@ export class Relay {
     const client = this.#client
     const server = this.#server
     const events = this.#events
-    client.on('data', (chunk: Buffer) => this.#clientData(chunk))
+    const lent = borrow(client, (bytes) => {
+      // What a client sends is little, and may be waited for.
+      this.#clientData(Buffer.from(bytes))
+      return true
+    })
+    if (!lent) client.on('data', (chunk: Buffer) => this.#clientData(chunk))
     client.on('drain', () => server.resume())
     client.on('end', () => events.clientEnded())
     client.on('error', (error) => log.debug({ error: error.message }, 'client connection failed'))
@@ -124,7 +134,7 @@ export class Relay {
   /** Sends bytes of the gateway's own to the client, between two messages. */
   toClient(bytes: Buffer): void {
     if (this.#fromServer.midMessage) this.#inserted.push(bytes)
-    else if (!this.#client.destroyed) this.#client.write(bytes)
+    else this.#clientOutlet.write(bytes, false)
   }
 
   /** Nothing of the client is looked at any more; the server is read to its end. */
@@ -177,18 +187,14 @@ export class Relay {
       return false
     }
     if (!this.#fromServer.midMessage && this.#inserted.length > 0) this.#toClient.push(...this.#inserted.splice(0))
-    const client = this.#client
     const buffers = this.#toClient
     if (buffers.length === 0) return true
     this.#toClient = []
-    if (client.destroyed) return true // what a client has left behind is still recorded
-    if (buffers.length > 1) client.cork()
-    for (const bytes of buffers) client.write(bytes)
-    if (buffers.length > 1) client.uncork()
-    // Most often the system has taken it all by now, whatever `write` said before it had.
-    const left = client.writableLength
-    if (left >= client.writableHighWaterMark) this.#server.pause()
-    return left === 0
+    const outlet = this.#clientOutlet // what a client has left behind is still recorded
+    if (buffers.length === 1) outlet.write(buffers[0]!, lent)
+    else writeAll(outlet, buffers, lent)
+    if (outlet.full) this.#server.pause()
+    return true
   }
 
   /** Bytes leave together, once everything that came with them has been looked at. */
@@ -202,17 +208,12 @@ export class Relay {
   #flush(): void {
     this.#flushScheduled = false
     const buffers = this.#toServer
-    const server = this.#server
     if (buffers.length === 0) return
     this.#toServer = []
-    if (server.destroyed) return
-    if (buffers.length === 1) server.write(buffers[0]!)
-    else {
-      server.cork()
-      for (const bytes of buffers) server.write(bytes)
-      server.uncork()
-    }
-    if (server.writableLength >= server.writableHighWaterMark) {
+    const outlet = this.#serverOutlet
+    if (buffers.length === 1) outlet.write(buffers[0]!, false)
+    else writeAll(outlet, buffers, false)
+    if (outlet.full) {
       this.#serverBlocked = true
       this.#client.pause()
     } else this.#readOn()
@@ -221,4 +222,14 @@ export class Relay {
   #readOn(): void {
     if (this.#open && !this.#serverBlocked && this.#fromClient.queued <= AHEAD) this.#client.resume()
   }
+}
+
+/** Small pieces leave together. */
+const TOGETHER = 64 << 10
+
+function writeAll(outlet: Outlet, buffers: Buffer[], lent: boolean): void {
+  let length = 0
+  for (const bytes of buffers) length += bytes.length
+  if (length <= TOGETHER) outlet.write(Buffer.concat(buffers, length), false)
+  else for (const bytes of buffers) outlet.write(bytes, lent)
 }

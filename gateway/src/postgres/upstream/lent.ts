@@ -1,4 +1,4 @@
-import { connect, type OnReadOpts, type Socket, type TcpNetConnectOpts } from 'node:net'
+import { connect, type OnReadOpts, Socket, type SocketConstructorOpts, type TcpNetConnectOpts } from 'node:net'
 
 /**
  * Is shown what a socket has brought, in a buffer that is used again: what is kept of it beyond the call must be copied.
@@ -21,6 +21,24 @@ const borrowers = new WeakMap<Socket, (borrower: Borrower) => void>()
  * `borrow` is called it is read like any other stream.
  */
 export function connectLending(options: TcpNetConnectOpts): Socket {
+  return lending((onread) => connect({ ...options, onread }))
+}
+
+/**
+ * The same for a connection that a server has accepted and nobody reads yet (`pauseOnConnect`). Node lets nobody say so
+ * for these before they are made; so another socket is made of their handle, as cluster and tls do it.
+ * @returns the socket to go on with: the one that was given where its handle can't be had
+ */
+export function acceptLending(accepted: Socket): Socket {
+  const owner = accepted as unknown as { _handle: object | null }
+  const handle = owner._handle
+  if (!handle || process.platform === 'win32') return accepted
+  owner._handle = null
+  accepted.destroy()
+  return lending((onread) => new Socket({ handle, allowHalfOpen: true, onread } as SocketConstructorOpts))
+}
+
+function lending(make: (onread: OnReadOpts) => Socket): Socket {
   let borrower: Borrower | undefined
   let buffer: Buffer = Buffer.allocUnsafeSlow(SMALL)
   let next: Buffer = buffer
@@ -40,7 +58,7 @@ export function connectLending(options: TcpNetConnectOpts): Socket {
       return true
     },
   }
-  const socket = connect({ ...options, onread })
+  const socket = make(onread)
   borrowers.set(socket, (to) => {
     borrower = to
     const before: Buffer | null = socket.read()
@@ -51,7 +69,7 @@ export function connectLending(options: TcpNetConnectOpts): Socket {
 
 /**
  * From now on what the socket brings is shown to `borrower`, in place of `data` events.
- * @returns false where the socket was not made by connectLending(): then it is to be read as any stream is
+ * @returns false where the socket was not made by one of these: then it is to be read as any stream is
  */
 export function borrow(socket: Socket, borrower: Borrower): boolean {
   const begin = borrowers.get(socket)
