@@ -1,6 +1,7 @@
 import { Socket } from 'node:net'
 import pg from 'pg'
 import type { Target } from './pgbouncer.ts'
+import { int32, message } from './wire.ts'
 
 /** What came of a command. */
 export interface Drained {
@@ -167,15 +168,4 @@ export class Sink {
     setTimeout(() => this.#socket.resume(), (n / this.#rate) * 1000)
     return false
   }
-}
-
-function message(type: string, body: string | Buffer): Buffer {
-  const bytes = Buffer.from(body as string, 'latin1')
-  return Buffer.concat([Buffer.from(type), int32(bytes.length + 4), bytes])
-}
-
-function int32(value: number): Buffer {
-  const out = Buffer.alloc(4)
-  out.writeUInt32BE(value)
-  return out
 }
