@@ -83,13 +83,10 @@ export class Conversation {
   /** Waits until the server has answered everything sent so far. */
   async settle(): Promise<void> {
     if (this.outstanding.empty) return
-    if (this.outstanding.doubtful && !this.open) {
-      // Closing what isn't there does nothing, and is answered whatever became of the Syncs before it.
-      this.outstanding.push({ kind: 'close', ours: true })
-      this.#toServer(Buffer.concat([wire.closeStatement(OWN_NAME), wire.FLUSH]))
-    }
     this.flush()
-    await this.outstanding.drained()
+    const drained = this.outstanding.drained()
+    this.#resolveDoubt()
+    await drained
   }
 
   /** Has the server answer what it would keep back until the Sync. */
@@ -97,7 +94,15 @@ export class Conversation {
     if (this.open) this.#toServer(wire.FLUSH)
   }
 
+  /** Closing what isn't there does nothing, and is answered whatever became of the Syncs before it. */
+  #resolveDoubt(): void {
+    if (!this.outstanding.stalled) return
+    this.outstanding.push({ kind: 'close', ours: true })
+    this.#toServer(Buffer.concat([wire.closeStatement(OWN_NAME), wire.FLUSH]))
+  }
+
   ready(status: number): void {
+    this.#resolveDoubt()
     if (status !== IDLE) return
     if (this.wrote !== undefined && !this.outstanding.writes()) this.wrote = undefined
     // The server drops what Bind has made at the end of the transaction.

@@ -91,9 +91,10 @@ export class Outstanding {
     return this.#entries.some((entry) => entry.writes)
   }
 
-  /** Whether it takes an answer to something else to know that nothing is outstanding. */
-  get doubtful(): boolean {
-    return this.#doubtful > 0
+  /** Whether somebody waits, and it takes an answer to something else to know that nothing is outstanding. */
+  get stalled(): boolean {
+    if (this.#doubtful === 0 || this.#waiters.length === 0) return false
+    return this.#entries.every(({ kind }) => kind === 'sync' || kind === 'copy-end')
   }
 
   /** Resolves once every answer has come. */
