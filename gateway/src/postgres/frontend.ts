@@ -4,6 +4,7 @@ import { OWN_NAME } from './ask.ts'
 import type { Meaning } from './commands.ts'
 import type { Conversation } from './conversation.ts'
 import type { StatementAnalysis } from './effects/effects.ts'
+import { describeCopied } from './masked/describing.ts'
 import type { Portal, Prepared } from './names.ts'
 import { FAILED, IDLE } from './outstanding.ts'
 import type { Passage } from './passage.ts'
@@ -143,9 +144,16 @@ export class Frontend {
       const { statements } = meaning.analysis
       return after(this.#o.passage.pass(text, [], meaning), (run) => {
         if ('code' in run) return this.#refuseQuery(run, statements)
-        return after(this.#o.passage.mayDispatch(run), (may) => may && this.#dispatchQuery(run, statements))
+        return after(this.#mayDispatch(run), (may) => may && this.#dispatchQuery(run, statements))
       })
     })
+  }
+
+  /** Whether a command that passed the gate goes to the server, once it is known what a COPY will write. */
+  #mayDispatch(run: Run): boolean | Promise<boolean> {
+    const { passage } = this.#o
+    if (run.masked?.copyQuery === undefined) return passage.mayDispatch(run)
+    return describeCopied(this.#c, this.#o.toServer, run).then(() => passage.mayDispatch(run))
   }
 
   #dispatchQuery(run: Run, statements: StatementAnalysis[]): true {
@@ -270,7 +278,7 @@ export class Frontend {
       const { statements } = meaning.analysis
       return after(passage.pass(text, portal ? parametersOf(portal) : [], meaning), (run) => {
         if ('code' in run) return this.#refuseInBatch(run)
-        return after(passage.mayDispatch(run), (may) => may && this.#dispatchExecute(name, portal, run, statements))
+        return after(this.#mayDispatch(run), (may) => may && this.#dispatchExecute(name, portal, run, statements))
       })
     })
   }

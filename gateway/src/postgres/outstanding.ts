@@ -290,12 +290,12 @@ export class Outstanding {
   }
 
   #error(head: Entry | undefined, frame: Buffer): boolean | Buffer {
-    const scrubbed = this.#exposure?.report(frame, head)
-    const fields = reportFields(scrubbed ?? frame)
+    const heard = this.#exposure?.report(frame, head)
+    const fields = reportFields(heard?.recorded ?? frame)
     const code = fields.C ?? ''
     if (!head || fields.V === 'FATAL' || fields.V === 'PANIC') {
       this.#events.parting(code, fields.M ?? '')
-      return scrubbed ?? true
+      return heard?.agent ?? true
     }
     this.#exposure?.add(head)
     this.copyIn = false
@@ -316,7 +316,7 @@ export class Outstanding {
       this.#wake()
     }
     if (words) return report({ severity: 'ERROR', ...words })
-    return !head.ours || head.inBatch === true ? (scrubbed ?? true) : false
+    return !head.ours || head.inBatch === true ? (heard?.agent ?? true) : false
   }
 
   #copyInBegins(): void {

@@ -2,41 +2,59 @@ import { parameterPasses } from '../../masking/scrub.ts'
 import type { Entry } from '../outstanding.ts'
 import { scrubbed, withoutPayload } from './reports.ts'
 
+/** What is made of an ErrorResponse or NoticeResponse. */
+export interface Heard {
+  /** For the agent; undefined where it goes on as it came. */
+  agent: Buffer | undefined
+  /** For the recording, and for whoever approved. */
+  recorded: Buffer
+}
+
 /**
- * What the server could still speak of that the agent may not see: of the statement that it answers, and, where that
- * commits, of all that the transaction has touched (deferred constraints, settings that are reported at its end).
+ * What the server could speak of: the statement that it answers, and, where that commits, all that the transaction has
+ * touched (deferred constraints, settings that are reported at its end).
  */
 export class Exposure {
   readonly #masking: { readonly hidden: readonly string[] }
-  /** Hidden classes touched since the server was last idle. */
-  readonly #touched = new Set<string>()
+  /** Classes touched since the server was last idle, and those of them that the agent may not see. */
+  readonly #classes = new Set<string>()
+  readonly #hidden = new Set<string>()
 
-  /** @param masking classes that the agent may not see, now */
+  /** @param masking classes of the database that the agent may not see, now */
   constructor(masking: { readonly hidden: readonly string[] }) {
     this.#masking = masking
   }
 
   /** A statement was done, or has failed. */
   add({ run }: Entry): void {
-    for (const dataClass of run?.masked?.hidden ?? none) this.#touched.add(dataClass)
+    if (!run?.masked) return
+    for (const dataClass of run.masked.classes) this.#classes.add(dataClass)
+    for (const dataClass of run.masked.hidden) this.#hidden.add(dataClass)
   }
 
   /** The transaction is over, and everything of it was reported. */
   clear(): void {
-    this.#touched.clear()
+    this.#classes.clear()
+    this.#hidden.clear()
   }
 
-  /** An ErrorResponse in our words, where it could quote anything; undefined where it goes on as it came. */
-  report(frame: Buffer, head: Entry | undefined): Buffer | undefined {
-    const hidden = this.#spokenOf(head)
-    return hidden.length > 0 ? scrubbed(frame, hidden) : undefined
+  /** An ErrorResponse, in our words where the server's could quote anything. */
+  report(frame: Buffer, head: Entry | undefined): Heard {
+    const touch = head?.run?.masked?.touch
+    const hidden = this.#spoken(head, touch?.hidden ?? head?.hidden, this.#hidden)
+    const classes = this.#spoken(head, touch?.classes ?? head?.hidden, this.#classes)
+    return {
+      agent: hidden.length > 0 ? scrubbed(frame, hidden) : undefined,
+      recorded: classes.length > 0 ? scrubbed(frame, classes) : frame,
+    }
   }
 
-  /** The same for a NoticeResponse. */
+  /** A NoticeResponse: what goes on, true for what came. */
   notice(frame: Buffer, head: Entry | undefined): Buffer | true {
-    return this.report(frame, head) ?? true
+    return this.report(frame, head).agent ?? true
   }
 
+  /** A NotificationResponse: what goes on, true for what came. */
   notification(frame: Buffer): Buffer | true {
     const { hidden } = this.#masking
     return hidden.length > 0 ? withoutPayload(frame, hidden) : true
@@ -44,15 +62,14 @@ export class Exposure {
 
   /** Whether a ParameterStatus goes on. They are reported when a command is over, for all that was done in it. */
   tells(name: string, head: Entry | undefined): boolean {
-    const hidden = [...(head?.run?.masked?.hidden ?? none), ...this.#touched]
-    return parameterPasses(name, { hidden })
+    const own = head?.run?.masked?.hidden
+    return parameterPasses(name, { hidden: own && own.length > 0 ? own : [...this.#hidden] })
   }
 
-  #spokenOf(head: Entry | undefined): readonly string[] {
-    const masked = head?.run?.masked
-    const own = masked?.touch.hidden ?? head?.hidden ?? none
-    const settles = masked?.settles ?? head?.settles ?? (head === undefined || head.kind === 'sync')
-    return settles && this.#touched.size > 0 ? [...new Set([...own, ...this.#touched])].sort() : own
+  #spoken(head: Entry | undefined, own: readonly string[] | undefined, before: ReadonlySet<string>): readonly string[] {
+    const settles = head?.run?.masked?.settles ?? head?.settles ?? (head === undefined || head.kind === 'sync')
+    if (!settles || before.size === 0) return own ?? none
+    return [...new Set([...(own ?? none), ...before])].sort()
   }
 }
 

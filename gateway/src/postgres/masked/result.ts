@@ -48,7 +48,12 @@ export class MaskedResult {
     return this.#statement.settles
   }
 
-  /** Classes that the agent may not see, of all its statements. */
+  /** Classes that its statements touch. */
+  get classes(): readonly string[] {
+    return this.#touched.classes
+  }
+
+  /** Those of them that the agent may not see. */
   get hidden(): readonly string[] {
     return this.#touched.hidden
   }

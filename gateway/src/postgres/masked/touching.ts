@@ -19,7 +19,9 @@ export interface StatementTouch {
 /** What a text touches of classified data, for this agent at this moment. */
 export interface Touched {
   readonly statements: readonly StatementTouch[]
-  /** Classes that any of them may read and that the agent may not see. */
+  /** Classes that any of them may read. */
+  readonly classes: readonly string[]
+  /** Those of them that the agent may not see. */
   readonly hidden: readonly string[]
   /** Why it must not run, whatever policy says. */
   readonly refused?: Words
@@ -99,6 +101,7 @@ export class Touching {
     const refused = this.#refused(found)
     return {
       statements: found,
+      classes: [...new Set(found.flatMap(({ touch: { classes } }) => classes))].sort(),
       hidden: [...new Set(found.flatMap(({ touch: { hidden } }) => hidden))].sort(),
       ...(refused ? { refused } : {}),
     }

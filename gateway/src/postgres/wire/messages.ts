@@ -84,6 +84,7 @@ export const TERMINATE = message(T.Terminate)
 export const query = (text: string) => message(T.Query, cstring(text))
 export const parse = (name: string, text: string) => message(T.Parse, cstring(name), cstring(text), int16(0))
 export const describePortal = (portal: string) => message(T.Describe, Buffer.from('P'), cstring(portal))
+export const describeStatement = (name: string) => message(T.Describe, Buffer.from('S'), cstring(name))
 export const closePortal = (name: string) => message(T.Close, Buffer.from('P'), cstring(name))
 export const closeStatement = (name: string) => message(T.Close, Buffer.from('S'), cstring(name))
 /** Binds without parameters, all results as text. */

@@ -1,0 +1,92 @@
+import type { NewRecordingEvent } from '@countersign/contract/recording'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { RunningPostgres } from '../../../../demo/postgres.ts'
+import { leakDetector } from '../testing/leaks.ts'
+import { B, D, E, P, Q, RawClient, S } from '../testing/raw.ts'
+import { startPostgres, startWorld, type World } from '../testing/world.ts'
+import { cstring, int16, message, T } from '../wire/messages.ts'
+import { dataClasses, type Evasion, evasions, type Step, secrets, shop } from './evasion.corpus.ts'
+
+let server: RunningPostgres
+let world: World
+const leak = leakDetector(secrets)
+
+beforeAll(async () => {
+  server = await startPostgres({ auth: 'trust' })
+  await server.query(shop)
+  world = await startWorld(server)
+  world.target.masking = { key: Buffer.alloc(32, 7), styleOf: () => 'redact', dataClasses, detect: [] }
+})
+afterAll(async () => {
+  await world?.[Symbol.asyncDispose]()
+  await server?.stop()
+})
+
+type Way = (text: string) => Buffer[]
+
+/** The ways in which a text is sent. */
+const ways: Readonly<Record<string, Way>> = {
+  'by Query': (text) => [Q(text)],
+  'by the extended protocol': (text) => [P('', text), B('', ''), D('P', ''), E(''), S],
+  'undescribed, in binary': (text) => [
+    P('', text),
+    message(T.Bind, cstring(''), cstring(''), int16(0), int16(0), int16(1), int16(1)),
+    E(''),
+    S,
+  ],
+}
+
+interface Told {
+  client: Buffer
+  recording: Buffer
+}
+
+async function tried({ steps }: Evasion, way: Way): Promise<Told> {
+  const client = await RawClient.start(world.port)
+  const { events } = world.sessions.last
+  for (const step of stepsOf(steps)) {
+    const messages = typeof step === 'string' ? way(step) : step
+    client.send(...messages)
+    await client.ready(messages.filter((one) => one[0] === T.Query || one[0] === T.Sync).length)
+  }
+  client.socket.destroy()
+  // What the gateway says of itself is random, and may look like anything.
+  const told = client.frames.filter((frame) => frame[0] !== T.BackendKeyData)
+  return { client: Buffer.concat(told), recording: Buffer.from(JSON.stringify(events.map(plain))) }
+}
+
+const stepsOf = (steps: Evasion['steps']): readonly Step[] =>
+  typeof steps === 'string' ? [steps] : steps.every(Buffer.isBuffer) ? [steps as Buffer[]] : (steps as Step[])
+
+function plain(event: NewRecordingEvent): unknown {
+  const { command: _, digest: _1, ms: _2, ...rest } = event as unknown as Record<string, unknown>
+  return rest
+}
+
+const titleOf = ({ steps }: Evasion) =>
+  stepsOf(steps)
+    .map((step) => (typeof step === 'string' ? step : step.map((one) => one.toString('latin1')).join(' ')))
+    .join(' ; ')
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .slice(0, 150)
+
+describe('an agent that may see nothing is told nothing, nor is its recording', () => {
+  for (const [name, way] of Object.entries(ways)) {
+    test.each(evasions.map((evasion) => [titleOf(evasion), evasion] as const))(`${name}: %s`, async (_, evasion) => {
+      world.gate.revealed.clear()
+      const { client, recording } = await tried(evasion, way)
+      expect([leak(client), leak(recording)]).toEqual([undefined, undefined])
+      expect(world.complaints).toEqual([])
+    })
+  }
+})
+
+describe('an agent that may see everything is told, its recording not', () => {
+  test.each(evasions.map((evasion) => [titleOf(evasion), evasion] as const))('%s', async (_, evasion) => {
+    world.gate.revealed = new Set(Object.values(dataClasses))
+    const told: Told[] = []
+    for (const way of Object.values(ways)) told.push(await tried(evasion, way))
+    if (evasion.tells !== false) expect(told.map(({ client }) => leak(client) !== undefined)).toContain(true)
+    if (!evasion.copies) expect(told.map(({ recording }) => leak(recording))).toEqual([undefined, undefined, undefined])
+  })
+})
