@@ -272,4 +272,36 @@ export const bypasses: readonly { sql: string; must: string[] | 'refused' }[] = 
   { sql: `COMMIT PREPARED 'another agent''s'`, must: ['write . transaction'] },
   { sql: `ROLLBACK PREPARED 'another agent''s'`, must: ['write . transaction'] },
   { sql: `PREPARE TRANSACTION 'keeps its locks'`, must: ['write . transaction'] },
+  // Rows that the server changes of itself, also behind views.
+  { sql: `UPDATE codes SET code = 'b' WHERE code = 'a'`, must: ['write public.coded update'] },
+  { sql: `UPDATE codes_view SET shown = 'b' WHERE shown = 'a'`, must: ['write public.coded update'] },
+  { sql: `UPDATE codes_view SET shown = 'b'`, must: ['write public.coded update!', 'write public.codes update!'] },
+  {
+    sql: `INSERT INTO codes VALUES ('a') ON CONFLICT (code) DO UPDATE SET code = 'b'`,
+    must: ['write public.coded update'],
+  },
+  {
+    sql: `MERGE INTO codes c USING orders o ON c.code = 'a' WHEN MATCHED THEN UPDATE SET code = 'b'`,
+    must: ['write public.coded update'],
+  },
+  {
+    sql: `DELETE FROM customers_view WHERE id = 1`,
+    must: ['write public.customers delete', 'write public.orders delete'],
+  },
+  { sql: `UPDATE swapped SET id = 1`, must: ['write vault.secrets update!'] },
+  { sql: `SELECT * FROM around`, must: ['read vault.secrets select'] },
+  { sql: `SELECT * FROM invoked`, must: ['read vault.secrets select'] },
+  { sql: `SELECT * FROM abroad`, must: ['read public.abroad select'] },
+  { sql: `SELECT last_value FROM counter`, must: ['read public.counter select'] },
+  { sql: `SELECT last_value FROM pg_sequences`, must: ['read pg_catalog.pg_sequences select'] },
+  { sql: `SELECT client_addr FROM pg_stat_ssl, pg_stat_gssapi`, must: ['read pg_catalog.pg_stat_ssl select'] },
+  {
+    sql: `SELECT pg_stat_get_backend_client_addr(1)`,
+    must: ['call pg_catalog.pg_stat_get_backend_client_addr select'],
+  },
+  { sql: `SELECT fmgr_c_validator(1)`, must: ['call pg_catalog.fmgr_c_validator select'] },
+  // Schemas as a whole.
+  { sql: `REINDEX SCHEMA vault`, must: ['ddl vault.secrets reindex'] },
+  { sql: `GRANT SELECT ON ALL TABLES IN SCHEMA vault TO PUBLIC`, must: ['admin vault.secrets grant'] },
+  { sql: `ALTER EXTENSION plpgsql ADD TABLE vault.secrets`, must: ['ddl vault.secrets alter'] },
 ]

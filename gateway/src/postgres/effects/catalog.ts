@@ -15,8 +15,8 @@ export interface Relation {
   of?: string
   /** What its rules name, by event. A view's query is the rule `select`. */
   rules: { event: 'select' | 'update' | 'insert' | 'delete'; instead: boolean; names: string[] }[]
-  /** Foreign keys of other tables that point here; letters as in pg_constraint.confdeltype. */
-  referencedBy: { table: string; onDelete: string }[]
+  /** Foreign keys of other tables that point here, at these columns; letters as in pg_constraint.confdeltype. */
+  referencedBy: { table: string; onDelete: string; onUpdate: string; columns: string[] }[]
 }
 
 export interface Routine {
@@ -116,7 +116,12 @@ const catalogQuery = [
        AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class)`,
     'FROM pg_catalog.pg_rewrite r WHERE r.oid >= 16384',
   ],
-  ['key', 'confrelid::text, conrelid::text, confdeltype', "FROM pg_catalog.pg_constraint WHERE contype = 'f'"],
+  [
+    'key',
+    `confrelid::text, conrelid::text, confdeltype, confupdtype, ARRAY(SELECT a.attname::text FROM pg_catalog.pg_attribute a
+       WHERE a.attrelid = confrelid AND a.attnum = ANY (confkey))`,
+    "FROM pg_catalog.pg_constraint WHERE contype = 'f'",
+  ],
   [
     'routine',
     `p.oid::text, n.nspname, p.proname, p.provolatile, p.pronargs, p.pronargdefaults, p.provariadic <> 0,
@@ -168,8 +173,8 @@ function assemble(rows: <T extends unknown[]>(part: string) => T[]): Catalog {
   for (const [on, type, instead, names] of rows<[string, keyof typeof ruleEvents, boolean, string[]]>('rule')) {
     relations.get(on)?.rules.push({ event: ruleEvents[type], instead, names })
   }
-  for (const [to, table, onDelete] of rows<[string, string, string]>('key')) {
-    relations.get(to)?.referencedBy.push({ table, onDelete })
+  for (const [to, table, onDelete, onUpdate, columns] of rows<[string, string, string, string, string[]]>('key')) {
+    relations.get(to)?.referencedBy.push({ table, onDelete, onUpdate, columns })
   }
 
   const routines = rows<[string, string, string, string, number, number, boolean, string, boolean]>('routine').map(

@@ -61,6 +61,8 @@ const everyday: [sql: string, effects: string[]][] = [
     'DELETE FROM orders WHERE EXISTS (SELECT 1 FROM notes WHERE notes.id = orders.id)',
     ['read public.notes select', 'read public.orders delete', 'write public.orders delete'],
   ],
+  // A key that is not the one referred to.
+  ["UPDATE codes SET note = 'b' WHERE code = 'a'", ['read public.codes update', 'write public.codes update']],
   ['DELETE FROM ONLY base', ['write public.base delete!']],
   ['TRUNCATE orders', ['write public.orders truncate!']],
   ['COPY orders TO STDOUT', ['read public.orders copy']],
@@ -98,7 +100,10 @@ const everyday: [sql: string, effects: string[]][] = [
   ['DROP SCHEMA other CASCADE', ['ddl . drop', 'ddl other.customers drop']],
   [
     'DROP TABLE vault.secrets CASCADE',
-    ['ddl public.outer_view drop', 'ddl public.ruled drop', 'ddl public.secret_view drop', 'ddl vault.secrets drop'],
+    [
+      ...['ddl public.around drop', 'ddl public.invoked drop', 'ddl public.outer_view drop', 'ddl public.ruled drop'],
+      ...['ddl public.secret_view drop', 'ddl public.swapped drop', 'ddl vault.secrets drop'],
+    ],
   ],
   ["COMMENT ON COLUMN orders.id IS 'x'", ['ddl public.orders comment']],
   ['VACUUM orders', ['ddl public.orders vacuum']],

@@ -71,3 +71,16 @@ export const charged: Readonly<Record<string, string>> = {
     pg_nextoid pg_reload_conf pg_rotate_logfile pg_stop_making_pinned_objects pg_xact_commit_timestamp_origin
     plpgsql_validator postgresql_fdw_validator`,
 }
+
+/** Relations of pg_catalog and information_schema that hold data, secrets, or what other sessions do. */
+export const dataInCatalogs: readonly string[] = `
+  _pg_user_mappings pg_aios pg_authid pg_backend_memory_contexts pg_config pg_file_settings pg_hba_file_rules
+  pg_ident_file_mappings pg_largeobject pg_prepared_xacts pg_replication_origin_status pg_sequences pg_shadow
+  pg_shmem_allocations pg_shmem_allocations_numa pg_stat_activity pg_stat_gssapi pg_stat_progress_analyze
+  pg_stat_progress_basebackup pg_stat_progress_cluster pg_stat_progress_copy pg_stat_progress_create_index
+  pg_stat_progress_vacuum pg_stat_replication pg_stat_ssl pg_stat_subscription pg_stat_wal_receiver pg_statistic
+  pg_statistic_ext pg_statistic_ext_data pg_stats pg_stats_ext pg_stats_ext_exprs pg_subscription pg_user_mapping
+  pg_user_mappings user_mapping_options
+  `
+  .trim()
+  .split(/\s+/)

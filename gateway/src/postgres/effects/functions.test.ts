@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { charged } from './functions.corpus.ts'
+import { charged, dataInCatalogs } from './functions.corpus.ts'
 import { harmless } from './functions.ts'
-import { harmlessNames } from './harmless.ts'
+import { harmlessCatalogs, harmlessNames } from './harmless.ts'
 import { short, startWorld, type World } from './testing/world.ts'
 
 let world: World
@@ -52,4 +52,23 @@ test.each(names)('%s is charged for wherever it is called', async (name) => {
     const analysis = world.analyse(`SELECT ${name}(${args})`)
     expect(analysis.refused ?? effects.find((effect) => /^(call|unknown|admin|read) /.test(effect))).toBeDefined()
   }
+})
+
+test('every relation that the server brings is harmless or a table to policy', async () => {
+  const rows = await world.query(`SELECT relname FROM pg_class WHERE relnamespace IN ('pg_catalog'::regnamespace,
+    'information_schema'::regnamespace) AND relkind IN ('r', 'v') AND oid < 16384 ORDER BY 1`)
+  const found = rows.map(([name]) => name!)
+  expect(found.filter((name) => !harmlessCatalogs.has(name))).toEqual(dataInCatalogs)
+  expect([...harmlessCatalogs].filter((name) => !found.includes(name))).toEqual([])
+  for (const name of dataInCatalogs) {
+    const schema = /^(_pg_user|user_)/.test(name) ? 'information_schema' : 'pg_catalog'
+    expect(short(world.analyse(`TABLE ${schema}.${name}`))).toEqual([`read ${schema}.${name} select`])
+  }
+})
+
+test('what may not be read by everybody is a table to policy', async () => {
+  const guarded = await world.query(`SELECT relname FROM pg_class WHERE relnamespace = 'pg_catalog'::regnamespace
+    AND relkind IN ('r', 'v') AND NOT has_any_column_privilege('pg_monitor', oid, 'SELECT')`)
+  expect(guarded.length).toBeGreaterThan(5)
+  expect(guarded.flat().filter((name) => harmlessCatalogs.has(name!))).toEqual([])
 })

@@ -1,6 +1,6 @@
-import type { Relation } from './catalog.ts'
+import type { Catalog, Relation } from './catalog.ts'
 import { bounds, mayName, type Target } from './fold.ts'
-import { create, type RangeVar, referencing, resolve, touch, touchFound } from './relations.ts'
+import { create, type RangeVar, referencing, referencingColumns, resolve, touch, touchFound } from './relations.ts'
 import { emitOnConnection, type Node, type Place, type Scan } from './scan.ts'
 
 /** SELECT, VALUES, TABLE, set operations, and SELECT INTO. */
@@ -19,7 +19,10 @@ export function insert(scan: Scan, node: Node, outer: Place): void {
   const targets = touch(scan, range, 'sql:write', { kind: 'insert', bounded: true })
   const conflict = node.onConflictClause as Node | undefined
   // What is inserted instead is an update of rows that were there.
-  if (conflict?.action === 'ONCONFLICT_UPDATE') touch(scan, range, 'sql:write', { kind: 'update', bounded: true })
+  if (conflict?.action === 'ONCONFLICT_UPDATE') {
+    touch(scan, range, 'sql:write', { kind: 'update', bounded: true })
+    cascadeUpdate(scan, targets, assigned(conflict.targetList), true)
+  }
   const fields = { conflict, returningClause: node.returningClause }
   if (conflict?.infer !== undefined || reads(fields, target(range, targets)))
     touch(scan, range, 'sql:read', { kind: 'insert', bounded: true })
@@ -33,6 +36,7 @@ export function updateOrDelete(scan: Scan, node: Node, kind: 'update' | 'delete'
   const bounded = bounds(node.whereClause, columns)
   const targets = touch(scan, range, 'sql:write', { kind, bounded })
   if (kind === 'delete') cascade(scan, targets, bounded)
+  else cascadeUpdate(scan, targets, assigned(node.targetList), bounded)
   if (reads({ ...node, relation: undefined, withClause: undefined }, columns)) {
     touch(scan, range, 'sql:read', { kind, bounded: true })
   }
@@ -56,6 +60,10 @@ export function merge(scan: Scan, node: Node, outer: Place): void {
   const targets = touch(scan, range, 'sql:write', { kind: 'merge', bounded: ![...actions.values()].includes(false) })
   for (const [kind, bounded] of actions) touch(scan, range, 'sql:write', { kind, bounded })
   if (actions.has('delete')) cascade(scan, targets, actions.get('delete') === true)
+  for (const { MergeWhenClause: when } of (node.mergeWhenClauses ?? []) as { MergeWhenClause?: Node }[]) {
+    if (when?.commandType === 'CMD_UPDATE')
+      cascadeUpdate(scan, targets, assigned(when.targetList), actions.get('update') === true)
+  }
   touch(scan, range, 'sql:read', { kind: 'merge', bounded: true })
   visitOthers(scan, node, place, ['withClause', 'relation'])
 }
@@ -109,10 +117,38 @@ function rangesIn(from: unknown, ctes: Place['ctes'], within?: string): { range:
 
 /** ON DELETE of the foreign keys that point here: the server asks nobody's leave for those rows. */
 function cascade(scan: Scan, targets: Relation[], bounded: boolean): void {
-  for (const table of referencing(scan.catalog, targets, 'c'))
+  const tables = behindViews(scan.catalog, targets)
+  for (const table of referencing(scan.catalog, tables, 'c'))
     touchFound(scan, table, 'sql:write', { kind: 'delete', bounded })
-  for (const table of referencing(scan.catalog, targets, 'nd'))
+  for (const table of referencing(scan.catalog, tables, 'nd'))
     touchFound(scan, table, 'sql:write', { kind: 'update', bounded })
+}
+
+/** ON UPDATE of the foreign keys that point at a column that is assigned to. */
+function cascadeUpdate(scan: Scan, targets: Relation[], columns: ReadonlySet<string>, bounded: boolean): void {
+  const tables = behindViews(scan.catalog, targets)
+  for (const table of referencingColumns(scan.catalog, tables, columns))
+    touchFound(scan, table, 'sql:write', { kind: 'update', bounded })
+}
+
+/** The columns that SET names; a view may call them otherwise, so there any column may be meant. */
+function assigned(list: unknown): ReadonlySet<string> {
+  const targets = (list ?? []) as { ResTarget?: { name?: string } }[]
+  return new Set(targets.map(({ ResTarget: target }) => target?.name ?? ''))
+}
+
+/** The relations and, where they are views, whatever those are made of. */
+function behindViews(catalog: Catalog, targets: readonly Relation[]): Relation[] {
+  const found = new Map(targets.map((relation) => [relation.oid, relation]))
+  // A Map's iteration goes on to what is added meanwhile.
+  for (const relation of found.values()) {
+    if (relation.kind !== 'v') continue
+    for (const oid of relation.rules.flatMap((rule) => rule.names)) {
+      const named = catalog.relation(oid)
+      if (named) found.set(oid, named)
+    }
+  }
+  return [...found.values()]
 }
 
 /** Whether the statement names the target's columns, so that the server asks for SELECT. */

@@ -1,12 +1,6 @@
 import { type Catalog, cameWithServer, isTemporary, nominalSchema, type Relation } from './catalog.ts'
+import { harmlessCatalogs } from './harmless.ts'
 import { emitOnConnection, emitOnTable, emitUnknown, type Node, type Part, type Place, type Scan } from './scan.ts'
-
-/**
- * Relations of pg_catalog and information_schema that hold data, secrets or other people's statements. The others say
- * how the database is built, and every client reads them: they are `sql:connect`.
- */
-const dataInCatalogs =
-  /^(pg_stats.*|pg_statistic.*|pg_stat_activity|pg_stat_statements.*|pg_authid|pg_shadow|pg_largeobject|pg_user_mappings?|_pg_user_mappings|user_mapping_options|pg_subscription|pg_stat_wal_receiver|pg_stat_replication|pg_stat_progress_.*|pg_prepared_xacts|pg_hba_file_rules|pg_ident_file_mappings|pg_file_settings)$/
 
 export interface RangeVar {
   catalogname?: string
@@ -102,7 +96,7 @@ function systemRelation(relation: Relation): boolean {
 }
 
 function emitOnCatalog(scan: Scan, relation: Relation, action: Action, part: Part): void {
-  if (action === 'sql:read' && !dataInCatalogs.test(relation.name)) {
+  if (action === 'sql:read' && harmlessCatalogs.has(relation.name)) {
     emitOnConnection(scan, 'sql:connect', part)
     return
   }
@@ -217,6 +211,35 @@ export function referencing(catalog: Catalog, from: Relation[], actions: string 
     for (const child of relation.children) {
       const table = catalog.relation(child)
       if (table && !found.has(child)) queue.push(table)
+    }
+  }
+  return [...found.values()]
+}
+
+/**
+ * Tables with a foreign key to one of these columns, by which an UPDATE of it changes their rows; and those with a key to
+ * what is changed there, which may be any column. Behind a view's column may be one of any name: then all keys count.
+ */
+export function referencingColumns(catalog: Catalog, from: Relation[], columns: ReadonlySet<string>): Relation[] {
+  const found = new Map<string, Relation>()
+  const seen = new Set<string>()
+  const view = from.some(({ kind }) => kind === 'v')
+  const queue = from.map((relation) => ({ relation, any: view }))
+  for (let next = queue.pop(); next; next = queue.pop()) {
+    const { relation, any } = next
+    if (seen.has(`${any} ${relation.oid}`)) continue
+    seen.add(`${any} ${relation.oid}`)
+    for (const key of relation.referencedBy) {
+      if (key.onUpdate === 'a' || key.onUpdate === 'r') continue
+      if (!any && !key.columns.some((column) => columns.has(column))) continue
+      const table = catalog.relation(key.table)
+      if (!table) continue
+      found.set(table.oid, table)
+      queue.push({ relation: table, any: true })
+    }
+    for (const oid of [...relation.children, ...relation.parents]) {
+      const relative = catalog.relation(oid)
+      if (relative) queue.push({ relation: relative, any })
     }
   }
   return [...found.values()]

@@ -36,7 +36,16 @@ const schema = `
   CREATE TYPE mood AS ENUM ('glad', 'sad');
   CREATE FUNCTION to_mood(int) RETURNS mood LANGUAGE sql AS $$ SELECT 'sad'::mood $$;
   CREATE CAST (int AS mood) WITH FUNCTION to_mood(int);
-  CREATE INDEX by_name ON customers (name);`
+  CREATE INDEX by_name ON customers (name);
+  CREATE TABLE codes (code text PRIMARY KEY, note text);
+  CREATE TABLE coded (id int, code text REFERENCES codes ON UPDATE CASCADE);
+  CREATE VIEW codes_view AS SELECT code AS shown, note FROM codes;
+  CREATE VIEW customers_view AS SELECT * FROM customers;
+  CREATE RECURSIVE VIEW around (id) AS SELECT id FROM vault.secrets UNION SELECT id + 1 FROM around WHERE id < 3;
+  CREATE VIEW invoked WITH (security_invoker) AS SELECT * FROM vault.secrets;
+  CREATE VIEW swapped AS SELECT 1 AS id; CREATE RULE swap AS ON UPDATE TO swapped DO INSTEAD DELETE FROM vault.secrets;
+  CREATE FOREIGN DATA WRAPPER far; CREATE SERVER far FOREIGN DATA WRAPPER far;
+  CREATE FOREIGN TABLE abroad (id int) SERVER far;`
 
 export interface World extends AsyncDisposable {
   catalog: Catalog
