@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { Gate } from '../gate/command.ts'
+import { CopyShapeError } from '../masking/copy.ts'
 import { EndReason, type LiveSession, RecordingError } from '../sessions/session.ts'
 import type { Analyst } from './analyst.ts'
 import { ask } from './ask.ts'
@@ -20,6 +21,7 @@ import {
   ended,
   internal,
   stringsRefused,
+  uncopied,
   unrecordable,
   upstreamDown,
   violation,
@@ -180,7 +182,7 @@ export class Session {
     this.#relay.attach(this.#log)
     live.ended.addEventListener('abort', () => this.#endedFromOutside(), { once: true })
     if (live.ended.aborted) return this.#endedFromOutside()
-    for (const frame of upstream.greeting) this.#client.write(frame)
+    for (const frame of upstream.greeting.splice(0)) this.#client.write(frame)
     try {
       this.#started = true
       await this.#bearings.take()
@@ -292,6 +294,7 @@ export class Session {
     if (error instanceof ProtocolViolation) this.end(violation(message), message)
     else if (error instanceof RangeError) this.end(violation('a message is malformed'), message)
     else if (error instanceof RecordingError) this.end(unrecordable, message)
+    else if (error instanceof CopyShapeError) this.end({ ...uncopied, message }, message)
     else {
       this.#log.error({ err: error }, 'the session failed')
       this.end(internal, message)

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net'
-import { createSecureContext, TLSSocket } from 'node:tls'
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import { ProtocolViolation } from './wire/framer.ts'
 import { Cursor, int32, message, T } from './wire/messages.ts'
 import { take, takeMessage } from './wire/take.ts'
@@ -96,7 +96,7 @@ export async function askToken(socket: Socket): Promise<string | undefined> {
 function handshake(socket: Socket, tls: () => { cert: string; key: string }): Promise<TLSSocket | undefined> {
   const secure = new TLSSocket(socket, {
     isServer: true,
-    secureContext: createSecureContext({ ...tls(), minVersion: 'TLSv1.2' }),
+    secureContext: contextOf(tls()),
     ALPNProtocols: ['postgresql'],
   })
   return new Promise((resolve) => {
@@ -105,6 +105,16 @@ function handshake(socket: Socket, tls: () => { cert: string; key: string }): Pr
     secure.on('error', () => resolve(undefined))
     socket.once('close', () => resolve(undefined))
   })
+}
+
+let shared: { cert: string; key: string; context: SecureContext } | undefined
+
+/** One for all connections by the same certificate: one for each would be the largest part of what a session holds. */
+function contextOf({ cert, key }: { cert: string; key: string }): SecureContext {
+  if (shared?.cert !== cert || shared.key !== key) {
+    shared = { cert, key, context: createSecureContext({ cert, key, minVersion: 'TLSv1.2' }) }
+  }
+  return shared.context
 }
 
 function parametersOf(body: Buffer): Map<string, string> {

@@ -7,7 +7,7 @@ import { connect, type OnReadOpts, Socket, type SocketConstructorOpts, type TcpN
 export type Borrower = (bytes: Buffer) => boolean
 
 /** What an idle connection reads into, and what one does that brings more than fits (bytes). */
-const SMALL = 8 << 10
+const SMALL = 4 << 10
 const LARGE = 256 << 10
 /** So many large buffers are kept for whoever needs one next. */
 const SPARE = 8
