@@ -12,17 +12,18 @@ import type { Command } from './command.ts'
  */
 export function digestOf(command: Command): string {
   const { before, after } = frameOf(command)
-  return `sha256:${hash('sha256', `${before}${canonical(command.parameters)}${after}`, 'hex')}`
+  const whole = `${before}${canonical(command.parameters)}${after}${canonical(command.text)}}]`
+  return `sha256:${hash('sha256', whole, 'hex')}`
 }
 
-/** Everything of the canonical form but the parameters, by what it was made of. */
-interface Frame extends Pick<Command, 'agent' | 'connection' | 'protocol' | 'text' | 'kind' | 'effects'> {
+/** Everything of the canonical form but the parameters and the text, which is the last, by what it was made of. */
+interface Frame extends Pick<Command, 'agent' | 'connection' | 'protocol' | 'kind' | 'effects'> {
   /** The members before and after `parameters`, which by the order of keys is between `meaning` and `protocol`. */
   before: string
   after: string
 }
 
-/** A prepared statement runs often with other parameters: what its commands share is put into canonical form once. */
+/** A statement runs often with other parameters or constants: what its commands share is put into canonical form once. */
 const frames = new WeakMap<Command['meaning'], Frame>()
 
 function frameOf(command: Command): Frame {
@@ -30,14 +31,13 @@ function frameOf(command: Command): Frame {
   if (
     known &&
     known.effects === command.effects &&
-    known.text === command.text &&
     known.agent === command.agent &&
     known.connection === command.connection &&
     known.protocol === command.protocol &&
     known.kind === command.kind
   )
     return known
-  const { agent, connection, protocol, text, kind, effects, meaning } = command
+  const { agent, connection, protocol, kind, effects, meaning } = command
   const before = canonical({
     identity: {
       id: agent.id,
@@ -57,16 +57,14 @@ function frameOf(command: Command): Frame {
     })),
     meaning,
   })
-  const after = canonical({ protocol, text })
   const frame: Frame = {
     agent,
     connection,
     protocol,
-    text,
     kind,
     effects,
     before: `["countersign-command/1",${before.slice(0, -1)},"parameters":`,
-    after: `,${after.slice(1)}]`,
+    after: `,"protocol":${canonical(protocol)},"text":`,
   }
   frames.set(meaning, frame)
   return frame
@@ -86,7 +84,7 @@ export function canonical(value: unknown): string {
       return JSON.stringify(value)
     case 'object': {
       if (value === null) return 'null'
-      if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+      if (Array.isArray(value)) return value.length === 0 ? '[]' : `[${value.map(canonical).join(',')}]`
       const prototype = Object.getPrototypeOf(value)
       // A Map or Date would be `{}`, whatever is in it.
       if (prototype !== Object.prototype && prototype !== null)

@@ -5,7 +5,7 @@ import { approvalContext, unmet, type Vote } from '../approvals/quorum.ts'
 import type { Policies, Requirement } from '../policy/policy.ts'
 import type { Command, Gate, Preview, SubmitOptions, Verdict } from './command.ts'
 import { digestOf } from './digest.ts'
-import { type Judgement, judge, remembered } from './judge.ts'
+import { type Judgement, judge, remembered, reveals } from './judge.ts'
 
 /** The one way through (command.ts says what it promises). */
 export function createGate(options: {
@@ -15,10 +15,13 @@ export function createGate(options: {
   log?: Pick<BaseLogger, 'error'>
 }): Gate {
   const { approvals } = options
-  const now = options.clock ?? (() => new Date())
+  const { clock } = options
+  const now = clock ? () => clock().getTime() : Date.now
   const releasing = new Set<string>()
   const decide = (command: Command, approval?: { groups: string[]; people: string[] }): Judgement =>
-    approval ? judge(options.policies(), command, now(), approval) : remembered(options.policies(), command, now())
+    approval
+      ? judge(options.policies(), command, new Date(now()), approval)
+      : remembered(options.policies(), command, now())
 
   return {
     submit(command, submitted) {
@@ -47,19 +50,10 @@ export function createGate(options: {
       }
     },
 
-    reveals({ agent, connection, session: { purpose, grant } }, dataClass) {
+    reveals(who, dataClass) {
+      const { connection } = who
       try {
-        const { outcome } = options.policies().decide({
-          principal: agent,
-          connection,
-          effect: { action: 'data:reveal', resource: { type: 'DataClass', id: dataClass }, command: {} },
-          context: {
-            ...(purpose === undefined ? {} : { purpose }),
-            ...(grant === undefined ? {} : { grant }),
-            time: now(),
-          },
-        })
-        return outcome === 'allow'
+        return reveals(options.policies(), who, dataClass, now())
       } catch (error) {
         options.log?.error({ error, connection: connection.name, dataClass }, 'data:reveal could not be decided')
         return false

@@ -18,10 +18,13 @@ interface Remembered extends Pick<Command, 'agent' | 'connection' | 'effects'> {
 
 const memory = new WeakMap<Command['meaning'], Remembered>()
 
-/** What `judge` says, without asking again where this very statement was judged by these policies within the hour. */
-export function remembered(policies: Policies, command: Command, time: Date): Judgement {
+/**
+ * What `judge` says, without asking again where this very statement was judged by these policies within the hour.
+ * @param now milliseconds since the epoch
+ */
+export function remembered(policies: Policies, command: Command, now: number): Judgement {
   const { agent, connection, effects, meaning, session } = command
-  const hour = Math.floor(time.getTime() / 3_600_000)
+  const hour = Math.floor(now / 3_600_000)
   const known = memory.get(meaning)
   if (
     known &&
@@ -34,7 +37,7 @@ export function remembered(policies: Policies, command: Command, time: Date): Ju
     known.hour === hour
   )
     return known.judgement
-  const judgement = judge(policies, command, time)
+  const judgement = judge(policies, command, new Date(now))
   const { purpose, grant } = session
   memory.set(meaning, { policies, effects, agent, connection, purpose, grant, hour, judgement })
   return judgement
@@ -100,4 +103,55 @@ function denial(
     return reason === undefined ? id : `${id} (${reason})`
   })
   return `denied by policy ${named.join(', ')}: ${what}`
+}
+
+interface Revealed {
+  policies: Policies
+  connection: Command['connection']
+  purpose: string | undefined
+  grant: string | undefined
+  hour: number
+  classes: Map<string, boolean>
+}
+
+const revealed = new WeakMap<Command['agent'], Revealed>()
+
+/**
+ * Whether policy permits data:reveal of a class, remembered while nothing is another that it depends on.
+ * @param now milliseconds since the epoch
+ */
+export function reveals(
+  policies: Policies,
+  { agent, connection, session: { purpose, grant } }: Pick<Command, 'agent' | 'connection' | 'session'>,
+  dataClass: string,
+  now: number,
+): boolean {
+  const hour = Math.floor(now / 3_600_000)
+  let known = revealed.get(agent)
+  if (
+    known?.policies !== policies ||
+    known.connection !== connection ||
+    known.purpose !== purpose ||
+    known.grant !== grant ||
+    known.hour !== hour
+  ) {
+    known = { policies, connection, purpose, grant, hour, classes: new Map() }
+    revealed.set(agent, known)
+  }
+  let verdict = known.classes.get(dataClass)
+  if (verdict === undefined) {
+    const { outcome } = policies.decide({
+      principal: agent,
+      connection,
+      effect: { action: 'data:reveal', resource: { type: 'DataClass', id: dataClass }, command: {} },
+      context: {
+        ...(purpose === undefined ? {} : { purpose }),
+        ...(grant === undefined ? {} : { grant }),
+        time: new Date(now),
+      },
+    })
+    verdict = outcome === 'allow'
+    known.classes.set(dataClass, verdict)
+  }
+  return verdict
 }

@@ -225,15 +225,7 @@ export class Commands {
       kind: command.kind,
       effects: recordedEffects(command),
       digest: verdict.digest,
-      verdict: {
-        outcome:
-          verdict.outcome === 'allow' && !verdict.approval ? 'allow' : verdict.outcome === 'denied' ? 'deny' : 'hold',
-        policies: 'policies' in verdict ? verdict.policies : [],
-        ...('reason' in verdict ? { reason: verdict.reason } : {}),
-        ...(verdict.outcome === 'allow' && verdict.observed !== undefined
-          ? { observed: true, reason: verdict.observed }
-          : {}),
-      },
+      verdict: verdictRecord(verdict),
     })
     this.#recordHold(id, verdict)
   }
@@ -245,6 +237,7 @@ export class Commands {
 }
 
 type RecordedEffects = Extract<NewRecordingEvent, { type: 'command' }>['effects']
+type RecordedVerdict = Extract<NewRecordingEvent, { type: 'command' }>['verdict']
 
 const recorded = new WeakMap<Effect[], RecordedEffects>()
 
@@ -261,6 +254,24 @@ function recordedEffects({ kind: whole, effects }: Command): RecordedEffects {
     recorded.set(effects, shown)
   }
   return shown
+}
+
+function verdictRecord(verdict: Verdict): RecordedVerdict {
+  switch (verdict.outcome) {
+    case 'allow': {
+      const { policies, approval, observed } = verdict
+      const outcome = approval ? 'hold' : 'allow'
+      return observed === undefined ? { outcome, policies } : { outcome, policies, observed: true, reason: observed }
+    }
+    case 'denied':
+      return { outcome: 'deny', policies: verdict.policies, reason: verdict.reason }
+    case 'denied-by-person':
+    case 'cancelled':
+      return { outcome: 'hold', policies: [], reason: verdict.reason }
+    case 'expired':
+    case 'held':
+      return { outcome: 'hold', policies: [] }
+  }
 }
 
 function holdState(verdict: Verdict) {

@@ -21,6 +21,10 @@ export class Journal {
 
   /** Writes an event, after all that is kept. @throws RecordingError */
   write(event: NewRecordingEvent): void {
+    if (this.#kept.length === 0) {
+      this.#recorder.append(event)
+      return
+    }
     this.#kept.push(event)
     this.flush()
   }

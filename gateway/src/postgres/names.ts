@@ -41,7 +41,7 @@ export interface Portal<Run> {
 interface Slot<V> {
   value: V
   /** The batch (from Sync to Sync) in which it was set, while the server has not confirmed it. */
-  pending?: number
+  pending: number | undefined
 }
 
 /**
@@ -71,7 +71,7 @@ export class Names<V> {
     this.#slots.set(name, slot)
     return {
       confirm: () => {
-        delete slot.pending
+        slot.pending = undefined
       },
       undo: (skipped) => {
         if (this.#slots.get(name) !== slot) return
@@ -99,7 +99,7 @@ export class Names<V> {
 
   /** As the server has it now, for changes made by SQL that has completed. */
   settle(name: string, value: V): void {
-    this.#slots.set(name, { value })
+    this.#slots.set(name, { value, pending: undefined })
   }
 
   drop(name: string): void {

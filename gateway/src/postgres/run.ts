@@ -1,4 +1,5 @@
 import type { Outcome, Parameter } from '@countersign/contract/approval'
+import type { NewRecordingEvent } from '@countersign/contract/recording'
 import type { Journal } from './journal.ts'
 import type { MaskedResult } from './masked/result.ts'
 import { shown } from './values.ts'
@@ -93,17 +94,18 @@ export class Run {
     this.#truncated ||= truncated
     const width = this.#kept[0]?.length ?? this.#columns.length
     const marks = this.masked?.marks(width)
-    const columns = Array.from({ length: width }, (_, at) => {
-      const masked = marks?.[at]
-      return {
-        name: this.#columns[at]?.name ?? '',
-        type: this.#columns[at]?.type ?? 0,
-        ...(masked ? { masked } : {}),
-      }
-    })
+    const columns =
+      !marks && width === this.#columns.length
+        ? plainColumns(this.#columns)
+        : Array.from({ length: width }, (_, at) => {
+            const masked = marks?.[at]
+            const { name, type } = this.#columns[at] ?? { name: '', type: 0 }
+            return masked ? { name, type, masked } : { name, type }
+          })
     const rows = this.#kept
     this.#kept = []
-    this.#journal.keep({ type: 'rows', command: this.id, columns, rows, ...(truncated ? { truncated } : {}) })
+    const event = { type: 'rows' as const, command: this.id, columns, rows }
+    this.#journal.keep(truncated ? { ...event, truncated } : event)
   }
 
   tag(text: string): void {
@@ -120,19 +122,38 @@ export class Run {
     this.ended = true
     this.flush()
     const ms = Math.round((performance.now() - this.#started) * 1000) / 1000
-    const failure = this.#failure
-    const { status, ...why } =
-      ending ?? (failure ? { status: 'failed' as const, ...failure } : { status: 'completed' as const })
+    const { status, sqlstate, message } = ending ?? this.#ending()
     const rows = this.rows || affected(this.#tags)
-    const told = {
-      ...why,
-      ...(this.#tags.length > 0 ? { tag: this.#tags.join('; ') } : {}),
-      ...(rows === undefined ? {} : { rows }),
-      ms,
-    }
-    this.#journal.keep({ type: 'result', command: this.id, status, ...told })
-    this.#report?.({ status: status === 'completed' ? 'completed' : 'failed', ...told })
+    const told: Result = { type: 'result', command: this.id, status, ms }
+    if (this.#tags.length > 0) told.tag = this.#tags.length === 1 ? this.#tags[0]! : this.#tags.join('; ')
+    if (rows !== undefined) told.rows = rows
+    if (sqlstate !== undefined) told.sqlstate = sqlstate
+    if (message !== undefined) told.message = message
+    this.#journal.keep(told)
+    if (!this.#report) return
+    const { type: _, command: __, ...outcome } = told
+    this.#report({ ...outcome, status: status === 'completed' ? 'completed' : 'failed' })
   }
+
+  #ending(): Ending {
+    return this.#failure ? { status: 'failed', ...this.#failure } : completed
+  }
+}
+
+type Result = Extract<NewRecordingEvent, { type: 'result' }>
+
+const completed: Ending = { status: 'completed' }
+
+/** Columns as a recording shows them where nothing is masked; those of one description are made once. */
+const plain = new WeakMap<Column[], { name: string; type: number }[]>()
+
+function plainColumns(columns: Column[]): { name: string; type: number }[] {
+  let shown = plain.get(columns)
+  if (!shown) {
+    shown = columns.map(({ name, type }) => ({ name, type }))
+    plain.set(columns, shown)
+  }
+  return shown
 }
 
 /** How many rows the commands of these CommandComplete tags read or wrote; undefined where no tag counts any. */

@@ -2,6 +2,7 @@ import { closeSync, constants, fdatasync, ftruncateSync, openSync, unlinkSync, w
 import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { NewRecordingEvent, RecordingHeader } from '@countersign/contract/recording'
+import { lineOf } from './line.ts'
 import { type Recorder, RecordingError } from './session.ts'
 
 export interface RecordingCounts {
@@ -31,6 +32,8 @@ export interface Mark {
 }
 
 const marksEvery = 256
+/** Lines are encoded here: each is written before anything else is. */
+const scratch = Buffer.allocUnsafeSlow(64 << 10)
 /** What a power cut may cost of commands that nobody had to approve. */
 const groupSyncMs = 500
 
@@ -51,7 +54,7 @@ export class FileRecorder implements Recorder {
   readonly #held = new Set<string>()
   readonly #heldAndDenied = new Set<string>()
   #seq = 0
-  #t = 0
+  #micros = 0
   #bytes = 0
   #synced = 0
   #state: { is: 'writing' } | { is: 'broken'; error: RecordingError } | { is: 'closed' } = { is: 'writing' }
@@ -112,14 +115,13 @@ export class FileRecorder implements Recorder {
   append(...events: NewRecordingEvent[]): void {
     this.#usable()
     // Never backwards: a reader sorts and seeks by it.
-    this.#t = Math.max(this.#t, Math.round((this.#options.clock() - this.#startedAt) * 1000) / 1000)
+    this.#micros = Math.max(this.#micros, Math.round((this.#options.clock() - this.#startedAt) * 1000))
     let seq = this.#seq
     let lines = ''
     for (const event of events) {
       seq++
       if (seq % marksEvery === 0) this.#marks.push({ seq: seq - 1, offset: this.#bytes + Buffer.byteLength(lines) })
-      const text = JSON.stringify(event)
-      lines += `{"seq":${seq},"t":${this.#t},${text.slice(1)}\n`
+      lines += lineOf(event, seq, this.#micros)
     }
     this.#write(lines)
     this.#seq = seq
@@ -183,12 +185,15 @@ export class FileRecorder implements Recorder {
     if (this.#state.is === 'closed') throw new RecordingError('The recording is closed: its session has ended.')
   }
 
-  #write(line: string): void {
-    const bytes = Buffer.from(line)
+  #write(lines: string): void {
+    // No UTF-16 unit takes more than three bytes.
+    const fits = lines.length * 3 <= scratch.length
+    const bytes = fits ? scratch : Buffer.from(lines)
+    const length = fits ? scratch.write(lines) : bytes.length
     let done = 0
     try {
-      while (done < bytes.length) {
-        const wrote = writeSync(this.#fd, bytes, done)
+      while (done < length) {
+        const wrote = writeSync(this.#fd, bytes, done, length - done)
         if (wrote === 0) throw new Error('nothing could be written')
         done += wrote
       }
@@ -202,7 +207,7 @@ export class FileRecorder implements Recorder {
       }
       throw this.#break('The recording can’t be written', error)
     }
-    this.#bytes += bytes.length
+    this.#bytes += length
   }
 
   async #syncNow(): Promise<void> {
