@@ -1,8 +1,8 @@
 /**
  * Ways around that were thought of or met. Each row must at least have the effects it names, in the short form of
- * testing/world.ts, or be refused for everyone. Rows are only ever added.
+ * testing/world.ts, be refused for everyone, or not be read at all (sql:unknown). Rows are only ever added.
  */
-export const bypasses: readonly { sql: string; must: string[] | 'refused' }[] = [
+export const bypasses: readonly { sql: string; must: string[] | 'refused' | 'unreadable' }[] = [
   // Calls without parentheses.
   { sql: `SELECT ('/etc/passwd'::text).pg_read_file`, must: ['call pg_catalog.pg_read_file select'] },
   { sql: `SELECT c.wipe FROM customers c`, must: ['call public.wipe select'] },
@@ -304,4 +304,182 @@ export const bypasses: readonly { sql: string; must: string[] | 'refused' }[] = 
   { sql: `REINDEX SCHEMA vault`, must: ['ddl vault.secrets reindex'] },
   { sql: `GRANT SELECT ON ALL TABLES IN SCHEMA vault TO PUBLIC`, must: ['admin vault.secrets grant'] },
   { sql: `ALTER EXTENSION plpgsql ADD TABLE vault.secrets`, must: ['ddl vault.secrets alter'] },
+  // What a scanner may be led astray by.
+  { sql: `SELECT * FROM U&"\\0076ault".secrets`, must: ['read vault.secrets select'] },
+  { sql: `SELECT * FROM U&"!0076ault" UESCAPE '!'.secrets`, must: ['read vault.secrets select'] },
+  { sql: `SELECT * FROM vault /* /* nested */ ; */ . secrets`, must: ['read vault.secrets select'] },
+  { sql: `SELECT 1 --\n; DROP TABLE vault.secrets`, must: ['ddl vault.secrets drop'] },
+  { sql: `SELECT 1 --\r; DROP TABLE vault.secrets`, must: ['ddl vault.secrets drop'] },
+  { sql: `SELECT $a$ ; $b$ $a$; TRUNCATE vault.secrets; SELECT $$--$$`, must: ['write vault.secrets truncate!'] },
+  { sql: `SELECT E'\\'; --'; DELETE FROM vault.secrets; --'`, must: ['write vault.secrets delete!'] },
+  { sql: `SELECT '\\'; DELETE FROM vault.secrets; --'`, must: ['write vault.secrets delete!'] },
+  { sql: `SELECT 'a'\n'b'; TABLE vault.secrets`, must: ['read vault.secrets select'] },
+  { sql: `SELECT 'a' --'\n'b'; TABLE vault.secrets`, must: 'unreadable' },
+  { sql: `/*!50000 SELECT 1 */ TABLE vault.secrets`, must: ['read vault.secrets select'] },
+  { sql: `SELECT 1;;;;TABLE vault.secrets;;`, must: ['read vault.secrets select'] },
+  { sql: `SELECT * FROM postgres.vault.secrets`, must: ['read vault.secrets select'] },
+  { sql: `TABLE "vault" . "secrets"`, must: ['read vault.secrets select'] },
+  { sql: `SELECT * FROM VAULT.Secrets`, must: ['read vault.secrets select'] },
+  { sql: `SELECT * FROM vаult.secrets`, must: ['unknown . select'] },
+  { sql: `SELECT 1 \\gexec`, must: 'unreadable' },
+  { sql: `SELECT * FROM vault.secrets WHERE true`, must: 'unreadable' },
+  // Queries within queries.
+  { sql: `SELECT 1 UNION ALL TABLE vault.secrets`, must: ['read vault.secrets select'] },
+  { sql: `SELECT (SELECT s FROM vault.secrets s LIMIT 1)`, must: ['read vault.secrets select'] },
+  {
+    sql: `SELECT * FROM orders o, LATERAL (SELECT o.id, secret FROM vault.secrets) x`,
+    must: ['read vault.secrets select'],
+  },
+  { sql: `SELECT ARRAY(SELECT secret FROM vault.secrets)`, must: ['read vault.secrets select'] },
+  { sql: `SELECT id = ANY (SELECT id FROM vault.secrets) FROM orders`, must: ['read vault.secrets select'] },
+  { sql: `SELECT 1 WHERE (1, 2) IN (SELECT id, id FROM vault.secrets)`, must: ['read vault.secrets select'] },
+  {
+    sql: `WITH RECURSIVE r AS (SELECT id FROM vault.secrets UNION SELECT id FROM r) SELECT 1 FROM r`,
+    must: ['read vault.secrets select'],
+  },
+  {
+    sql: `WITH x AS (UPDATE vault.secrets SET secret = '' RETURNING *) TABLE x`,
+    must: ['write vault.secrets update!'],
+  },
+  {
+    sql: `WITH x AS (MERGE INTO orders o USING notes n ON true WHEN MATCHED THEN DELETE RETURNING o.id) TABLE x`,
+    must: ['write public.orders delete!'],
+  },
+  { sql: `SELECT 1 ORDER BY (SELECT secret FROM vault.secrets)`, must: ['read vault.secrets select'] },
+  { sql: `SELECT 1 OFFSET (SELECT id FROM vault.secrets) ROWS`, must: ['read vault.secrets select'] },
+  { sql: `SELECT count(*) OVER (ROWS (SELECT id FROM vault.secrets) PRECEDING)`, must: ['read vault.secrets select'] },
+  { sql: `SELECT JSON_ARRAY(SELECT secret FROM vault.secrets)`, must: ['read vault.secrets select'] },
+  {
+    sql: `SELECT JSON_VALUE((SELECT to_jsonb(secret) FROM vault.secrets), '$' DEFAULT 'x' ON EMPTY)`,
+    must: ['read vault.secrets select'],
+  },
+  {
+    sql: `SELECT XMLSERIALIZE(CONTENT (SELECT secret::xml FROM vault.secrets) AS text)`,
+    must: ['read vault.secrets select'],
+  },
+  { sql: `SELECT GREATEST(1, (SELECT id FROM vault.secrets))`, must: ['read vault.secrets select'] },
+  { sql: `SELECT * FROM orders o NATURAL JOIN vault.secrets`, must: ['read vault.secrets select'] },
+  {
+    sql: `INSERT INTO orders DEFAULT VALUES RETURNING (SELECT id FROM vault.secrets)`,
+    must: ['read vault.secrets select'],
+  },
+  { sql: `DELETE FROM orders USING vault.secrets s WHERE s.id = orders.id`, must: ['read vault.secrets delete'] },
+  { sql: `UPDATE orders SET total = DEFAULT FROM vault.secrets`, must: ['read vault.secrets update'] },
+  { sql: `COPY (DELETE FROM vault.secrets RETURNING *) TO STDOUT`, must: ['write vault.secrets delete!'] },
+  { sql: `COPY vault.secrets TO STDOUT (FORMAT binary)`, must: ['read vault.secrets copy'] },
+  {
+    sql: `COPY (SELECT pg_read_file('/etc/passwd')) TO PROGRAM 'cat'`,
+    must: ['admin . copy', 'call pg_catalog.pg_read_file select'],
+  },
+  { sql: `EXPLAIN (ANALYZE, BUFFERS) UPDATE vault.secrets SET secret = ''`, must: ['write vault.secrets update!'] },
+  {
+    sql: `EXPLAIN ANALYZE CREATE TABLE n AS TABLE vault.secrets`,
+    must: ['ddl public.n create', 'read vault.secrets select'],
+  },
+  { sql: `BEGIN; DELETE FROM vault.secrets; ROLLBACK`, must: ['write vault.secrets delete!'] },
+  {
+    sql: `PREPARE p (int) AS UPDATE orders SET total = $1; EXECUTE p(pg_sleep(1)::text::int)`,
+    must: ['write public.orders update!', 'call pg_catalog.pg_sleep execute'],
+  },
+  {
+    sql: `DECLARE c CURSOR WITH HOLD FOR SELECT pg_read_file('/etc/passwd')`,
+    must: ['call pg_catalog.pg_read_file select'],
+  },
+  { sql: `MOVE ALL IN nobody_knows`, must: ['unknown . fetch'] },
+  // Code that others will run.
+  { sql: `DO LANGUAGE plpgsql 'BEGIN EXECUTE ''DROP TABLE orders''; END'`, must: ['call . do'] },
+  { sql: `CREATE FUNCTION n() RETURNS int LANGUAGE c AS '/tmp/n.so', 'n'`, must: ['ddl . create'] },
+  {
+    sql: `CREATE FUNCTION n() RETURNS bigint SECURITY DEFINER BEGIN ATOMIC SELECT count(*) FROM vault.secrets; END`,
+    must: ['read vault.secrets select', 'ddl . create'],
+  },
+  { sql: `CREATE FUNCTION n() RETURNS int RETURN (SELECT id FROM vault.secrets)`, must: ['read vault.secrets select'] },
+  {
+    sql: `CREATE FUNCTION n(a int DEFAULT pg_sleep(1)::text::int) RETURNS int RETURN 1`,
+    must: ['call pg_catalog.pg_sleep create'],
+  },
+  { sql: `CREATE INDEX ON orders ((pg_sleep(id)::text))`, must: ['call pg_catalog.pg_sleep create'] },
+  { sql: `CREATE POLICY n ON orders USING (EXISTS (TABLE vault.secrets))`, must: ['read vault.secrets select'] },
+  { sql: `CREATE DOMAIN n AS text CHECK (pg_sleep(1) IS NULL)`, must: ['call pg_catalog.pg_sleep create'] },
+  { sql: `ALTER TABLE orders ADD CONSTRAINT n CHECK (pg_sleep(1) IS NULL)`, must: ['call pg_catalog.pg_sleep alter'] },
+  {
+    sql: `ALTER TABLE orders ALTER total TYPE text USING pg_read_file('/etc/passwd')`,
+    must: ['call pg_catalog.pg_read_file alter'],
+  },
+  {
+    sql: `CREATE TRIGGER n BEFORE INSERT ON vault.secrets EXECUTE FUNCTION total()`,
+    must: ['ddl vault.secrets create'],
+  },
+  { sql: `CREATE PUBLICATION n FOR TABLES IN SCHEMA vault`, must: ['ddl vault.secrets create'] },
+  { sql: `CREATE MATERIALIZED VIEW n AS TABLE vault.secrets WITH NO DATA`, must: ['read vault.secrets select'] },
+  { sql: `CREATE STATISTICS n ON (pg_sleep(id)::text), total FROM orders`, must: ['call pg_catalog.pg_sleep create'] },
+  { sql: `CALL pg_catalog.pg_sleep(1)`, must: ['call pg_catalog.pg_sleep call'] },
+  {
+    sql: `SELECT query_to_xml(query => 'DELETE FROM orders', nulls => true, tableforest => true, targetns => '')`,
+    must: ['call pg_catalog.query_to_xml select'],
+  },
+  { sql: `SELECT * FROM pg_read_file('/etc/passwd') WITH ORDINALITY`, must: ['call pg_catalog.pg_read_file select'] },
+  {
+    sql: `SELECT lo_export(1, '/tmp/x'), lo_from_bytea(0, 'x')`,
+    must: ['call pg_catalog.lo_export select', 'call pg_catalog.lo_from_bytea select'],
+  },
+  {
+    sql: `SELECT pg_restore_relation_stats('schemaname', 'vault', 'relname', 'secrets')`,
+    must: ['call pg_catalog.pg_restore_relation_stats select'],
+  },
+  { sql: `SELECT most_common_vals FROM stats_view`, must: ['read pg_catalog.pg_stats select'] },
+  { sql: `SELECT relname FROM catalog_view`, must: ['read public.orders select'] },
+  // Becoming more.
+  { sql: `ALTER SYSTEM SET archive_command = 'x'`, must: ['admin . alter'] },
+  { sql: `ALTER SYSTEM RESET ALL`, must: ['admin . alter'] },
+  { sql: `SET LOCAL ROLE NONE`, must: ['admin . set'] },
+  { sql: `SET SESSION AUTHORIZATION DEFAULT`, must: ['admin . set'] },
+  { sql: `SELECT set_config(U&'r\\006fle', 'postgres', false)`, must: ['admin . set'] },
+  { sql: `SELECT set_config(E'\\x73ession_authorization', 'postgres', true)`, must: ['admin . set'] },
+  { sql: `GRANT pg_read_server_files TO CURRENT_USER`, must: ['admin . grant'] },
+  { sql: `DROP OWNED BY CURRENT_USER CASCADE`, must: ['admin . drop'] },
+  {
+    sql: `UPDATE pg_class SET relowner = 10 WHERE relname = 'secrets'`,
+    must: ['admin . update', 'write pg_catalog.pg_class update'],
+  },
+  { sql: `SELECT nextval(U&'c\\006funter')`, must: ['call public.counter select'] },
+  // Shadows.
+  { sql: `CREATE TEMP TABLE pg_class (relname text); SELECT * FROM pg_class`, must: ['read pg_temp.pg_class select'] },
+  { sql: `SET search_path = pg_temp, vault; TABLE secrets`, must: ['read vault.secrets select'] },
+  { sql: `SET search_path TO DEFAULT; TABLE customers`, must: ['read other.customers select'] },
+  {
+    sql: `CREATE FUNCTION pg_temp.lower(text) RETURNS text LANGUAGE sql AS 'x'; SELECT pg_temp.lower('a')`,
+    must: ['unknown . select'],
+  },
+  { sql: `SELECT * FROM pg_temp_3.orders`, must: ['unknown . select'] },
+  { sql: `CREATE OR REPLACE VIEW secret_view AS TABLE orders; TABLE secret_view`, must: ['read vault.secrets select'] },
+  {
+    sql: `DROP VIEW secret_view CASCADE; CREATE VIEW secret_view AS TABLE notes; TABLE secret_view`,
+    must: ['read public.notes select'],
+  },
+  // Locks, and what empties.
+  { sql: `SELECT 1 FROM orders o FOR KEY SHARE OF o SKIP LOCKED`, must: ['write public.orders lock'] },
+  { sql: `LOCK TABLE ONLY vault.secrets IN ROW SHARE MODE NOWAIT`, must: ['write vault.secrets lock'] },
+  { sql: `TRUNCATE ONLY vault.secrets RESTART IDENTITY`, must: ['write vault.secrets truncate!'] },
+  { sql: `TRUNCATE events`, must: ['write public.events_1 truncate!'] },
+  { sql: `VACUUM (FULL) vault.secrets`, must: ['ddl vault.secrets vacuum'] },
+  { sql: `CLUSTER vault.secrets USING secrets_pkey`, must: ['ddl vault.secrets cluster'] },
+  { sql: `COMMENT ON COLUMN vault.secrets.secret IS 'x'`, must: ['ddl vault.secrets comment'] },
+  { sql: `NOTIFY a, 'b'`, must: ['write . notify'] },
+  // Making the server read another text, in other words.
+  { sql: `SET LOCAL standard_conforming_strings TO 0`, must: 'refused' },
+  { sql: `SET standard_conforming_strings TO DEFAULT`, must: 'refused' },
+  { sql: `SET "client_encoding" TO sjis`, must: 'refused' },
+  { sql: `SET NAMES DEFAULT`, must: 'refused' },
+  { sql: `ALTER ROLE ALL IN DATABASE postgres SET client_encoding = 'SJIS'`, must: 'refused' },
+  { sql: `ALTER ROLE postgres RESET standard_conforming_strings`, must: 'refused' },
+  { sql: `CREATE PROCEDURE n() LANGUAGE sql SET client_encoding = 'SJIS' AS 'SELECT 1'`, must: 'refused' },
+  { sql: `UPDATE settings_view SET setting = 'off' WHERE name = 'standard_conforming_strings'`, must: 'refused' },
+  {
+    sql: `WITH x AS (UPDATE pg_settings SET setting = 'off' WHERE name LIKE 'standard%' RETURNING 1) SELECT 1`,
+    must: 'refused',
+  },
+  { sql: `SELECT 1; SELECT set_config('standard_' || 'conforming_strings', 'off', false)`, must: 'refused' },
+  { sql: `EXPLAIN ANALYZE SELECT set_config('client_encoding', 'SJIS', false)`, must: 'refused' },
+  { sql: `PREPARE p AS SELECT set_config('client_encoding', 'SJIS', false)`, must: 'refused' },
 ]

@@ -111,9 +111,12 @@ const catalogQuery = [
   ['inherits', 'inhrelid::text, inhparent::text', 'FROM pg_catalog.pg_inherits'],
   [
     'rule',
-    `r.ev_class::text, r.ev_type, r.is_instead, ARRAY(SELECT DISTINCT d.refobjid::text FROM pg_catalog.pg_depend d
+    // pg_depend says nothing of what came with the server, such as pg_stats: there the rule itself does.
+    `r.ev_class::text, r.ev_type, r.is_instead, ARRAY(SELECT d.refobjid::text FROM pg_catalog.pg_depend d
        WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class)`,
+       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
+       UNION SELECT m[1] FROM pg_catalog.regexp_matches(r.ev_action::text, ':relid (\\d{1,5}) ', 'g') m
+       WHERE m[1]::int4 BETWEEN 1 AND 16383)`,
     'FROM pg_catalog.pg_rewrite r WHERE r.oid >= 16384',
   ],
   [

@@ -110,6 +110,11 @@ function define(scan: Scan, row: StatementRow, type: string, node: Node, outer: 
   if (type === 'CompositeTypeStmt') rest = { ...node, typevar: undefined }
   if (type === 'CreateFunctionStmt' || type === 'AlterFunctionStmt') code(scan, node)
   for (const name of namedObjects(node)) touch(scan, name, 'sql:ddl', part, place)
+  for (const { PublicationObjSpec: published } of (node.pubobjects ?? []) as { PublicationObjSpec?: Node }[]) {
+    if (published?.pubobjtype === 'PUBLICATIONOBJ_TABLES_IN_SCHEMA') {
+      touchSchema(scan, String(published.name ?? ''), 'sql:ddl', part)
+    }
+  }
   if (type === 'DropStmt') dropWhatDepends(scan, node, part)
   if (type === 'ReindexStmt' && node.kind === 'REINDEX_OBJECT_SCHEMA') {
     emitOnConnection(scan, 'sql:ddl', part)

@@ -86,7 +86,10 @@ function reach(
     // What a rule does with what it names isn't told by the catalog: behind a write it may be written or read.
     for (const named of others(rule.names)) {
       reach(scan, named, 'sql:read', reading, true, seen)
-      if (action === 'sql:write' && relation.kind !== 'm') reach(scan, named, 'sql:write', part, true, seen)
+      // Of what came with the server only pg_settings is written through a view.
+      const written = action === 'sql:write' && relation.kind !== 'm'
+      if (written && (!systemRelation(named) || named.name === 'pg_settings'))
+        reach(scan, named, 'sql:write', part, true, seen)
     }
   }
 }

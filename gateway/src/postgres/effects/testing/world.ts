@@ -44,6 +44,8 @@ const schema = `
   CREATE RECURSIVE VIEW around (id) AS SELECT id FROM vault.secrets UNION SELECT id + 1 FROM around WHERE id < 3;
   CREATE VIEW invoked WITH (security_invoker) AS SELECT * FROM vault.secrets;
   CREATE VIEW swapped AS SELECT 1 AS id; CREATE RULE swap AS ON UPDATE TO swapped DO INSTEAD DELETE FROM vault.secrets;
+  CREATE VIEW settings_view AS SELECT * FROM pg_settings; CREATE VIEW stats_view AS SELECT most_common_vals::text FROM pg_stats;
+  CREATE VIEW catalog_view AS SELECT c.relname, o.id FROM pg_class c, orders o;
   CREATE FOREIGN DATA WRAPPER far; CREATE SERVER far FOREIGN DATA WRAPPER far;
   CREATE FOREIGN TABLE abroad (id int) SERVER far;`
 
