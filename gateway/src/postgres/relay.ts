@@ -66,6 +66,7 @@ export class Relay {
     this.#fromClient = new Framer({
       header: events.client.header,
       message: events.client.message,
+      keeps: true,
       relay: (bytes) => this.#send(bytes),
       failed,
     })
@@ -96,11 +97,10 @@ export class Relay {
     const server = this.#server
     const events = this.#events
     const lent = borrow(client, (bytes) => {
-      // What a client sends is little, and may be waited for.
-      this.#clientData(Buffer.from(bytes))
+      this.#clientData(bytes, true)
       return true
     })
-    if (!lent) client.on('data', (chunk: Buffer) => this.#clientData(chunk))
+    if (!lent) client.on('data', (chunk: Buffer) => this.#clientData(chunk, false))
     client.on('drain', () => server.resume())
     client.on('end', () => events.clientEnded())
     client.on('error', (error) => log.debug({ error: error.message }, 'client connection failed'))
@@ -161,18 +161,19 @@ export class Relay {
     this.#server.destroy()
   }
 
-  #clientData(chunk: Buffer): void {
+  #clientData(chunk: Buffer, lent: boolean): void {
     if (this.#closed || this.#deaf) return
     this.#reading = true
     try {
-      this.#fromClient.push(chunk)
+      this.#fromClient.push(chunk, lent)
     } catch (error) {
+      if (lent) this.#toServer = this.#toServer.map((bytes) => Buffer.from(bytes)) // they go later, if at all
       this.#events.failed(error)
       return
     } finally {
       this.#reading = false
     }
-    this.#flush()
+    this.#flush(lent)
     if (this.#fromClient.queued > AHEAD) this.#client.pause()
   }
 
@@ -205,14 +206,14 @@ export class Relay {
     setImmediate(() => this.#flush())
   }
 
-  #flush(): void {
+  #flush(lent = false): void {
     this.#flushScheduled = false
     const buffers = this.#toServer
     if (buffers.length === 0) return
     this.#toServer = []
     const outlet = this.#serverOutlet
-    if (buffers.length === 1) outlet.write(buffers[0]!, false)
-    else writeAll(outlet, buffers, false)
+    if (buffers.length === 1) outlet.write(buffers[0]!, lent)
+    else writeAll(outlet, buffers, lent)
     if (outlet.full) {
       this.#serverBlocked = true
       this.#client.pause()

@@ -88,6 +88,50 @@ it('keeps nothing of a chunk that it was lent', () => {
   )
 })
 
+it('keeps copies of what it was lent where messages are waited for', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      messages,
+      fc.array(fc.integer({ min: 1, max: 500 }), { minLength: 1, maxLength: 40 }),
+      async (sent, cuts) => {
+        const frames = sent.map(({ kind, body }) => message(kind.charCodeAt(0), Buffer.from(body)))
+        const whole = Buffer.concat(frames)
+        const relayed: Buffer[] = []
+        const seen: Buffer[] = []
+        const framer = new Framer({
+          keeps: true,
+          header: (type) => plan[String.fromCharCode(type) as Kind],
+          message: (type, frame) => {
+            seen.push(frame)
+            const kind = String.fromCharCode(type)
+            return kind === 'A' || kind === 'a'
+              ? new Promise((resolve) => setImmediate(resolve, kind === 'A'))
+              : kind === 'W'
+          },
+          relay: (bytes) => relayed.push(Buffer.from(bytes)),
+          failed: (error) => {
+            throw error
+          },
+        })
+        const lent = Buffer.alloc(500)
+        for (let at = 0, n = 0; at < whole.length; n++) {
+          const cut = whole.subarray(at, at + cuts[n % cuts.length]!)
+          cut.copy(lent)
+          framer.push(lent.subarray(0, cut.length), true)
+          lent.fill(0xff)
+          at += cut.length
+          if (n % 3 === 0) await new Promise(setImmediate)
+        }
+        while (!framer.settled) await new Promise(setImmediate)
+        const those = (pattern: RegExp) => Buffer.concat(frames.filter((_, at) => pattern.test(sent[at]!.kind)))
+        expect(Buffer.concat(relayed).equals(those(/[RWA]/))).toBe(true)
+        expect(Buffer.concat(seen).equals(those(/[WwAa]/))).toBe(true)
+      },
+    ),
+    { numRuns: 100, seed: 7 },
+  )
+})
+
 it('garbage never does more than a ProtocolViolation', () => {
   fc.assert(
     fc.property(fc.array(fc.uint8Array({ maxLength: 50 }), { maxLength: 10 }), (chunks) => {

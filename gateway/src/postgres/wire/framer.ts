@@ -15,10 +15,12 @@ export interface FrameReader {
    * A whole message, type byte and length field included. Answers whether it goes on as it is. With a promise nothing
    * behind it is looked at until it settles.
    *
-   * Where chunks are lent (`push`), so is the frame: what is kept of it beyond the call must be copied, and the answer
-   * must not be a promise.
+   * Where chunks are lent (`push`), so is the frame, unless `keeps` is set: what is kept of it beyond the call must be
+   * copied, and the answer must not be a promise.
    */
   message(type: number, frame: Buffer): boolean | Promise<boolean>
+  /** Whether `message` may keep frames and answer with promises: then it is shown copies of what is lent. */
+  readonly keeps?: boolean
   /** Bytes that go on: as long a run of neighbours as possible. */
   relay(bytes: Buffer): void
   /** What a promise of `message` rejected with, or what was thrown while the bytes behind it were looked at. */
@@ -79,14 +81,13 @@ export class Framer {
    * @throws what `header` and `message` throw
    */
   push(chunk: Buffer, lent = false): void {
-    if (lent) {
-      if (this.#waiting) throw new Error('bytes were lent to a framer that waits')
+    if (lent && !this.#waiting && this.#queue.length === 0) {
       this.#lent = true
       this.#read(chunk)
       this.#lent = false
       return
     }
-    this.#queue.push(chunk)
+    this.#queue.push(lent ? Buffer.from(chunk) : chunk)
     this.#queued += chunk.length
     this.#run()
   }
@@ -151,7 +152,8 @@ export class Framer {
         this.#keep(buffer.subarray(at), length)
         return
       }
-      const frame = buffer.subarray(at, at + length)
+      const lying = buffer.subarray(at, at + length)
+      const frame = this.#lent && reader.keeps ? Buffer.from(lying) : lying
       this.#buffer = buffer
       this.#span = span
       this.#at = at
@@ -166,7 +168,8 @@ export class Framer {
       at += length
       span = at
       if (goesOn !== false) {
-        this.#await(goesOn, frame, buffer.subarray(at))
+        if (this.#lent && !reader.keeps) throw new Error('a lent message was waited for')
+        this.#await(goesOn, frame, this.#own(buffer.subarray(at)))
         return
       }
     }
@@ -193,7 +196,6 @@ export class Framer {
   }
 
   #await(goesOn: Promise<boolean>, frame: Buffer, rest: Buffer): void {
-    if (this.#lent) throw new Error('a lent message was waited for')
     this.#waiting = true
     if (rest.length > 0) {
       this.#queue.unshift(rest)

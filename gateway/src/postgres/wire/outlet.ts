@@ -42,9 +42,26 @@ export class Outlet {
       if (written === bytes.length) return
     }
     const rest = written === 0 ? bytes : bytes.subarray(written)
-    socket.write(lent ? Buffer.from(rest) : rest)
+    if (!lent) socket.write(rest)
+    else if (rest.length < WORTH_KEEPING) socket.write(Buffer.from(rest))
+    else this.#copied(rest)
+  }
+
+  /** Writes a copy, in memory that is used again. Left to the garbage collector, it would be hundreds of megabytes. */
+  #copied(bytes: Buffer): void {
+    const buffer = (bytes.length <= LARGE && spare.pop()) || Buffer.allocUnsafeSlow(Math.max(bytes.length, LARGE))
+    bytes.copy(buffer)
+    this.#socket.write(buffer.subarray(0, bytes.length), (error) => {
+      if (!error && buffer.length === LARGE && spare.length < SPARE) spare.push(buffer)
+    })
   }
 }
+
+const WORTH_KEEPING = 16 << 10
+const LARGE = 256 << 10
+/** So many buffers are kept for whoever needs one next. */
+const SPARE = 8
+const spare: Buffer[] = []
 
 function descriptorOf(socket: Socket): number {
   const handle = (socket as unknown as { _handle: { fd?: unknown } | null })._handle
