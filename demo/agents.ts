@@ -30,7 +30,8 @@ const works: Work[] = [
     every: 75,
     async run(query, round) {
       const id = 17 + round
-      await query('SELECT id, name, tier FROM customers WHERE id = $1', [id])
+      await query('SELECT id, name, email, phone, tier FROM customers WHERE id = $1', [id])
+      await query('SELECT body, opened_at FROM tickets WHERE customer_id = $1 ORDER BY opened_at', [id])
       await query('SELECT id, status, placed_at FROM orders WHERE customer_id = $1 ORDER BY placed_at DESC LIMIT 5', [
         id,
       ])
@@ -64,7 +65,7 @@ GROUP  BY p.name
 ORDER  BY revenue DESC`,
         [`2026-${String(5 + (round % 6)).padStart(2, '0')}-01`],
       )
-      await query('SELECT tier, count(*) FROM customers GROUP BY tier ORDER BY 2 DESC')
+      await query('SELECT status, count(*) FROM orders GROUP BY status ORDER BY 2 DESC')
       await query('COMMIT')
     },
   },

@@ -28,6 +28,12 @@ CREATE TABLE payments (
   status     text NOT NULL,
   created_at timestamptz NOT NULL
 );
+CREATE TABLE tickets (
+  id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  customer_id integer NOT NULL REFERENCES customers,
+  body        text NOT NULL,
+  opened_at   timestamptz NOT NULL
+);
 CREATE TABLE tmp_import_0931 (line integer, raw text);
 CREATE SCHEMA internal;
 CREATE TABLE internal.api_keys (name text PRIMARY KEY, secret text NOT NULL);
@@ -55,6 +61,17 @@ INSERT INTO payments (order_id, amount, status, created_at)
 SELECT o.id, p.price * o.quantity,
        CASE WHEN o.id % 5 = 0 THEN 'abandoned' WHEN o.id % 31 = 0 THEN 'refunded' ELSE 'settled' END, o.placed_at
 FROM orders AS o JOIN products AS p ON p.id = o.product_id;
+
+-- What people write into a text: the numbers are the card schemes' own samples.
+INSERT INTO tickets (customer_id, body, opened_at)
+SELECT 17 + n, (ARRAY[
+         'My card 4111 1111 1111 1111 was charged twice, please look into it.',
+         'Can I have my gold tier back? Reach me at +44 20 7946 0958 after six.',
+         'The kettle came with a dent. Write to home' || n || '@example.org, not to the shop address.',
+         'Refund to DE89 3704 0044 0532 0130 00 please.',
+         'Where is my order?'])[1 + n % 5],
+       timestamptz '2026-11-20' - n * interval '5 hours'
+FROM generate_series(0, 99) AS n;
 
 INSERT INTO tmp_import_0931 SELECT n, 'row ' || n FROM generate_series(1, 250) AS n;
 INSERT INTO internal.api_keys VALUES ('shipping', 'sk_sample_not_a_real_key');

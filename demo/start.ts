@@ -63,7 +63,7 @@ try {
 
 async function main(): Promise<void> {
   // Only now: these import parts that need the pinned Node, which scripts/runtime.cjs has checked.
-  const { startWorld } = await import('./world.ts')
+  const { sampleMasking, startWorld } = await import('./world.ts')
   const { runAgents } = await import('./agents.ts')
   const { makeHistory } = await import('./history.ts')
   const { freePort } = await import('./postgres.ts')
@@ -71,7 +71,7 @@ async function main(): Promise<void> {
   stack.use(await takeFolder())
   log('starting an issuer, a PostgreSQL and the gateway …')
   const ports = { api: await freePort(7440), postgres: await freePort(7432) }
-  const world = await startWorld({ folder: join(folder, 'world'), ports })
+  const world = await startWorld({ folder: join(folder, 'world'), ports, ...sampleMasking })
   stack.use(world)
   if (stopping.signal.aborted) return
   world.gateway.process.once('exit', (code) => {

@@ -115,6 +115,18 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   }
 }
 
+/** What `npm start` masks. Tests and measurements that want it say so: they compare with what the database holds. */
+export const sampleMasking = {
+  connection: { data_classes: { '*.*.email': 'email', '*.*.phone': 'phone' } },
+  config: {
+    masking: {
+      style: 'partial',
+      classes: { email: 'hash' },
+      detect: ['card', 'iban', 'ssn', 'email', 'phone', 'jwt', 'pem', 'cloud-key'],
+    },
+  },
+} satisfies Pick<WorldOptions, 'connection' | 'config'>
+
 /** The policy files of the sample world, name → text, and more. */
 export function samplePolicy(more: Record<string, string> = {}): Record<string, string> {
   const folder = join(here, 'policy')

@@ -57,8 +57,11 @@ test("the README's psql line works, held commands and all", async ({ page }) => 
   const shell = (sql: string) =>
     spawn('sh', ['-c', `${there} -X -At -c "${sql}"`], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
 
-  const read = shell('SELECT count(*) FROM customers')
-  expect((await once(read.stdout!, 'data')).toString().trim()).toBe('400')
+  const read = shell('SELECT count(*) FROM orders')
+  expect((await once(read.stdout!, 'data')).toString().trim()).toBe('6000')
+  const masked = shell('SELECT email, phone, tier FROM customers WHERE id = 1')
+  const shown = (await once(masked.stdout!, 'data')).toString().trim()
+  expect(shown).toMatch(/^email_[0-9a-f]{16}\|\+44 20 7946 0037\|standard$/)
 
   await page.goto(/console {3}(\S+)/.exec(output)![1]!)
   const write = shell("UPDATE customers SET tier = 'gold' WHERE id = 399")

@@ -6,9 +6,9 @@ import { type LoadResult, loadPolicies } from './policy/policy.ts'
 
 /**
  * `countersign-gateway check`: every problem of the configuration and its policies on standard output, or what was found
- * good. Nothing is made, opened or asked. Sets the exit code.
+ * good. Nothing is made, opened or asked; with `connect`, the databases are asked for their columns. Sets the exit code.
  */
-export async function check(file: string): Promise<void> {
+export async function check(file: string, { connect = false }: { connect?: boolean } = {}): Promise<void> {
   const loaded = await loadConfig(file)
   const problems: Problem[] = loaded.ok ? [] : loaded.problems
   const warnings: Problem[] = [...loaded.warnings]
@@ -19,6 +19,7 @@ export async function check(file: string): Promise<void> {
     if (policies.ok) {
       warnings.push(...policies.warnings.map(inFolder), ...holdsForNobody(loaded.config, policies).map(inFolder))
     } else problems.push(...policies.problems.map(inFolder))
+    if (connect) warnings.push(...(await unfitting(file, loaded.config, loaded.lineOf)))
   }
   for (const problem of problems) say(formatProblem(problem))
   for (const warning of warnings) say(formatProblem({ ...warning, message: `warning: ${warning.message}` }))
@@ -28,6 +29,30 @@ export async function check(file: string): Promise<void> {
     return
   }
   if (loaded.ok && policies?.ok) for (const line of fine(loaded.config, policies)) say(line)
+}
+
+/** Keys of `data_classes` that name no columns of their databases, and databases that can't be asked. */
+async function unfitting(
+  file: string,
+  { connections }: LoadedConfig,
+  lineOf: (path: string[]) => number,
+): Promise<Problem[]> {
+  const { classesOf, readerOf } = await import('./suggest-classes.ts')
+  const found: Problem[] = []
+  for (const [name, connection] of connections) {
+    if (Object.keys(connection.data_classes).length === 0) continue
+    const path = ['connections', name]
+    try {
+      await using reader = await readerOf(connection)
+      const { classification } = await classesOf(connection, (sql) => reader.query(sql))
+      for (const { key, problem } of classification.problems)
+        found.push({ file, line: lineOf([...path, 'data_classes', key]), message: problem, mend: '' })
+    } catch (error) {
+      const message = `${name} can't be asked whether its data_classes fit: ${(error as Error).message}`
+      found.push({ file, line: lineOf(path), message, mend: '' })
+    }
+  }
+  return found
 }
 
 /** What was checked and found good. */

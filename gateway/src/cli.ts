@@ -7,7 +7,12 @@ usage: countersign-gateway COMMAND [OPTIONS]
   serve  --config FILE     run the gateway. One line on standard output says when it is ready and where it listens;
                            logs go to standard error. SIGTERM ends it in order, SIGHUP reloads policy, certificates,
                            secrets, issuers and connections (a broken file changes nothing)
-  check  --config FILE     check configuration and policies: every problem as file:line; exits 1 if there is any
+  check  --config FILE [--connect]
+                           check configuration and policies: every problem as file:line; exits 1 if there is any.
+                           --connect asks the databases, too, whether data_classes name columns of theirs
+  classes suggest --config FILE [--connection NAME] [--rows 1000] [--json] [--check]
+                           look at a sample of a database, read-only, and print which columns may need a data class, as
+                           YAML to paste; never a value. --check exits 1 if one that likely does has none
   policy test DIR          run policy tests                                                   (not in this version)
   policy backtest --config FILE --policy DIR --since 30d
                            what a draft policy would have decided                             (not in this version)
@@ -43,9 +48,19 @@ export async function main(args: string[]): Promise<void> {
       if (rest.length > 0) return misused(`unexpected ${JSON.stringify(rest[0])} after ${command}`)
       if (values.config === undefined) return misused(`${command} needs --config FILE`)
       // Only now: each loads what the others don't need.
-      if (command === 'check') return (await import('./check.ts')).check(values.config)
+      if (command === 'check')
+        return (await import('./check.ts')).check(values.config, { connect: values.connect === true })
       const { serve } = await import('./serve.ts')
       return serve(values.config, { ...(values['log-level'] === undefined ? {} : { level: values['log-level'] }) })
+    }
+    case 'classes': {
+      if (rest[0] !== 'suggest' || rest.length > 1) return misused('classes knows: classes suggest')
+      if (values.config === undefined) return misused('classes suggest needs --config FILE')
+      const rows = Number(values.rows ?? 1000)
+      if (!Number.isInteger(rows) || rows < 1 || rows > 100_000) return misused('--rows is a number from 1 to 100000')
+      const { suggestFor } = await import('./suggest-classes.ts')
+      const { connection, json = false, check = false } = values
+      return suggestFor(values.config, { rows, json, check, ...(connection === undefined ? {} : { connection }) })
     }
     case 'policy':
       if (rest[0] !== 'test' && rest[0] !== 'backtest') return misused('policy knows: policy test, policy backtest')
@@ -71,6 +86,11 @@ function parse(args: string[]) {
       since: { type: 'string' },
       bundle: { type: 'string' },
       key: { type: 'string' },
+      connect: { type: 'boolean' },
+      connection: { type: 'string' },
+      rows: { type: 'string' },
+      json: { type: 'boolean' },
+      check: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean', short: 'v' },
     },

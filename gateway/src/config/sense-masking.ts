@@ -1,4 +1,5 @@
 import { KEY_FORM } from '../masking/classes.ts'
+import { detectedKinds } from '../masking/detectors.ts'
 import { keyOf, NO_CLASS } from '../masking/keys.ts'
 import { DERIVED } from '../masking/style.ts'
 import type { Path } from './document.ts'
@@ -12,10 +13,7 @@ export function checkMasking({ whole, connections }: Parts, findings: Findings):
   for (const [name, connection] of connections) {
     const path = ['connections', name]
     checkKeys([...path, 'data_classes'], connection, findings)
-    const known = new Set([
-      ...Object.values(connection.data_classes),
-      ...(connection.masking.detect ?? whole?.masking.detect ?? []),
-    ])
+    const known = new Set(Object.values(connection.data_classes))
     for (const one of known) everywhere.add(one)
     checkStyles([...path, 'masking'], connection.masking, known, `of ${name}`, findings)
     if (connection.kind === 'postgres' || Object.keys(connection.data_classes).length === 0) continue
@@ -75,7 +73,9 @@ function checkStyles(
         problem(at, `what is computed is only ever redacted or null, not ${style}`, 'write redact or null')
     } else if (!known.has(dataClass)) {
       const near = nearest(dataClass, [...known])
-      warning(at, `no column ${where} has the class ${dataClass}`, near ? `did you mean "${near}"?` : 'remove it')
+      const found = (detectedKinds as readonly string[]).includes(dataClass)
+      const mend = near ? `did you mean "${near}"?` : found ? 'what detectors find is always redacted' : 'remove it'
+      warning(at, `no column ${where} has the class ${dataClass}`, mend)
     }
   }
 }

@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type DetectedKind, detect, detectedKinds, withoutDetected } from './detectors.ts'
-import { suggestClasses } from './suggest.ts'
 
 const header = Buffer.from('{"alg":"RS256","typ":"JWT"}').toString('base64url')
 // Put together here, so that no scanner of repositories takes them for real ones.
@@ -367,20 +366,3 @@ function seeded(seed: number): () => number {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
   }
 }
-
-it('suggests classes, with counts and without values', () => {
-  const suggestions = suggestClasses(
-    new Map([
-      ['public.a.mail', ['x1@example.com', 'x2@example.com', '', 'none']],
-      ['public.a.note', ['call +14155552671', ...new Array<string>(18).fill('nothing'), 'or +14155552672 today']],
-      ['public.a.city', ['Oslo', 'Bern']],
-      ['public.a.once', ['a@b.co', ...new Array<string>(200).fill('nothing')]],
-      ['public.a.pan', ['4111111111111111']],
-    ]),
-  )
-  expect(suggestions).toEqual([
-    { column: 'public.a.pan', dataClass: 'card', evidence: { matching: 1, of: 1 }, where: 'whole' },
-    { column: 'public.a.mail', dataClass: 'email', evidence: { matching: 2, of: 3 }, where: 'whole' },
-    { column: 'public.a.note', dataClass: 'phone', evidence: { matching: 2, of: 20 }, where: 'within' },
-  ])
-})

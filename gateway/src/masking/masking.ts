@@ -9,7 +9,7 @@ import type { StyleOf } from './plan.ts'
 export interface Masking {
   /** Secret of the gateway for the style `hash`: 32 bytes. */
   readonly key: Buffer
-  /** The style of a class; also asked for `derived` and for what detectors find. */
+  /** The style of a class; also asked for `derived`. What detectors find is redacted. */
   readonly styleOf: StyleOf
   /** `schema.table.column`, each part as quote_ident() writes it, or a pattern → class. */
   readonly dataClasses: Readonly<Record<string, string>>
