@@ -188,6 +188,18 @@ export const bypasses: readonly { sql: string; must: string[] | 'refused' | 'unr
   { sql: `SELECT set_config('client_' || 'encoding', 'SJIS', false)`, must: 'refused' },
   { sql: `SELECT set_config($1, 'SJIS', false)`, must: 'refused' },
   {
+    sql: `SELECT set_config(name, 'off', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`,
+    must: 'refused',
+  },
+  {
+    sql: `SELECT set_config(name, 'view', false) FROM pg_settings WHERE name > 'restrict_nonsystem_relation_kind'`,
+    must: 'refused',
+  },
+  {
+    sql: `SELECT set_config(name, 'view', false) FROM x.pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`,
+    must: 'refused',
+  },
+  {
     sql: `SELECT set_config(is_local => false, new_value => 'off', setting_name => 'standard_conforming_strings')`,
     must: 'refused',
   },

@@ -142,6 +142,23 @@ function isType(scan: Scan, name: string, schema: string | undefined): boolean {
   return scan.catalog.types(name).some((found) => inReach(scan, found, schema))
 }
 
+/**
+ * How pg_dump sets restrict_nonsystem_relation_kind where the server may not know it (set_restrict_relation_kind in
+ * pg_dump.c). Whatever `name` were to be there, these values are neither an encoding nor a boolean.
+ */
+const pgDumpSets = ['view, foreign-table', 'view'].map(
+  (value) =>
+    `SELECT set_config(name, '${value}', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'`,
+)
+let pgDumpTrees: string[] | undefined
+
+/** Whether the statement is that one, and nothing else. */
+function setsWhatPgDumpSets(scan: Scan): boolean {
+  const tree = (statement: unknown) => JSON.stringify(statement, (key, value) => (key === 'location' ? undefined : value))
+  pgDumpTrees ??= pgDumpSets.map((text) => tree(scan.parse(text)?.[0]))
+  return scan.statements.length === 1 && pgDumpTrees.includes(tree(scan.statements[0]))
+}
+
 function setConfig(scan: Scan, args: Node[], place: Place): void {
   const plain = args.map((arg) => {
     const namedArg = arg.NamedArgExpr as Node | undefined
@@ -154,6 +171,7 @@ function setConfig(scan: Scan, args: Node[], place: Place): void {
   const setting = byName('setting_name', 0)
   const value = byName('new_value', 1)
   if (setting === undefined || setting === null) {
+    if (setsWhatPgDumpSets(scan)) return
     scan.refused ??= hiddenSetting
     emitUnknown(scan, 'the setting that set_config is given', place.kind)
     return

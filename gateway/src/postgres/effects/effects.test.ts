@@ -26,6 +26,10 @@ const everyday: [sql: string, effects: string[]][] = [
   ['SELECT * FROM pg_stat_activity', ['read pg_catalog.pg_stat_activity select']],
   ['SELECT * FROM pg_stats', ['read pg_catalog.pg_stats select']],
   ["SELECT pg_size_pretty(pg_total_relation_size('orders'))", ['connect . select']],
+  [
+    "SELECT set_config(name, 'view, foreign-table', false) FROM pg_settings WHERE name = 'restrict_nonsystem_relation_kind'",
+    ['connect . select'],
+  ],
   ['SELECT * FROM generate_series(1, 3)', ['connect . select']],
   ['SELECT customers.name FROM customers', ['read public.customers select']],
   ['TABLE vault.secrets', ['read vault.secrets select']],
