@@ -4,7 +4,7 @@ import { type Catalog, loadCatalog } from '../catalog.ts'
 import { type Analysis, analyse, loadParser, type StatementContext } from '../effects.ts'
 
 /** A small shop, with one of everything that a statement can hide behind. */
-const schema = `
+export const schema = `
   CREATE SCHEMA vault; CREATE SCHEMA other; CREATE SCHEMA closed;
   CREATE TABLE customers (id int PRIMARY KEY, email text, name text);
   CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers ON DELETE CASCADE, total int);
