@@ -203,6 +203,35 @@ describe('styles', () => {
   })
 })
 
+describe('detectors', () => {
+  test('find nothing unless they are asked to', async () => {
+    configure({})
+    await started()
+    expect(await rows('SELECT body FROM notes')).toEqual([['pay 4111 1111 1111 1111']])
+  })
+
+  test('for all connections, or for one instead, from the next session after a reload', async () => {
+    configure({}, { masking: { detect: ['card'] } })
+    await started()
+    expect(await rows('SELECT body FROM notes')).toEqual([['pay [masked: card]']])
+    expect(await rows('SELECT email FROM customers')).toEqual([['jane@example.com']])
+    configure({ masking: { detect: ['email'] } }, { masking: { detect: ['card'] } })
+    expect((await gateway!.reload()).ok).toBe(true)
+    await reconnected()
+    expect(await rows('SELECT body FROM notes')).toEqual([['pay 4111 1111 1111 1111']])
+    expect(await rows('SELECT email FROM customers')).toEqual([['[masked: email]']])
+  })
+
+  test('and policy says by the name who sees what they find', async () => {
+    const reveal = 'permit (principal, action == Action::"data:reveal", resource == DataClass::"card");\n'
+    writeFileSync(join(folder, 'policy', 'reveal.cedar'), reveal)
+    configure({ masking: { detect: ['card', 'email'] } })
+    await started()
+    expect(await rows('SELECT body FROM notes')).toEqual([['pay 4111 1111 1111 1111']])
+    expect(await rows('SELECT email FROM customers')).toEqual([['[masked: email]']])
+  })
+})
+
 test('a masking key that is none stops the start, in words', async () => {
   configure({})
   mkdirSync(join(folder, 'countersign-data'), { mode: 0o700 })

@@ -1,6 +1,6 @@
-import { KEY_FORM } from '../masking/classes.ts'
 import { detectedKinds } from '../masking/detectors.ts'
 import { keyOf, NO_CLASS } from '../masking/keys.ts'
+import { KEY_FORM } from '../masking/resolve.ts'
 import { DERIVED } from '../masking/style.ts'
 import type { Path } from './document.ts'
 import { nearest } from './problem.ts'

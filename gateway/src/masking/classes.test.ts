@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type Classification, classify } from './classes.ts'
 import type { CatalogRelation, ColumnCatalog } from './columns.ts'
@@ -84,6 +85,19 @@ describe('keys', () => {
     expect(keyOf(key)).toBeUndefined()
   })
 
+  it('a star is what it is to everybody', () => {
+    const letters = fc.array(fc.constantFrom('a', 'b', '*', '_'), { minLength: 1, maxLength: 8 }).map((l) => l.join(''))
+    const name = fc.array(fc.constantFrom('a', 'b', 'B', '_'), { maxLength: 10 }).map((l) => l.join(''))
+    fc.assert(
+      fc.property(letters, name, (pattern, text) => {
+        const read = keyOf(`*.t.${pattern}`)
+        const expected = new RegExp(`^${pattern.replaceAll('*', '.*')}$`, 'i').test(text)
+        expect(read?.is === 'pattern' && read.fits('s', 't', text)).toBe(expected)
+      }),
+      { seed: 20261121, numRuns: 2000 },
+    )
+  })
+
   it('no pattern takes long', () => {
     const key = keyOf(`${'*a'.repeat(30)}*b.t.c`)
     expect(key?.is === 'pattern' && key.fits('a'.repeat(100_000), 't', 'c')).toBe(false)
@@ -127,6 +141,15 @@ describe('patterns', () => {
     expect(found.ofColumn('20003', 2)).toEqual(['email'])
     expect(found.all).toEqual(['contact', 'email'])
     expect(found.problems).toEqual([])
+  })
+
+  it('a column that is to have no class, and has gone: told, and nothing is masked for it', () => {
+    const found = classify({ '*.*.mail': 'email', 'public.customers.mail': 'none' }, catalogOf(customers))
+    expect(found.problems.map(({ problem }) => problem)).toEqual([
+      'public.customers.mail, which is to have no class, is no column of the database: correct data_classes',
+      'no column fits *.*.mail: correct data_classes, unless one is to come',
+    ])
+    expect(found.ofRelation('20001')).toEqual([])
   })
 
   it('several that fit one column give it all their classes', () => {
@@ -233,6 +256,19 @@ describe('exact keys', () => {
     expect(kinds(found)).toEqual(['public.customers.email absent'])
     expect(found.ofRelation('20002')).toEqual([])
     expect(found.keys.size).toBe(0)
+  })
+
+  it('of a view mean the table behind it, too: so is a table moved', () => {
+    const people = { oid: '20009', name: 'people', columns: ['contact', 'id'] }
+    const view = { oid: '20010', name: 'customers', columns: ['email'], kind: 'v', reads: ['20009'] }
+    const over = { oid: '20011', name: 'over', columns: ['mail'], kind: 'v', reads: ['20010'] }
+    const catalog = catalogOf(people, view, over)
+    catalog.relation('20010')!.columns.get(1)!.origin = { oid: '20009', attnum: 1 }
+    catalog.relation('20011')!.columns.get(1)!.origin = { oid: '20010', attnum: 1 }
+    const found = classify(config, catalog, kept)
+    expect([found.ofColumn('20009', 1), found.ofColumn('20009', 2)]).toEqual([['email'], []])
+    expect([found.ofColumn('20010', 1), found.ofColumn('20011', 1)]).toEqual([['email'], ['email']])
+    expect(found.problems).toEqual([])
   })
 
   it('a table without the column is masked whole', () => {

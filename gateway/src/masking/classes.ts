@@ -1,30 +1,7 @@
-import type { CatalogRelation, ColumnCatalog } from './columns.ts'
-import { type ClassKey, keyOf, NO_CLASS } from './keys.ts'
+import type { ColumnCatalog } from './columns.ts'
+import { NO_CLASS } from './keys.ts'
+import { type ClassProblem, type KnownColumn, resolveKeys, spread } from './resolve.ts'
 import { DERIVED } from './style.ts'
-
-/**
- * What is wrong with a key of `data_classes`: it can't be read (`form`), its column isn't in its table (`column`), there
- * never was such a table (`absent`), there was and it has gone (`lost`), it or its table has another name now
- * (`renamed`), nothing fits the pattern (`unmatched`).
- */
-export const classProblemKinds = ['form', 'column', 'absent', 'lost', 'renamed', 'unmatched'] as const
-export type ClassProblemKind = (typeof classProblemKinds)[number]
-
-/** A key of `data_classes` that doesn't name a column as it should. */
-export interface ClassProblem {
-  key: string
-  kind: ClassProblemKind
-  /** What is wrong and the mend, a sentence. */
-  problem: string
-}
-
-/** The column that a key stood for. */
-export interface KnownColumn {
-  oid: string
-  attnum: number
-  /** The newest relation of the database when it was last found (an OID): where it is lost, it may be in what came since. */
-  newest?: number
-}
 
 /** Which columns hold data of which classes, at one moment of the catalog. */
 export interface Classification {
@@ -61,8 +38,6 @@ export function classify(
   catalog: ColumnCatalog,
   before?: Pick<Classification, 'keys'>,
 ): Classification {
-  const problems: ClassProblem[] = []
-  const keys = new Map<string, KnownColumn>()
   const classes = new Map<string, Set<string>>()
   const add = (oid: string, attnum: number, found: Iterable<string>): boolean => {
     const at = `${oid} ${attnum}`
@@ -72,51 +47,11 @@ export function classify(
     classes.set(at, set)
     return set.size > size
   }
+  const { columns, keys, problems, grows } = resolveKeys(config, catalog, before?.keys)
   // With its partitions and inheriting tables: what they take over of it.
-  const addBelow = (relation: CatalogRelation, attnum: number, dataClass: string) => {
+  for (const { relation, attnum, dataClass } of columns) {
     add(relation.oid, attnum, [dataClass])
     spread(catalog, relation, relation.columns.get(attnum)!.name, 'children', (oid, n) => add(oid, n, [dataClass]))
-  }
-  let newest = 0
-  for (const { oid } of catalog.relations) newest = Math.max(newest, Number(oid))
-  const exact = new Set<string>()
-  const patterns: [key: string, pattern: Pattern, dataClass: string][] = []
-  for (const [key, dataClass] of Object.entries(config)) {
-    const read = keyOf(key)
-    if (read?.is === 'pattern') patterns.push([key, read, dataClass])
-    else if (read) {
-      for (const { relation, attnum, named } of meant(
-        { key, ...read },
-        catalog,
-        keys,
-        before?.keys.get(key),
-        newest,
-        problems,
-      )) {
-        if (dataClass !== NO_CLASS) addBelow(relation, attnum, dataClass)
-        if (!named) continue
-        exact.add(`${relation.oid} ${attnum}`)
-        const { name } = relation.columns.get(attnum)!
-        spread(catalog, relation, name, 'children', (oid, n) => exact.add(`${oid} ${n}`))
-      }
-    } else problems.push({ key, kind: 'form', problem: `${key} isn't schema.table.column: ${KEY_FORM}` })
-  }
-  for (const [key, pattern, dataClass] of patterns) {
-    let fitting = 0
-    for (const relation of catalog.relations) {
-      if (!ofUsers(relation)) continue
-      for (const { attnum, name } of relation.columns.values()) {
-        if (!pattern.fits(relation.schema, relation.name, name)) continue
-        fitting++
-        if (!exact.has(`${relation.oid} ${attnum}`)) addBelow(relation, attnum, dataClass)
-      }
-    }
-    if (fitting === 0)
-      problems.push({
-        key,
-        kind: 'unmatched',
-        problem: `no column fits ${key}: correct data_classes, unless one is to come`,
-      })
   }
   // A table shows the rows of those under it as its own.
   for (const relation of catalog.relations) {
@@ -179,7 +114,7 @@ export function classify(
     catalog,
     problems,
     keys,
-    grows: patterns.length > 0,
+    grows,
     all,
     ofColumn(oid, attnum) {
       const relation = catalog.relation(oid)
@@ -209,98 +144,6 @@ function reach(catalog: ColumnCatalog): (oid: string) => ReadonlySet<string> {
       }
     }
     return found
-  }
-}
-
-type Pattern = Extract<ClassKey, { is: 'pattern' }>
-type Named = Extract<ClassKey, { is: 'column' }> & { key: string }
-
-/** How keys are written, for whoever has written one otherwise. */
-export const KEY_FORM =
-  'write each part as quote_ident() does, lower case or in double quotes, or with * for any characters'
-
-/** The first OID that a server gives to what users make (FirstNormalObjectId). */
-const FIRST_OF_USERS = 16_384
-const ofUsers = ({ oid, kind }: CatalogRelation) => Number(oid) >= FIRST_OF_USERS && kind !== 'S'
-
-/** The columns that an exact key stands for; `named` where it is certain that it is the one that was meant. */
-function meant(
-  { key, schema, table, column }: Named,
-  catalog: ColumnCatalog,
-  keys: Map<string, KnownColumn>,
-  earlier: KnownColumn | undefined,
-  newest: number,
-  problems: ClassProblem[],
-): { relation: CatalogRelation; attnum: number; named: boolean }[] {
-  const tell = (kind: ClassProblemKind, problem: string) => problems.push({ key, kind, problem })
-  const whole = (relation: CatalogRelation) =>
-    [...relation.columns.keys()].map((attnum) => ({ relation, attnum, named: false }))
-  const found: { relation: CatalogRelation; attnum: number; named: boolean }[] = []
-  const relation = catalog.named(schema, table)
-  const named = relation && [...relation.columns.values()].find(({ name }) => name === column)
-  if (relation && named) {
-    keys.set(key, { oid: relation.oid, attnum: named.attnum, newest })
-    found.push({ relation, attnum: named.attnum, named: true })
-  }
-  if (!earlier) {
-    if (found.length > 0) return found
-    if (!relation) {
-      tell('absent', `there is no table or view ${schema}.${table}: correct data_classes, or create it`)
-      return []
-    }
-    tell(
-      'column',
-      `there is no column ${column} in ${schema}.${table}: all its columns are masked until data_classes is correct`,
-    )
-    return whole(relation)
-  }
-  const kept = catalog.relation(earlier.oid)
-  if (kept?.columns.has(earlier.attnum)) {
-    if (kept === relation && named?.attnum === earlier.attnum) return found
-    // Renamed since: both what it was and what now has that name. The old one is kept in mind.
-    keys.set(key, { ...earlier, newest })
-    found.push({ relation: kept, attnum: earlier.attnum, named: true })
-    tell('renamed', `${key} was renamed in the database; what it named stays masked: correct data_classes`)
-    return found
-  }
-  if (found.length > 0) return found
-  keys.set(key, earlier)
-  if (relation || kept) {
-    const tables = [...new Set([relation, kept])].filter((one) => one !== undefined)
-    const names = tables.map((one) => `${one.schema}.${one.name}`).join(' and ')
-    tell(
-      'column',
-      `the column of ${key} has gone from ${names}: all columns there are masked until data_classes is correct`,
-    )
-    return tables.flatMap(whole)
-  }
-  const since = earlier.newest ?? 0
-  tell(
-    'lost',
-    `${schema}.${table} was there and has gone: tables and views that came since are masked until data_classes is correct`,
-  )
-  return [...catalog.relations].filter((one) => ofUsers(one) && Number(one.oid) > since).flatMap(whole)
-}
-
-/** Same-named columns of all relations under, or above, a relation. */
-function spread(
-  catalog: ColumnCatalog,
-  from: CatalogRelation,
-  column: string,
-  way: 'children' | 'parents',
-  found: (oid: string, attnum: number) => void,
-): void {
-  const seen = new Set([from.oid])
-  const queue = [...from[way]]
-  for (let oid = queue.pop(); oid !== undefined; oid = queue.pop()) {
-    const relation = catalog.relation(oid)
-    if (!relation || seen.has(oid)) continue
-    seen.add(oid)
-    const own = [...relation.columns.values()].find(({ name }) => name === column)
-    // Above a table that brings the column in itself, there is none.
-    if (!own) continue
-    found(oid, own.attnum)
-    queue.push(...relation[way])
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Store } from '../store/store.ts'
-import type { KnownColumn } from './classes.ts'
 import type { EarlierKeys } from './masking.ts'
+import type { KnownColumn } from './resolve.ts'
 
 /** Where a database is, as the configuration has it. */
 export interface DatabaseAddress {

@@ -1,6 +1,7 @@
-import type { Classification, ClassProblem } from './classes.ts'
+import type { Classification } from './classes.ts'
 import type { DetectedKind } from './detectors.ts'
 import type { StyleOf } from './plan.ts'
+import type { ClassProblem } from './resolve.ts'
 
 /**
  * The masking rules of one connection, as the configuration has them. A protocol carries them with what it connects to;
