@@ -154,7 +154,8 @@ let pgDumpTrees: string[] | undefined
 
 /** Whether the statement is that one, and nothing else. */
 function setsWhatPgDumpSets(scan: Scan): boolean {
-  const tree = (statement: unknown) => JSON.stringify(statement, (key, value) => (key === 'location' ? undefined : value))
+  const tree = (statement: unknown) =>
+    JSON.stringify(statement, (key, value) => (key === 'location' ? undefined : value))
   pgDumpTrees ??= pgDumpSets.map((text) => tree(scan.parse(text)?.[0]))
   return scan.statements.length === 1 && pgDumpTrees.includes(tree(scan.statements[0]))
 }
