@@ -17,7 +17,7 @@ export interface FlowFacts {
  * Whether what a statement writes may come from columns that it reads: INSERT … SELECT, CREATE TABLE AS, SET a = b.
  * Cautious: `none` only where it is certain that values are constants, parameters, or computed from the very column
  * that they go to, or from unclassified columns of the same table. `code` where it brings code of its own (DO, CREATE
- * FUNCTION, CREATE RULE), which may read and write anything, now or later, without being seen.
+ * FUNCTION, CREATE RULE, CREATE TRIGGER), which may read and write anything, now or later, without being seen.
  * @param tree the statement as libpg-query parses it; for EXECUTE and FETCH the statement behind it
  */
 export function writeFlow(tree: unknown, facts: FlowFacts): WriteFlow {
@@ -38,7 +38,17 @@ export function writeFlow(tree: unknown, facts: FlowFacts): WriteFlow {
   return flows(tree, harmless) ? 'reads' : 'none'
 }
 
-const code = new Set(['DoStmt', 'CreateFunctionStmt', 'RuleStmt'])
+/** Whatever runs what the agent has chosen later, unseen, or sends rows elsewhere. */
+const code = new Set([
+  'DoStmt',
+  'CreateFunctionStmt',
+  'RuleStmt',
+  'CreateTrigStmt', // tsvector_update_trigger() puts words of a column into another
+  'CreateEventTrigStmt',
+  'CreatePublicationStmt',
+  'AlterPublicationStmt',
+  'CreateSubscriptionStmt',
+])
 
 function mentions(value: unknown, types: ReadonlySet<string>): boolean {
   if (typeof value !== 'object' || value === null) return false

@@ -187,7 +187,9 @@ export class Bearings {
     const catalog = await readCatalog(query)
     const { masking } = this.#target
     const known = this.#snapshot?.classification
-    this.#own = new Snapshot(catalog, masking && (await readClassification(query, masking, known)))
+    // What the transaction has renamed may yet be rolled back: it is nothing to be kept.
+    const rules = masking && { dataClasses: masking.dataClasses }
+    this.#own = new Snapshot(catalog, rules && (await readClassification(query, rules, known)))
     this.#changed = 'no'
   }
 }

@@ -32,7 +32,7 @@ export function sourceOf(catalog: Catalog): Rows {
 /** Reads which columns hold data of which classes. @param before as of an earlier look at the same database */
 export async function readClassification(
   query: (sql: string) => Promise<Rows>,
-  { dataClasses, earlier }: Masking,
+  { dataClasses, earlier }: Pick<Masking, 'dataClasses' | 'earlier'>,
   before: Classification | undefined,
 ): Promise<Classification> {
   const columns = await loadColumns(query)

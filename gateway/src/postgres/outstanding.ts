@@ -222,7 +222,6 @@ export class Outstanding {
         if (type === T.CommandComplete) head.run?.tag(new Cursor(frame).cstring())
         if (this.#copying) this.#copied()
         head.completed = (head.completed ?? 0) + 1
-        this.#exposure?.add(head)
         if (head.kind === 'query') {
           head.run?.flush()
           head.run?.masked?.next()
@@ -280,6 +279,7 @@ export class Outstanding {
 
   #done(head: Entry): boolean {
     this.#entries.shift()
+    this.#exposure?.add(head)
     if (head.kind === 'sync') this.#maySkip = false
     if (this.#entries[0]?.kind !== 'sync' && this.#entries[0]?.kind !== 'copy-end') this.#doubtful = 0
     head.change?.confirm()

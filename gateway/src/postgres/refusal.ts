@@ -187,10 +187,3 @@ export const uncopied: Words = {
   detail: 'It copies classified data, and where one of its values ends can’t be told for certain.',
   hint: 'Leave out ENCODING and NULL, use a delimiter of one ASCII character, or select the rows.',
 }
-
-/** Data classes are configured to be masked, which this version can't: then nobody reads the table. */
-export const cannotMask = (table: string): Words => ({
-  code: '42501',
-  message: `${table} holds classified data, which this version of the gateway can't mask yet`,
-  hint: 'Nobody reads this table through the gateway until it can. Read other tables, or ask for a view without those columns that is not made from it.',
-})

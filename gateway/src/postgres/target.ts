@@ -14,6 +14,4 @@ export interface PostgresTarget {
   access: 'standing' | 'jit'
   /** Rules of masking; absent where nothing is to be masked. */
   masking?: Masking
-  /** Ids of the tables that hold data classes, and of the statistics made from them: what can't be masked isn't read. */
-  classified?: ReadonlySet<string>
 }

@@ -18,11 +18,11 @@ export const shop = `
   CREATE SCHEMA vault; CREATE SEQUENCE counter;
   CREATE TYPE pair AS (a text, b int); CREATE DOMAIN address AS text CHECK (VALUE LIKE '%@%');
   CREATE TABLE customers (id int PRIMARY KEY, name text, email text UNIQUE, pin int, city text NOT NULL,
-    profile jsonb, tags text[], photo bytea, debt numeric, token uuid, ip inet, born date, remark text, spare text,
+    profile jsonb, tags text[], photo bytea, debt numeric, token uuid, ip inet, born date, remark text, spare text, words tsvector,
     handle text GENERATED ALWAYS AS (split_part(email, '@', 1)) STORED);
   INSERT INTO customers SELECT n, 'KWYJIBOFLUM', CASE n WHEN 1 THEN '' ELSE n::text END || 'zqxjkvw@hushhush.test', 918273645, 'Oslo',
     '{"k": "vqzzxwjk", "n": 736451928}', '{vqzzxwjk,b}', 'vqzzxwjk', 736451928, '5ec4e7aa-91b7-4d1f-8a3e-c0ffeed15ea5',
-    '198.51.100.237', '1947-08-23', NULL, NULL FROM generate_series(1, 5) n;
+    '198.51.100.237', '1947-08-23', NULL, NULL, NULL FROM generate_series(1, 5) n;
   CREATE TABLE orders (id int PRIMARY KEY, customer int REFERENCES customers, total int, note text);
   INSERT INTO orders VALUES (10, 1, 100, 'fragile'), (11, 2, 250, 'gift');
   CREATE TABLE vault.cards (id int, number text, label text) PARTITION BY RANGE (id);
@@ -243,7 +243,9 @@ export const evasions: readonly Evasion[] = [
   undone('UPDATE customers c SET city = city RETURNING c'),
   undone('DELETE FROM contacts RETURNING *'),
   undone('INSERT INTO people_in SELECT * FROM customers RETURNING email'),
-  undone("INSERT INTO customers (id, email) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET city = 'x' RETURNING email"),
+  undone(
+    "INSERT INTO customers (id, city, email) VALUES (1, 'x', 'x') ON CONFLICT (id) DO UPDATE SET city = 'x' RETURNING email",
+  ),
   undone(
     'MERGE INTO customers c USING orders o ON o.customer = c.id WHEN MATCHED THEN UPDATE SET city = city RETURNING c.email',
   ),
@@ -354,14 +356,13 @@ export const evasions: readonly Evasion[] = [
     'SELECT note FROM orders',
     'ROLLBACK',
   ),
-  {
-    steps: [
-      'CREATE TABLE seen (x tsvector, e text)',
-      "BEGIN; CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION tsvector_update_trigger(remark, 'pg_catalog.simple', name); ROLLBACK",
-      'DROP TABLE seen',
-    ],
-    tells: false,
-  },
+  copy(
+    'BEGIN',
+    "CREATE TRIGGER t BEFORE UPDATE ON customers FOR EACH ROW EXECUTE FUNCTION tsvector_update_trigger(words, 'pg_catalog.simple', name)",
+    'UPDATE customers SET name = name WHERE id = 1',
+    'SELECT words FROM customers WHERE id = 1',
+    'ROLLBACK',
+  ),
   {
     steps: [
       'BEGIN',

@@ -26,10 +26,9 @@ export class Exposure {
   }
 
   /** A statement was done, or has failed. */
-  add({ run }: Entry): void {
-    if (!run?.masked) return
-    for (const dataClass of run.masked.classes) this.#classes.add(dataClass)
-    for (const dataClass of run.masked.hidden) this.#hidden.add(dataClass)
+  add({ run, hidden = none }: Entry): void {
+    for (const dataClass of run?.masked?.classes ?? hidden) this.#classes.add(dataClass)
+    for (const dataClass of run?.masked?.hidden ?? hidden) this.#hidden.add(dataClass)
   }
 
   /** The transaction is over, and everything of it was reported. */
@@ -40,9 +39,12 @@ export class Exposure {
 
   /** An ErrorResponse, in our words where the server's could quote anything. */
   report(frame: Buffer, head: Entry | undefined): Heard {
-    const touch = head?.run?.masked?.touch
-    const hidden = this.#spoken(head, touch?.hidden ?? head?.hidden, this.#hidden)
-    const classes = this.#spoken(head, touch?.classes ?? head?.hidden, this.#classes)
+    const masked = head?.run?.masked
+    const settles = masked?.settles ?? head?.settles ?? (head === undefined || head.kind === 'sync')
+    // Of a text that commits, its earlier statements too.
+    const own = masked && (settles ? masked : masked.touch)
+    const hidden = merged(own?.hidden ?? head?.hidden ?? none, settles ? this.#hidden : none)
+    const classes = merged(own?.classes ?? head?.hidden ?? none, settles ? this.#classes : none)
     return {
       agent: hidden.length > 0 ? scrubbed(frame, hidden) : undefined,
       recorded: classes.length > 0 ? scrubbed(frame, classes) : frame,
@@ -65,12 +67,10 @@ export class Exposure {
     const own = head?.run?.masked?.hidden
     return parameterPasses(name, { hidden: own && own.length > 0 ? own : [...this.#hidden] })
   }
-
-  #spoken(head: Entry | undefined, own: readonly string[] | undefined, before: ReadonlySet<string>): readonly string[] {
-    const settles = head?.run?.masked?.settles ?? head?.settles ?? (head === undefined || head.kind === 'sync')
-    if (!settles || before.size === 0) return own ?? none
-    return [...new Set([...(own ?? none), ...before])].sort()
-  }
 }
 
 const none: readonly string[] = []
+
+function merged(own: readonly string[], before: Iterable<string>): readonly string[] {
+  return [...new Set([...own, ...before])].sort()
+}

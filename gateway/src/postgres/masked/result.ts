@@ -156,8 +156,11 @@ export class MaskedResult {
 
   get #statement(): StatementTouch {
     const { statements } = this.#touched
-    // More results than statements: what they are of isn't known, and may be any.
-    return statements[this.#at] ?? statements.at(-1)!
+    const found = statements[this.#at]
+    if (found) return found
+    // More results than statements: what they are of isn't known, and may be all.
+    const { touch } = statements.at(-1)!
+    return { touch: { ...touch, classes: this.classes, hidden: this.hidden, uncertain: true }, settles: true }
   }
 
   #planned(columns: readonly ResultColumn[]): void {
