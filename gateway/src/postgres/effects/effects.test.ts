@@ -132,6 +132,10 @@ test.each(everyday)('%s', (sql, effects) => {
   expect(short(analysis)).toEqual(effects.sort())
 })
 
+test('REINDEX of the system catalogs is no update of pg_settings', () => {
+  expect(world.analyse('REINDEX SCHEMA CONCURRENTLY pg_catalog').refused).toBeUndefined()
+})
+
 describe('what is not understood is sql:unknown', () => {
   test.each([
     ['SELEC 1', { parseError: expect.stringContaining('syntax error') }],
