@@ -225,12 +225,27 @@ export class Relay {
   }
 }
 
-/** Small pieces leave together. */
-const TOGETHER = 64 << 10
+/** Where small pieces are put together before they leave: written at once, so one will do for all sessions. */
+const together = Buffer.allocUnsafeSlow(256 << 10)
+/** What is as large leaves by itself. */
+const LARGE = 32 << 10
 
-function writeAll(outlet: Outlet, buffers: Buffer[], lent: boolean): void {
+/** Writes pieces in their order, in as few writes as can be: rewritten rows are many, and a write costs more than a row. */
+function writeAll(outlet: Outlet, buffers: readonly Buffer[], lent: boolean): void {
   let length = 0
-  for (const bytes of buffers) length += bytes.length
-  if (length <= TOGETHER) outlet.write(Buffer.concat(buffers, length), false)
-  else for (const bytes of buffers) outlet.write(bytes, lent)
+  const flush = () => {
+    if (length > 0) outlet.write(together.subarray(0, length), true)
+    length = 0
+  }
+  for (const bytes of buffers) {
+    if (bytes.length >= LARGE) {
+      flush()
+      outlet.write(bytes, lent)
+      continue
+    }
+    if (length + bytes.length > together.length) flush()
+    together.set(bytes, length)
+    length += bytes.length
+  }
+  flush()
 }
