@@ -1,0 +1,61 @@
+import type { Manifest } from './bundle.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import type { Finding, Outcome } from './findings.ts'
+
+/** `file`: the archive itself. The others are what people know a bundle to have. */
+export type PartKind =
+  | 'file'
+  | 'manifest'
+  | 'checkpoint'
+  | 'earlier'
+  | 'policy'
+  | 'entries'
+  | 'decisions'
+  | `recording ${string}`
+
+export interface Part {
+  part: PartKind
+  /** `erased`: gone, and a deletion entry in the bundle says so. `unread`: what was wrong before it kept it from being looked at. */
+  state: 'whole' | 'incomplete' | 'broken' | 'erased' | 'cant-tell' | 'unread'
+  text: string
+}
+
+export interface BundleReport {
+  outcome: Outcome
+  /** The first hundred of each kind; the first is the first place that is wrong. */
+  findings: Finding[]
+  counts: { integrity: number; completeness: number }
+  parts: Part[]
+  /** Believe it as far as `outcome` goes. */
+  manifest?: Manifest
+  checkpoint?: Checkpoint
+  signedBy: string[]
+  cosignedBy: string[]
+}
+
+/** The parts of a bundle, each with what was found of it. */
+export function partsOf(
+  manifest: Manifest | undefined,
+  seen: { bad: ReadonlyMap<PartKind, 'broken' | 'incomplete'>; finished: boolean; trusted: boolean },
+): Part[] {
+  const { bad, finished, trusted } = seen
+  const parts: Part[] = []
+  const add = (part: PartKind, text: string) =>
+    parts.push({ part, state: bad.get(part) ?? (!finished ? 'unread' : trusted ? 'whole' : 'cant-tell'), text })
+  if (bad.has('file') || !manifest) add('file', 'the file is not a bundle as it was written')
+  if (!manifest) return parts
+  const erased = manifest.entries.filter(({ erasedBy }) => erasedBy !== undefined).length
+  add('manifest', `${manifest.members.length} members, made at ${manifest.madeAt}`)
+  add('checkpoint', `${manifest.origin}, ${manifest.size} entries`)
+  if (manifest.earlier.length > 0) add('earlier', `${manifest.earlier.length} earlier checkpoints`)
+  if (manifest.policy) add('policy', `policy version ${manifest.policy.version}`)
+  add('entries', `${manifest.entries.length} audit entries${erased > 0 ? `, ${erased} of them erased` : ''}`)
+  add('decisions', `${manifest.decisions.length} decisions by ${manifest.people.length} people`)
+  for (const { session, bytes, erasedBy, open } of manifest.recordings) {
+    const part = `recording ${session}` as const
+    if (erasedBy !== undefined && finished && !bad.has(part))
+      parts.push({ part, state: 'erased', text: `erased, by deletion entry #${erasedBy}` })
+    else add(part, `${bytes} bytes${open ? '; the session was still open when this was made' : ''}`)
+  }
+  return parts
+}

@@ -1,0 +1,187 @@
+import { z } from 'zod'
+import { Effect, Requirement } from '../approval.ts'
+import { AgentRef, PersonRef } from '../identity.ts'
+import { VerdictRecord } from '../recording.ts'
+
+/**
+ * What an audit entry says, by its type. Objects are loose: a later version may add members, and an entry of a type that
+ * is not here is as verifiable as any other. Times are ISO 8601; the entry's own time is in its leaf.
+ */
+
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/, 'a SHA-256 in lower-case hex')
+const count = z.number().int().nonnegative()
+const session = z.string().min(1)
+const vkey = z.string().describe('verifier key, C2SP signed-note')
+
+/** Whose doing it was: a person, an agent, or the gateway itself. */
+export const Actor = z.discriminatedUnion('kind', [
+  PersonRef.extend({ kind: z.literal('person') }),
+  AgentRef.extend({ kind: z.literal('agent') }),
+  z.looseObject({ kind: z.literal('gateway') }),
+])
+export type Actor = z.infer<typeof Actor>
+
+const grant = z.looseObject({
+  grant: z.string(),
+  connection: z.string(),
+  agent: z.string(),
+  actions: z.array(z.string()),
+  resources: z.array(z.string()).optional(),
+  duration: z.string().optional(),
+  expiresAt: z.string().optional(),
+  purpose: z.string().optional(),
+  by: Actor.optional(),
+  reason: z.string().optional(),
+})
+
+/** How much of a recording there was when its session ended: what its chunks must add up to. */
+const ended = z.looseObject({
+  session,
+  state: z.enum(['closed', 'terminated', 'interrupted']),
+  reason: z.string(),
+  recording: z.object({ bytes: count, chunks: count }),
+  commands: count.optional().describe('entries of type command that the session has'),
+})
+
+const hold = z.looseObject({
+  hold: z.string(),
+  by: PersonRef,
+  reason: z.string(),
+  sessions: z.array(z.string()).optional(),
+  connections: z.array(z.string()).optional(),
+  agents: z.array(z.string()).optional(),
+})
+
+export const RecordingChunk = z.looseObject({
+  session,
+  index: count.describe('chunks of a recording are numbered from 0 without gaps'),
+  offset: count.describe('of its first byte in the recording as NDJSON, uncompressed'),
+  length: z
+    .number()
+    .int()
+    .positive()
+    .max(16 * 1024 * 1024),
+  sha256: sha256.describe('of the bytes'),
+})
+export type RecordingChunk = z.infer<typeof RecordingChunk>
+
+/** First and last index, both included. */
+export const EntryRange = z.tuple([count, count])
+
+export const DeletionRun = z.looseObject({
+  run: z.string(),
+  rule: z.string().describe('the retention rule, or the request, that it carried out'),
+  by: Actor,
+  reason: z.string().optional(),
+  entries: z.array(EntryRange).describe('entries whose payload and salt were erased'),
+  recordings: z.array(z.string()).describe('sessions whose recordings were erased'),
+})
+export type DeletionRun = z.infer<typeof DeletionRun>
+
+export const KeyRotated = z.looseObject({ from: vkey, to: vkey, reason: z.string(), by: Actor.optional() })
+export type KeyRotated = z.infer<typeof KeyRotated>
+
+export const SessionEnded = ended
+export type SessionEnded = z.infer<typeof SessionEnded>
+
+export const payloads = {
+  'sign-in': z.looseObject({
+    outcome: z.enum(['ok', 'refused']),
+    via: z.string().describe('api, postgres, ssh, http, token'),
+    who: Actor.optional().describe('absent where the token did not say, or could not be believed'),
+    connection: z.string().optional(),
+    address: z.string().optional(),
+    reason: z.string().optional(),
+  }),
+  'session.opened': z.looseObject({
+    session,
+    connection: z.string(),
+    protocol: z.string(),
+    mode: z.enum(['enforce', 'observe']),
+    agent: AgentRef,
+    purpose: z.string().optional(),
+    client: z.object({ address: z.string(), application: z.string().optional() }),
+    policy: z.string().optional().describe('version of the policy set in force'),
+  }),
+  'session.closed': ended,
+  'session.interrupted': ended,
+  command: z.looseObject({
+    session,
+    command: z.string().describe('its id in the recording'),
+    kind: z.string(),
+    digest: z.string(),
+    effects: z.array(Effect),
+    verdict: VerdictRecord,
+    text: z.string().optional().describe('the recording has it; here only where it is kept apart, for search'),
+    approval: z.string().optional(),
+  }),
+  'approval.opened': z.looseObject({
+    approval: z.string(),
+    session,
+    connection: z.string(),
+    agent: z.string(),
+    digest: z.string(),
+    requirements: z.array(Requirement.omit({ approvedBy: true })),
+    expiresAt: z.string(),
+  }),
+  'approval.decided': z.looseObject({
+    approval: z.string(),
+    person: PersonRef,
+    verdict: z.enum(['approve', 'deny']),
+    reason: z.string(),
+    window: z.string(),
+    digest: z.string(),
+  }),
+  'approval.closed': z.looseObject({
+    approval: z.string(),
+    state: z.enum(['approved', 'used', 'denied', 'expired', 'cancelled']),
+    reason: z.string().optional(),
+  }),
+  'grant.requested': grant,
+  'grant.activated': grant,
+  'grant.denied': grant,
+  'grant.expired': grant,
+  'grant.revoked': grant,
+  'policy.changed': z.looseObject({
+    version: z.string(),
+    files: z.array(z.object({ path: z.string(), sha256 })),
+    by: Actor,
+    reason: z.string().optional(),
+  }),
+  'config.reloaded': z.looseObject({
+    outcome: z.enum(['ok', 'refused']),
+    sha256: sha256.optional(),
+    problems: z.array(z.string()).optional(),
+  }),
+  playback: z.looseObject({
+    session,
+    by: PersonRef,
+    where: z.enum(['gateway', 'offline']),
+    playedAt: z.string().optional().describe('where it was offline: when, by the clock of the console'),
+  }),
+  'deletion.run': DeletionRun,
+  'legal-hold.placed': hold,
+  'legal-hold.lifted': hold,
+  annotation: z.looseObject({
+    annotation: z.string(),
+    session,
+    by: PersonRef,
+    from: z.number().nonnegative().describe('milliseconds since the recording began'),
+    to: z.number().nonnegative().optional(),
+    text: z.string(),
+    tags: z.array(z.string()),
+  }),
+  'connection.frozen': z.looseObject({ connection: z.string(), by: PersonRef, reason: z.string() }),
+  'connection.unfrozen': z.looseObject({ connection: z.string(), by: PersonRef, reason: z.string() }),
+  'key.rotated': KeyRotated,
+  'recording.chunk': RecordingChunk,
+  'gateway.started': z.looseObject({ version: z.string(), found: z.array(z.string()).optional() }),
+  'gateway.stopped': z.looseObject({ reason: z.string() }),
+} as const
+
+export type EntryType = keyof typeof payloads
+export type PayloadOf<T extends EntryType> = z.infer<(typeof payloads)[T]>
+export type PayloadInput<T extends EntryType> = z.input<(typeof payloads)[T]>
+
+/** Types whose payload retention must leave: without it others can't be judged. */
+export const neverErased: ReadonlySet<string> = new Set<EntryType>(['deletion.run', 'key.rotated'])
