@@ -1,6 +1,8 @@
+import { randomUUID } from 'node:crypto'
 import type { Classification } from '../masking/classes.ts'
 import { type Catalogs, readCatalog, readClassification, Snapshot } from './catalogs.ts'
 import type { StatementAnalysis, StatementContext } from './effects/effects.ts'
+import { meaningful } from './effects/settings.ts'
 import { FAILED, IDLE, type Outstanding } from './outstanding.ts'
 import type { PostgresTarget } from './target.ts'
 import { ProtocolViolation } from './wire/framer.ts'
@@ -16,6 +18,9 @@ const TOO_OLD_MS = 120_000
 /** A name that isn't found is looked for once more where the catalog is older than this. */
 const MOMENT_MS = 250
 
+/** So many settings of its own making a session may use before its approvals hold for nothing outside of it. */
+const OWN_SETTINGS = 256
+
 /** What names mean in a session at this moment: its search_path, its role, and the catalog as it sees it. */
 export class Bearings {
   searchPath: string[] | null = null
@@ -30,6 +35,14 @@ export class Bearings {
   #dirty = true
   /** … and the change may be undone at the end of the transaction. */
   #touched = false
+  /** Settings by which texts mean something else: what the server said, and as text. */
+  #settings: Readonly<Record<string, string | null>> = {}
+  #settingsAsSaid = ''
+  /** Those of its own making that this session has set. */
+  readonly #ownSettings = new Set<string>()
+  #settingsTouched = false
+  /** Stands for settings that aren't asked for, since there are too many. */
+  #beyond: string | undefined
   /** The catalog as this session's open transaction sees it, once that has changed it. */
   #own: Snapshot | undefined
   #changed: 'no' | 'in transaction' | 'committed' = 'no'
@@ -83,15 +96,21 @@ export class Bearings {
     const [rows] = await this.#ask(
       `SELECT pg_catalog.current_setting('search_path'), current_user,
               (SELECT nspname FROM pg_catalog.pg_namespace WHERE oid OPERATOR(pg_catalog.=) pg_catalog.pg_my_temp_schema()),
-              pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding')`,
+              pg_catalog.current_setting('standard_conforming_strings'), pg_catalog.current_setting('client_encoding'),
+              ${settingsNow([...meaningful, ...this.#ownSettings])}`,
     )
-    const [path, user, temporary, strings, encoding] = rows?.[0] ?? []
+    const [path, user, temporary, strings, encoding, settings] = rows?.[0] ?? []
     // Within a batch the server doesn't report them before its end.
     if (strings !== 'on' || (encoding !== 'UTF8' && encoding !== 'SQL_ASCII'))
       throw new ProtocolViolation('a setting by which the server reads other commands than the gateway got through')
     this.searchPath = path == null ? null : schemasOf(path)
     this.user = user ?? ''
     this.#temporary = temporary ?? null
+    const asSaid = `${settings} ${this.#beyond}`
+    if (asSaid !== this.#settingsAsSaid) {
+      this.#settingsAsSaid = asSaid
+      this.#settings = { ...JSON.parse(settings ?? '{}'), ...(this.#beyond ? { '': this.#beyond } : {}) }
+    }
     this.#dirty = false
   }
 
@@ -122,7 +141,8 @@ export class Bearings {
       known.searchPath === this.searchPath &&
       known.user === this.user &&
       known.tempSchema === this.#temporary &&
-      known.settled === !this.#touched
+      known.settled === !this.#touched &&
+      known.settings === this.#settings
     )
       return known
     this.#circumstances = {
@@ -132,6 +152,7 @@ export class Bearings {
       user: this.user,
       tempSchema: this.#temporary,
       settled: !this.#touched,
+      settings: this.#settings,
     }
     return this.#circumstances
   }
@@ -145,12 +166,26 @@ export class Bearings {
         this.#dirty = true
         this.#touched = true
       }
-      if (session.transaction && session.transaction !== 'begin' && this.#touched) this.#dirty = true
+      if (session.sets) {
+        this.#dirty = true
+        this.#settingsTouched = true
+        for (const name of session.sets) if (name.includes('.')) this.#noteOwn(name)
+      }
+      const ends = session.transaction && session.transaction !== 'begin'
+      if (ends && (this.#touched || this.#settingsTouched)) this.#dirty = true
       // What the transaction has made may be gone again, and what it dropped be back.
       if (session.transaction === 'rollback-to' && this.#own) this.#changed = 'in transaction'
       const code = effects.some(({ action }) => action === 'sql:unknown')
       if (session.changesCatalog || code) this.#changed = 'in transaction'
     }
+  }
+
+  #noteOwn(name: string): void {
+    // The server takes no other names (valid_custom_variable_name).
+    if (!/^[a-z_][a-z0-9_$]*(\.[a-z_][a-z0-9_$]*)+$/.test(name) || this.#ownSettings.has(name)) return
+    if (this.#ownSettings.size < OWN_SETTINGS) this.#ownSettings.add(name)
+    // Too many to be asked for each time: then nothing that is approved here holds for another session.
+    else this.#beyond ??= randomUUID()
   }
 
   /** The server says that it changed. */
@@ -161,8 +196,9 @@ export class Bearings {
 
   ready(status: number): void {
     if (status !== IDLE) return
-    if (this.#touched) this.#dirty = true
+    if (this.#touched || this.#settingsTouched) this.#dirty = true
     this.#touched = false
+    this.#settingsTouched = false
     if (this.#changed !== 'no' || this.#own) {
       this.#changed = 'committed'
       this.#own = undefined
@@ -193,6 +229,10 @@ export class Bearings {
     this.#changed = 'no'
   }
 }
+
+/** An expression for an object of settings, null where one isn't set. */
+const settingsNow = (names: string[]) =>
+  `(SELECT pg_catalog.json_object_agg(s, pg_catalog.current_setting(s, true)) FROM pg_catalog.unnest(ARRAY[${names.map(literal).join(', ')}]) s)`
 
 const literal = (text: string) => `'${text.replaceAll("'", "''")}'`
 

@@ -159,14 +159,14 @@ function keep(meanings: Map<string, Meaning>, key: string, meaning: Meaning): vo
 
 function meaningOf(
   analysis: Analysis,
-  { searchPath, user }: Circumstances,
+  { searchPath, user, settings }: Circumstances,
   behind: Record<string, string | null>,
 ): Meaning {
   const named = Object.keys(behind).length > 0
   return {
     analysis,
     named,
-    circumstances: { search_path: searchPath, role: user, ...(named ? { behind } : {}) },
+    circumstances: { search_path: searchPath, role: user, settings: settings ?? null, ...(named ? { behind } : {}) },
   }
 }
 

@@ -13,7 +13,7 @@ import {
   type Scan,
   strings,
 } from './scan.ts'
-import { changesRole, hiddenSetting, refusedSetting } from './settings.ts'
+import { changesRole, hiddenSetting, meaningfulSetting, refusedSetting } from './settings.ts'
 
 /** A function named with arguments, in an expression or in CALL. Its arguments are for the caller to visit. */
 export function call(scan: Scan, node: Node, place: Place, as?: 'procedure'): void {
@@ -172,7 +172,11 @@ function setConfig(scan: Scan, args: Node[], place: Place): void {
   const setting = byName('setting_name', 0)
   const value = byName('new_value', 1)
   if (setting === undefined || setting === null) {
-    if (setsWhatPgDumpSets(scan)) return
+    if (setsWhatPgDumpSets(scan)) {
+      // Which one, the server alone knows.
+      scan.session.setsSearchPath = true
+      return
+    }
     scan.refused ??= hiddenSetting
     emitUnknown(scan, 'the setting that set_config is given', place.kind)
     return
@@ -180,6 +184,8 @@ function setConfig(scan: Scan, args: Node[], place: Place): void {
   scan.refused ??= refusedSetting(setting, value ?? undefined)
   const part = { kind: 'set', bounded: true }
   if (setting.toLowerCase() === 'search_path') scan.session.setsSearchPath = true
+  const meaningful = meaningfulSetting(setting)
+  if (meaningful) scan.session.sets = [...(scan.session.sets ?? []), meaningful]
   if (changesRole(setting)) {
     scan.session.setsRole = true
     emitOnConnection(scan, 'sql:admin', part)

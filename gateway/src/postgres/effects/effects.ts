@@ -20,6 +20,8 @@ export interface StatementContext {
   tempSchema?: string | null
   /** Whether nothing that a ROLLBACK would undo was done before this text. Absent: not known. */
   settled?: boolean
+  /** Settings by which the same text means something else, as they are now. Effects don't depend on them, an approval does. */
+  settings?: Readonly<Record<string, string | null>>
   /** Text behind a prepared statement, made by Parse or PREPARE; '' is the unnamed one of the wire. */
   prepared(name: string): string | undefined
   /** Text behind a portal: of the statement that was bound, or of the DECLARE. */
@@ -79,6 +81,8 @@ export interface SessionChange {
   closesAll?: boolean
   discards?: 'all' | 'plans' | 'temp' | 'sequences'
   setsRole?: boolean
+  /** Settings by which later texts may mean something else (meaningfulSetting), in lower case. */
+  sets?: string[]
   /** RESET ALL, DISCARD ALL: every setting goes back to what the server says, the refused ones too. */
   resetsAll?: boolean
   copy?: 'in' | 'out'

@@ -2,7 +2,7 @@ import type { AlterTableType, TransactionStmtKind } from 'libpg-query'
 import type { SessionChange } from './effects.ts'
 import { alterTable } from './nodes.ts'
 import type { Node } from './scan.ts'
-import { changesRole } from './settings.ts'
+import { changesRole, meaningfulSetting } from './settings.ts'
 import { statements } from './statements.ts'
 
 const transactions: Readonly<Record<TransactionStmtKind, SessionChange['transaction']>> = {
@@ -64,8 +64,10 @@ export function sessionChange(statement: Node | undefined, text: string, found: 
     }
     case 'VariableSetStmt': {
       const setting = name('name').toLowerCase()
+      const meaningful = meaningfulSetting(setting)
       return {
         ...found,
+        ...(meaningful ? { sets: [...(found.sets ?? []), meaningful] } : {}),
         ...(setting === 'search_path' ? { setsSearchPath: true } : {}),
         ...(changesRole(setting) ? { setsRole: true } : {}),
         ...(node.kind === 'VAR_RESET_ALL' ? { resetsAll: true, setsSearchPath: true } : {}),

@@ -48,6 +48,23 @@ export function refusedSet(node: Node): Refusal | undefined {
 /** Names of settings that change who the session is: setting them is `sql:admin`. */
 export const changesRole = (name: string): boolean => /^(role|session_authorization)$/i.test(name)
 
+/**
+ * Settings by which the same text means something else: how values in it are read, whose rows it sees, which code runs
+ * along with it. Settings of one's own (`app.tenant`) belong to them, since policies and functions read them.
+ */
+export const meaningful: readonly string[] = [
+  ...['array_nulls', 'datestyle', 'default_table_access_method', 'default_tablespace', 'default_text_search_config'],
+  ...['intervalstyle', 'lc_monetary', 'lc_numeric', 'lc_time', 'restrict_nonsystem_relation_kind', 'row_security'],
+  ...['session_replication_role', 'temp_tablespaces', 'timezone', 'transform_null_equals', 'xmlbinary', 'xmloption'],
+]
+
+/** The setting's name in lower case where later texts may mean something else by it; else undefined. */
+export function meaningfulSetting(name: string): string | undefined {
+  const setting = name.toLowerCase() === 'time zone' ? 'timezone' : name.toLowerCase()
+  if (setting.startsWith('countersign.')) return undefined
+  return setting.includes('.') || meaningful.includes(setting) ? setting : undefined
+}
+
 /** Settings refused where a function body or a code block mentions them: it can't be told what it does with them. */
 export function refusedInCode(code: string): Refusal | undefined {
   const mentioned = /standard_conforming_strings|client_encoding|countersign\./i.exec(code)
