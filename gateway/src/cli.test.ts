@@ -58,6 +58,9 @@ describe('command line', () => {
     [['policy', 'test', 'dir'], 2, /this version can't do `policy test` yet/],
     [['policy', 'backtest', '--config', 'x'], 2, /this version can't do `policy backtest` yet/],
     [['policy'], 2, /policy knows/],
+    [['classes'], 2, /classes knows: classes suggest/],
+    [['classes', 'suggest'], 2, /classes suggest needs --config FILE/],
+    [['classes', 'suggest', '--config', 'x', '--rows', 'many'], 2, /--rows is a number from 1 to 100000/],
     [['verify', '--bundle', 'x', '--key', 'k'], 2, /this version can't do `verify` yet/],
     [['export', '--config', 'x'], 2, /this version can't do `export` yet/],
   ])('%j exits %i', async (args, code, words) => {

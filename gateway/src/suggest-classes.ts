@@ -85,11 +85,20 @@ export async function lookAt(connection: LoadedPostgresConnection, rows: number)
   return { ...found, suggestions }
 }
 
+/** Longest that a server may take to let us in. */
+const CONNECT_MS = 15_000
+
 /** A connection of the gateway's own to the database, read-only. @throws UpstreamError */
-export function readerOf(connection: LoadedPostgresConnection): Promise<Reader> {
+export async function readerOf(connection: LoadedPostgresConnection): Promise<Reader> {
   const { name, kind, tags, mode, host, port, database, user, password, tls, access } = connection
   const target = { ref: { name, kind, tags, mode }, host, port, database, user, tls, access }
-  return Reader.open({ ...target, ...(password === undefined ? {} : { password }) }, new AbortController().signal)
+  const late = new AbortController()
+  const timer = setTimeout(() => late.abort(), CONNECT_MS)
+  try {
+    return await Reader.open({ ...target, ...(password === undefined ? {} : { password }) }, late.signal)
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /** The classes of a connection's columns as its configuration says, as if nothing had been known before. */
