@@ -25,7 +25,7 @@ import { type MaskingStyle, maskValue } from '../style.ts'
 export const markers = ['zqxjkvw@hushhush.test', 'KWYJIBOFLUM', '918273645', '736451928']
 
 /** A small shop. The markers stand in classified columns only. */
-const schema = `
+export const schema = `
   CREATE SCHEMA vault; CREATE SEQUENCE counter;
   CREATE TABLE customers (id int PRIMARY KEY, name text, email text, pin int, city text,
     handle text GENERATED ALWAYS AS (split_part(email, '@', 1)) STORED,

@@ -41,11 +41,26 @@ interface Told {
   recording: Buffer
 }
 
-async function tried({ steps }: Evasion, way: Way): Promise<Told> {
+/** Tries a row in each of the ways; in one session where it leaves nothing behind. */
+async function tried({ steps }: Evasion): Promise<Told> {
+  const all = stepsOf(steps)
+  const told: Told[] = []
+  if (all.every((step) => typeof step !== 'string')) told.push(await session([all]))
+  else if (all.length === 1 && /^(select|table|values|with|copy|explain|update|do)\b/i.test(String(all[0])))
+    told.push(await session(Object.values(ways).map((way) => sent(all, way))))
+  else for (const way of Object.values(ways)) told.push(await session([sent(all, way)]))
+  return {
+    client: Buffer.concat(told.map(({ client }) => client)),
+    recording: Buffer.concat(told.map(({ recording }) => recording)),
+  }
+}
+
+const sent = (steps: readonly Step[], way: Way) => steps.map((step) => (typeof step === 'string' ? way(step) : step))
+
+async function session(runs: (readonly (readonly Buffer[])[])[]): Promise<Told> {
   const client = await RawClient.start(world.port)
   const { events } = world.sessions.last
-  for (const step of stepsOf(steps)) {
-    const messages = typeof step === 'string' ? way(step) : step
+  for (const messages of runs.flat()) {
     client.send(...messages)
     await client.ready(messages.filter((one) => one[0] === T.Query || one[0] === T.Sync).length)
   }
@@ -63,30 +78,34 @@ function plain(event: NewRecordingEvent): unknown {
   return rest
 }
 
-const titleOf = ({ steps }: Evasion) =>
-  stepsOf(steps)
-    .map((step) => (typeof step === 'string' ? step : step.map((one) => one.toString('latin1')).join(' ')))
-    .join(' ; ')
-    .replace(/[^\x20-\x7e]+/g, ' ')
-    .slice(0, 150)
-
-describe('an agent that may see nothing is told nothing, nor is its recording', () => {
-  for (const [name, way] of Object.entries(ways)) {
-    test.each(evasions.map((evasion) => [titleOf(evasion), evasion] as const))(`${name}: %s`, async (_, evasion) => {
-      world.gate.revealed.clear()
-      const { client, recording } = await tried(evasion, way)
-      expect([leak(client), leak(recording)]).toEqual([undefined, undefined])
-      expect(world.complaints).toEqual([])
-    })
-  }
+const titled = evasions.map((evasion): [string, Evasion] => {
+  const words = stepsOf(evasion.steps).map((step) =>
+    typeof step === 'string' ? step : step.map((one) => one.toString('latin1')).join(' '),
+  )
+  return [
+    words
+      .join(' ; ')
+      .replace(/[^\x20-\x7e]+/g, ' ')
+      .slice(0, 150),
+    evasion,
+  ]
 })
 
+describe('an agent that may see nothing is told nothing, nor is its recording', () => {
+  test.each(titled)('%s', async (_, evasion) => {
+    world.gate.revealed.clear()
+    const { client, recording } = await tried(evasion)
+    expect([leak(client), leak(recording)]).toEqual([undefined, undefined])
+    expect(world.complaints).toEqual([])
+  })
+})
+
+// Else the rows above could pass for want of anything to tell.
 describe('an agent that may see everything is told, its recording not', () => {
-  test.each(evasions.map((evasion) => [titleOf(evasion), evasion] as const))('%s', async (_, evasion) => {
+  test.each(titled)('%s', async (_, evasion) => {
     world.gate.revealed = new Set(Object.values(dataClasses))
-    const told: Told[] = []
-    for (const way of Object.values(ways)) told.push(await tried(evasion, way))
-    if (evasion.tells !== false) expect(told.map(({ client }) => leak(client) !== undefined)).toContain(true)
-    if (!evasion.copies) expect(told.map(({ recording }) => leak(recording))).toEqual([undefined, undefined, undefined])
+    const { client, recording } = await tried(evasion)
+    if (evasion.tells !== false) expect(leak(client)).toBeDefined()
+    if (!evasion.copies) expect(leak(recording)).toBeUndefined()
   })
 })
