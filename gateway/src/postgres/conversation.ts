@@ -3,7 +3,7 @@ import { OWN_NAME } from './ask.ts'
 import type { Bearings } from './bearings.ts'
 import type { StatementAnalysis } from './effects/effects.ts'
 import { settles } from './masked/touching.ts'
-import { Names, type Portal, type Prepared } from './names.ts'
+import { Names, type Portal, type Prepared, weightOfPortal, weightOfStatement } from './names.ts'
 import { type Entry, IDLE, type Outstanding } from './outstanding.ts'
 import type { Run } from './run.ts'
 import * as wire from './wire/messages.ts'
@@ -13,8 +13,8 @@ const writes = new Set(['sql:write', 'sql:ddl', 'sql:admin', 'sql:call', 'sql:un
 /** Where a client and its server stand: what was sent, what names that has made, and what is still to be answered. */
 export class Conversation {
   readonly outstanding: Outstanding
-  readonly statements = new Names<Prepared>()
-  readonly portals = new Names<Portal<Run>>()
+  readonly statements = new Names<Prepared>(weightOfStatement)
+  readonly portals = new Names<Portal<Run>>(weightOfPortal)
   /** Counts Syncs and Queries sent: the server starts afresh after each. */
   batch = 0
   /** Extended-protocol messages were sent since the last Sync. */

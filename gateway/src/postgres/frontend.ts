@@ -5,10 +5,10 @@ import type { Meaning } from './commands.ts'
 import type { Conversation } from './conversation.ts'
 import type { StatementAnalysis } from './effects/effects.ts'
 import { describeCopied } from './masked/describing.ts'
-import type { Portal, Prepared } from './names.ts'
+import { type Portal, type Prepared, ROOM } from './names.ts'
 import { FAILED, IDLE } from './outstanding.ts'
 import type { Passage } from './passage.ts'
-import { aborted, functionCallRefused, notUtf8, tooLong, unrecordable, type Words } from './refusal.ts'
+import { aborted, functionCallRefused, noRoom, notUtf8, tooLong, unrecordable, type Words } from './refusal.ts'
 import type { Run } from './run.ts'
 import type { Understanding } from './understanding.ts'
 import { shown } from './values.ts'
@@ -142,6 +142,8 @@ export class Frontend {
     return after(this.#o.understanding.of(text), (meaning) => {
       if (!meaning || this.#c.dropping) return false
       const { statements } = meaning.analysis
+      const full = this.#full(statements)
+      if (full) return this.#refuseQuery(this.#unread(full), statements)
       return after(this.#o.passage.pass(text, [], meaning), (run) => {
         if ('code' in run) return this.#refuseQuery(run, statements)
         return after(this.#mayDispatch(run), (may) => may && this.#dispatchQuery(run, statements))
@@ -174,6 +176,8 @@ export class Frontend {
     const { max_statement: bound } = this.#o.limits()
     if (text === undefined) return this.#refuseInBatch(this.#unread(notUtf8))
     if (bytes.length > bound) return this.#refuseInBatch(this.#unread(tooLong(bound)))
+    if (!this.#c.statements.hasRoom(name))
+      return this.#refuseInBatch(this.#unread(noRoom('prepared statements', ROOM.names)))
     const accept = (): true => {
       this.#c.push({ kind: 'parse', change: this.#c.statements.set(name, { text, types }, this.#c.batch) })
       return true
@@ -193,6 +197,7 @@ export class Frontend {
     const { portal, statement: name, formats, parameters, resultFormats } = wire.bindOf(frame)
     if (!this.#c.certain(this.#c.statements, name))
       return this.#c.settle().then(() => !this.#c.dropping && this.#bind(frame))
+    if (!this.#c.portals.hasRoom(portal)) return this.#refuseInBatch(this.#unread(noRoom('portals', ROOM.names)))
     const statement = this.#c.statements.get(name)
     const bound = statement && this.#o.understanding.of(statement.text)
     const value: Portal<Run> = {
@@ -276,6 +281,8 @@ export class Frontend {
       // The server does what the text meant at Bind.
       const meaning = seen && !understanding.stands(portal, now) ? understanding.unknown(name) : now
       const { statements } = meaning.analysis
+      const full = this.#full(statements)
+      if (full) return this.#refuseInBatch(this.#unread(full))
       return after(passage.pass(text, portal ? parametersOf(portal) : [], meaning), (run) => {
         if ('code' in run) return this.#refuseInBatch(run)
         return after(this.#mayDispatch(run), (may) => may && this.#dispatchExecute(name, portal, run, statements))
@@ -300,6 +307,16 @@ export class Frontend {
     this.#c.open = true
     this.#c.dispatch({ kind: 'execute', run, ...(portal ? { portal } : {}) }, statements)
     return true
+  }
+
+  /** The refusal of statements that would give names to more than there is room for. */
+  #full(statements: StatementAnalysis[]): Words | undefined {
+    for (const { session } of statements) {
+      if (session.prepares && !this.#c.statements.hasRoom(session.prepares.name))
+        return noRoom('prepared statements', ROOM.names)
+      if (session.declares && !this.#c.portals.hasRoom(session.declares.cursor)) return noRoom('portals', ROOM.names)
+    }
+    return undefined
   }
 
   /** What can't be read as a command has no record as one: that it was refused is noted. */

@@ -44,6 +44,19 @@ interface Slot<V> {
   pending: number | undefined
 }
 
+/** What a session may keep under names: so many, and, before the last of them, so many bytes. */
+export const ROOM = { names: 4096, bytes: 64 << 20 } as const
+
+/** What a statement's text keeps. */
+export const weightOfStatement = ({ text }: Prepared): number => 2 * text.length
+
+/** What a portal's parameters keep. */
+export function weightOfPortal({ parameters }: Portal<unknown>): number {
+  let bytes = 0
+  for (const value of parameters) bytes += value?.length ?? 0
+  return bytes
+}
+
 /**
  * Names as the server will know them once it has done everything sent so far. Wire and SQL share one namespace.
  * A change is made when it is sent, and undone when the server refuses it: within its own batch that is exact, since the
@@ -53,6 +66,20 @@ export class Names<V> {
   readonly #slots = new Map<string, Slot<V>>()
   /** Names whose removal isn't confirmed, with the batch it was sent in. */
   readonly #removed = new Map<string, number>()
+  #bytes = 0
+  readonly #weigh: (value: V) => number
+
+  /** @param weigh bytes that a value holds, roughly; the same each time it is asked for one */
+  constructor(weigh: (value: V) => number) {
+    this.#weigh = weigh
+  }
+
+  /** Whether one more may be made. The unnamed one, and one that is made anew, takes no more room than it had. */
+  hasRoom(name: string): boolean {
+    if (name === '' || this.#slots.has(name)) return true
+    const named = this.#slots.size - (this.#slots.has('') ? 1 : 0)
+    return named < ROOM.names && this.#bytes < ROOM.bytes
+  }
 
   get(name: string): V | undefined {
     return this.#slots.get(name)?.value
@@ -68,7 +95,7 @@ export class Names<V> {
   set(name: string, value: V, batch: number): Change {
     const before = this.#slots.get(name)
     const slot: Slot<V> = { value, pending: batch }
-    this.#slots.set(name, slot)
+    this.#put(name, slot)
     return {
       confirm: () => {
         slot.pending = undefined
@@ -76,15 +103,15 @@ export class Names<V> {
       undo: (skipped) => {
         if (this.#slots.get(name) !== slot) return
         // A refused Parse or Bind of the unnamed one has still dropped the one before.
-        if (before && (skipped || name !== '')) this.#slots.set(name, before)
-        else this.#slots.delete(name)
+        if (before && (skipped || name !== '')) this.#put(name, before)
+        else this.drop(name)
       },
     }
   }
 
   remove(name: string, batch: number): Change {
     const before = this.#slots.get(name)
-    this.#slots.delete(name)
+    this.drop(name)
     this.#removed.set(name, batch)
     return {
       confirm: () => {
@@ -92,27 +119,37 @@ export class Names<V> {
       },
       undo: () => {
         this.#removed.delete(name)
-        if (before && !this.#slots.has(name)) this.#slots.set(name, before)
+        if (before && !this.#slots.has(name)) this.#put(name, before)
       },
     }
   }
 
   /** As the server has it now, for changes made by SQL that has completed. */
   settle(name: string, value: V): void {
-    this.#slots.set(name, { value, pending: undefined })
+    this.#put(name, { value, pending: undefined })
   }
 
   drop(name: string): void {
+    const slot = this.#slots.get(name)
+    if (!slot) return
     this.#slots.delete(name)
+    this.#bytes -= this.#weigh(slot.value)
   }
 
   clear(): void {
     this.#slots.clear()
+    this.#bytes = 0
+  }
+
+  #put(name: string, slot: Slot<V>): void {
+    this.drop(name)
+    this.#slots.set(name, slot)
+    this.#bytes += this.#weigh(slot.value)
   }
 
   /** Drops what the server is known to have and `test` picks. */
   dropConfirmed(test: (value: V) => boolean): void {
-    for (const [name, slot] of this.#slots) if (slot.pending === undefined && test(slot.value)) this.#slots.delete(name)
+    for (const [name, slot] of this.#slots) if (slot.pending === undefined && test(slot.value)) this.drop(name)
   }
 }
 

@@ -173,6 +173,14 @@ export const refusedForEveryone = (refused: { sqlstate: string; message: string;
   ...(refused.hint === undefined ? {} : { hint: refused.hint }),
 })
 
+/** @param what `prepared statements` or `portals` */
+export const noRoom = (what: string, names: number): Words => ({
+  code: '54000',
+  message: `this session keeps as many ${what} as the gateway lets one keep`,
+  detail: `At most ${names}, and 64 MiB of text and parameters.`,
+  hint: 'Close or DEALLOCATE some, or use unnamed ones.',
+})
+
 /** What would carry classified data past its masks: masking says why. */
 export const launders = (why: string): Words => ({
   code: '42501',
