@@ -5,6 +5,8 @@ import { delimiter, join } from 'node:path'
 /** A program that tests need from the system, and the Debian package that has it. */
 export interface SystemProgram {
   names: string[]
+  /** Where it is a library rather than a program: a file of it, by which it is found. */
+  file?: string
   debian: string
   what: string
 }
@@ -33,6 +35,7 @@ export const pgbouncer: SystemProgram = {
 
 /** Path of the first of the program's names on PATH. */
 export function find(program: SystemProgram): string | undefined {
+  if (program.file !== undefined) return existsSync(program.file) ? program.file : undefined
   for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']) {
     for (const name of program.names) {
       const file = join(folder, name)
