@@ -30,6 +30,9 @@ export class World {
   readonly types: string[] = []
   rows: PayloadRow[] = []
   readonly recordings = new Map<string, Uint8Array>()
+  /** First and last entry of each session. */
+  readonly sessions = new Map<string, [number, number]>()
+  readonly #erasedBy = new Map<number | string, number>()
   readonly handovers: Uint8Array[] = []
   readonly checkpoints: Uint8Array[] = []
   checkpoint: Uint8Array = new Uint8Array(0)
@@ -51,6 +54,7 @@ export class World {
   /** A session with as many commands, of which the first is approved by Ada; its recording in chunks of `chunk` bytes. */
   session(id: string, commands: number, chunk = 700): void {
     const client = { address: '127.0.0.1' }
+    const first = this.log.size
     this.append('session.opened', {
       session: id,
       connection: 'orders',
@@ -109,6 +113,7 @@ export class World {
       commands,
     })
     this.recordings.set(id, recording)
+    this.sessions.set(id, [first, this.log.size - 1])
   }
 
   policy(): void {
@@ -149,7 +154,11 @@ export class World {
     })
     const gone = (entry: number) => entries.some(([first, last]) => first <= entry && entry <= last)
     this.rows = this.rows.map((row) => (gone(row.entry) ? { ...row, payload: null, salt: null } : row))
-    for (const session of recordings) this.recordings.delete(session)
+    for (const [first, last] of entries) for (let entry = first; entry <= last; entry++) this.#erasedBy.set(entry, n)
+    for (const session of recordings) {
+      this.recordings.delete(session)
+      this.#erasedBy.set(session, n)
+    }
     return n
   }
 
@@ -179,14 +188,14 @@ export class World {
     const size = this.log.size
     const read = hashReader(sha256, size, async (tile) => this.tiles.get(tilePath(tile)))
     const always = new Set(['deletion.run', 'key.rotated', 'policy.changed'])
-    const text = (row: PayloadRow) => (row.payload ? new TextDecoder().decode(row.payload) : '')
-    const rows = this.rows.filter((row) => always.has(row.type!) || text(row).includes(session))
+    const [first, last] = this.sessions.get(session)!
+    const rows = this.rows.filter((row) => always.has(row.type!) || (first <= row.entry && row.entry <= last))
     const entries = await Promise.all(
       rows.map(async ({ entry: n, payload, salt, type }) => ({
         n,
         type: type!,
         leaf: this.leaves[n]!,
-        ...(payload && salt && { opened: { payload, salt } }),
+        ...(payload && salt ? { opened: { payload, salt } } : { erasedBy: this.#erasedBy.get(n)! }),
         proof: await inclusionProof(sha256, n, size, read),
       })),
     )
@@ -196,8 +205,8 @@ export class World {
         return { checkpoint, proof: await consistencyProof(sha256, Number(checkpoint.split('\n')[1]), size, read) }
       }),
     )
-    const recording = this.recordings.get(session)!
-    const decided = rows.find(({ type }) => type === 'approval.decided')!
+    const recording = this.recordings.get(session)
+    const decided = rows.filter(({ type, payload }) => type === 'approval.decided' && payload)
     const hasPolicy = this.types.includes('policy.changed')
     return {
       about: { kind: 'session', session },
@@ -205,26 +214,26 @@ export class World {
       checkpoint: new TextDecoder().decode(this.checkpoint),
       entries,
       recordings: [
-        {
-          session,
-          async *open() {
-            for (let at = 0; at < recording.length; at += 333) yield recording.subarray(at, at + 333)
-          },
-        },
+        recording
+          ? {
+              session,
+              async *open() {
+                for (let at = 0; at < recording.length; at += 333) yield recording.subarray(at, at + 333)
+              },
+            }
+          : { session, erasedBy: this.#erasedBy.get(session)! },
       ],
       earlier,
       ...(hasPolicy && { policy: { version: 'v1', files: [{ path: 'base.cedar', bytes: policyFile }] } }),
       people: [ada],
-      decisions: [
-        {
-          entry: decided.entry,
-          approval: `ap_${session}`,
-          person: ada.id,
-          verdict: 'approve',
-          reason: 'asked for',
-          at: decided.at!,
-        },
-      ],
+      decisions: decided.map(({ entry, at }) => ({
+        entry,
+        approval: `ap_${session}`,
+        person: ada.id,
+        verdict: 'approve' as const,
+        reason: 'asked for',
+        at: at!,
+      })),
     }
   }
 }
