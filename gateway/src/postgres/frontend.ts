@@ -354,12 +354,12 @@ export class Frontend {
   }
 }
 
-const plannedAtBind = /^(select|insert|update|delete|merge)$/
+const plannedAtBind = new Set(['select', 'insert', 'update', 'delete', 'merge'])
 
 /** Whether code that people wrote may run before Execute. */
 function runsWhilePlanned({ analysis: { kind, effects } }: Meaning): boolean {
   return (
-    plannedAtBind.test(kind) &&
+    plannedAtBind.has(kind) &&
     effects.some(({ action, resource }) => action === 'sql:unknown' || resource.type === 'Routine')
   )
 }

@@ -87,6 +87,10 @@ export class Framer {
       this.#lent = false
       return
     }
+    if (!this.#waiting && !this.#running && this.#queue.length === 0) {
+      this.#read(chunk)
+      return
+    }
     this.#queue.push(lent ? Buffer.from(chunk) : chunk)
     this.#queued += chunk.length
     this.#run()
@@ -152,8 +156,7 @@ export class Framer {
         this.#keep(buffer.subarray(at), length)
         return
       }
-      const lying = buffer.subarray(at, at + length)
-      const frame = this.#lent && reader.keeps ? Buffer.from(lying) : lying
+      const frame = length === 5 ? bare(type) : this.#shown(buffer.subarray(at, at + length))
       this.#buffer = buffer
       this.#span = span
       this.#at = at
@@ -190,6 +193,11 @@ export class Framer {
     this.#need = need
   }
 
+  /** A frame as `message` is shown it. */
+  #shown(frame: Buffer): Buffer {
+    return this.#lent && this.#reader.keeps ? Buffer.from(frame) : frame
+  }
+
   /** What may be kept: where it was lent, a copy. */
   #own(bytes: Buffer): Buffer {
     return this.#lent ? Buffer.from(bytes) : bytes
@@ -209,4 +217,16 @@ export class Framer {
       })
       .catch((error) => this.#reader.failed(error))
   }
+}
+
+/** Messages without a body are all alike. */
+const bodiless: (Buffer | undefined)[] = new Array(256).fill(undefined)
+
+function bare(type: number): Buffer {
+  let frame = bodiless[type]
+  if (!frame) {
+    frame = Buffer.from([type, 0, 0, 0, 4])
+    bodiless[type] = frame
+  }
+  return frame
 }

@@ -193,7 +193,24 @@ export interface Column {
   format: number
 }
 
+/** Descriptions read before: a statement is described each time it runs, most often in the same bytes. */
+const read = new Map<string, Column[]>()
+const READ = { descriptions: 512, length: 2048 }
+
+/** The columns of a RowDescription; must not be changed, since those of the same bytes are the same. */
 export function columnsOf(rowDescription: Buffer): Column[] {
+  if (rowDescription.length > READ.length) return columnsIn(rowDescription)
+  const bytes = rowDescription.latin1Slice()
+  let columns = read.get(bytes)
+  if (!columns) {
+    columns = columnsIn(rowDescription)
+    if (read.size >= READ.descriptions) read.delete(read.keys().next().value!)
+    read.set(bytes, columns)
+  }
+  return columns
+}
+
+function columnsIn(rowDescription: Buffer): Column[] {
   const cursor = new Cursor(rowDescription)
   const columns: Column[] = []
   for (let n = cursor.int16(); n > 0; n--) {
@@ -220,7 +237,9 @@ export function valuesOf(dataRow: Buffer): (Buffer | null)[] {
 
 /** Statement and portal names count by their first 63 bytes: the server's tables cut them there (NAMEDATALEN). */
 export function nameOf(cursor: Cursor): string {
-  const bytes = cursor.zeroTerminated().subarray(0, 63)
+  const whole = cursor.zeroTerminated()
+  if (whole.length === 0) return ''
+  const bytes = whole.length > 63 ? whole.subarray(0, 63) : whole
   return utf8(bytes) ?? `\0${bytes.toString('latin1')}`
 }
 
