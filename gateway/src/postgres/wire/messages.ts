@@ -200,7 +200,7 @@ const READ = { descriptions: 512, length: 2048 }
 /** The columns of a RowDescription; must not be changed, since those of the same bytes are the same. */
 export function columnsOf(rowDescription: Buffer): Column[] {
   if (rowDescription.length > READ.length) return columnsIn(rowDescription)
-  const bytes = rowDescription.latin1Slice()
+  const bytes = rowDescription.toString('latin1')
   let columns = read.get(bytes)
   if (!columns) {
     columns = columnsIn(rowDescription)
