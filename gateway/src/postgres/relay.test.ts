@@ -78,6 +78,8 @@ const scripts: Record<string, [Buffer[], number][]> = {
       ],
       5,
     ],
+    // The error is that of Execute, not of a Describe that the client didn't send.
+    [[Q('DECLARE gone CURSOR FOR SELECT 1; SELECT 1'), E('gone'), S, Q('SELECT 2')], 3],
   ],
   copy: [
     [[Q('COPY line (body) FROM STDIN'), d('one\ntwo\n'), d('three\n'), c], 1],
@@ -97,6 +99,7 @@ const scripts: Record<string, [Buffer[], number][]> = {
     [[Q('PREPARE w AS SELECT 10'), B('', 'w'), E(''), S, Q('EXECUTE w')], 3],
     [[Q('COPY line (body) FROM STDIN; COPY line (body) FROM STDIN'), d('8\n'), S, c, d('9\n'), S, f('no'), S], 2],
     [[Q('ALTER TABLE line ALTER body DROP DEFAULT'), P('', 'SELECT 11'), B('', ''), E(''), S], 2],
+    [[Q('COPY line (body) FROM STDIN'), d('10\n'), S, f('no'), c, S, B('', 'w'), E(''), S, Q('EXECUTE w')], 4],
   ],
   'flush and listening': [
     [[P('', 'SELECT 1'), H, B('', ''), H, D('P', ''), E(''), H, S], 1],
