@@ -97,7 +97,10 @@ export function touchOf(
       if (object === undefined) doubtful = true
     } else if (action !== 'sql:connect') {
       for (const one of classification.all) classes.add(one)
-      if (resource.type === 'Routine' && !carrying.test(resource.attrs?.name ?? '')) reads = true
+      const { schema, name = '' } = resource.attrs ?? {}
+      const ofServer = resource.type === 'Routine' && schema === 'pg_catalog'
+      if (ofServer && !confined.test(name)) carries = true
+      else if (resource.type === 'Routine' && !carrying.test(name)) reads = true
       if (action === 'sql:unknown') doubtful = true
     }
   }
@@ -121,6 +124,13 @@ export function touchOf(
     explains,
   }
 }
+
+/**
+ * Functions of the server that do no more than answer, though what they answer may be of any table. The others that
+ * aren't harmless may keep what they are given: as a name of a slot, as statistics, as the seed of random().
+ */
+const confined =
+  /^(nextval|currval|lastval|random|random_normal|pg_sleep|pg_sleep_for|pg_sleep_until|(query|table|schema|database|cursor)_to_xml.*|ts_stat|ts_rewrite|pg_read_file|pg_read_binary_file|pg_ls_.*|pg_stat_file|pg_stat_get_.*|pg_get_.*|pg_current_.*|txid_.*|pg_snapshot_.*|pg_.*_size|current_setting|pg_show_all_settings|pg_mcv_list_items|pg_prepared_statement|pg_cursor|pg_lock_status|pg_backend_pid|gen_random_uuid|uuidv[47]|clock_timestamp|timeofday|statement_timestamp)$/
 
 /** Functions of the server that put what they are given where a later statement, or another session, can read it. */
 const carrying =

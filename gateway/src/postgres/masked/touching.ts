@@ -142,7 +142,11 @@ export class Touching {
     const writes = effects.some(({ action }) => action !== 'sql:read' && action !== 'sql:connect')
     // Whatever it brings or writes: of what isn't hidden it may do anything with.
     if (!writes || classification.all.length === 0) return read
-    const flow = flowOf(tree, effects, classification)
+    const flow = bringsCalls(statement)
+      ? 'code'
+      : writesAnswers(statement)
+        ? 'reads'
+        : flowOf(tree, effects, classification)
     return flow === 'none' ? read : touchOf(effects, classification, { reveal, uncertain, flow })
   }
 
@@ -182,6 +186,25 @@ function flowOf(tree: () => unknown, effects: StatementAnalysis['effects'], clas
     return 'code' // too deep or too odd to be looked through
   }
 }
+
+/** Whether what it writes may be what a function answers that isn't known to be harmless. */
+function writesAnswers({ effects }: StatementAnalysis): boolean {
+  return (
+    effects.some(
+      ({ action, command }) => action === 'sql:write' && /^(insert|update|merge)$/.test(String(command.kind)),
+    ) && effects.some(({ action, resource }) => action === 'sql:call' && resource.type === 'Routine')
+  )
+}
+
+/** Whether it makes something that calls functions of one's own later: defaults, checks, indexes. Of views it is known. */
+function bringsCalls({ text, effects }: StatementAnalysis): boolean {
+  const does = (action: string) =>
+    effects.some((effect) => effect.action === action && effect.resource.type === 'Routine')
+  return effects.some(({ action }) => action === 'sql:ddl') && does('sql:call') && !views.test(text)
+}
+
+/** After comments, if there are any: what isn't surely a view is something else. */
+const views = /^create\s+(or\s+replace\s+)?(temp\s+|temporary\s+)?(recursive\s+)?view\b/i
 
 function reachesNames(tree: unknown): boolean {
   return /"(ExecuteStmt|FetchStmt)"/.test(JSON.stringify(tree))
