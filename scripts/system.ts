@@ -33,7 +33,33 @@ export const pgbouncer: SystemProgram = {
   what: 'the pooler that we compare with',
 }
 
-/** Path of the first of the program's names on PATH. */
+export const bzip2: SystemProgram = { names: ['bzip2'], debian: 'bzip2', what: 'the unpacker of PostgreSQL’s source' }
+
+const dist = '/usr/lib/python3/dist-packages'
+/** Clients that are compared with and without the gateway (scripts/compare). */
+export const clients: Record<'psycopg' | 'psycopg2' | 'java' | 'pgjdbc', SystemProgram> = {
+  psycopg: {
+    names: ['psycopg'],
+    file: `${dist}/psycopg/__init__.py`,
+    debian: 'python3-psycopg',
+    what: 'psycopg 3, a client that people use',
+  },
+  psycopg2: {
+    names: ['psycopg2'],
+    file: `${dist}/psycopg2/__init__.py`,
+    debian: 'python3-psycopg2',
+    what: 'psycopg 2, a client that people use',
+  },
+  java: { names: ['javac'], debian: 'default-jdk-headless', what: 'Java, in which a JDBC client is run' },
+  pgjdbc: {
+    names: ['pgjdbc'],
+    file: '/usr/share/java/postgresql.jar',
+    debian: 'libpostgresql-jdbc-java',
+    what: "PostgreSQL's JDBC driver",
+  },
+}
+
+/** Path of the first of the program's names on PATH, or the file that it is found by. */
 export function find(program: SystemProgram): string | undefined {
   if (program.file !== undefined) return existsSync(program.file) ? program.file : undefined
   for (const folder of [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin']) {

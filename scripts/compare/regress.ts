@@ -2,9 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { chmodSync, existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { find, provide, psql, type SystemProgram } from '../system.ts'
-
-const bzip2: SystemProgram = { names: ['bzip2'], debian: 'bzip2', what: 'the unpacker of PostgreSQL’s source' }
+import { bzip2, find, provide, psql } from '../system.ts'
 
 /** PostgreSQL's own regression suite, as its source package has it. */
 export interface Regress {

@@ -4,27 +4,16 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { find, pgbench, provide, psql, type SystemProgram } from '../system.ts'
+import { clients, find, pgbench, provide, psql } from '../system.ts'
 import { nodePostgres, postgresJs } from './clients/node.ts'
 import { distributionBinaries, startDistributionPostgres } from './distribution.ts'
 import { environment, type Side, type Sides, startSides } from './sides.ts'
 
-const clients = join(import.meta.dirname, 'clients')
-const packages = '/usr/lib/python3/dist-packages'
-const python: SystemProgram[] = [
-  { names: ['psycopg'], file: `${packages}/psycopg/__init__.py`, debian: 'python3-psycopg', what: 'psycopg 3' },
-  { names: ['psycopg2'], file: `${packages}/psycopg2/__init__.py`, debian: 'python3-psycopg2', what: 'psycopg 2' },
-]
-const jar = '/usr/share/java/postgresql.jar'
-const java: SystemProgram[] = [
-  { names: ['javac'], debian: 'default-jdk-headless', what: 'Java, to run a JDBC client' },
-  { names: ['pgjdbc'], file: jar, debian: 'libpostgresql-jdbc-java', what: "PostgreSQL's JDBC driver" },
-]
-
+const scripts = join(import.meta.dirname, 'clients')
 let sides: Sides
 let home: string
 beforeAll(async () => {
-  provide([psql, pgbench, ...python, ...java])
+  provide([psql, pgbench, ...Object.values(clients)])
   home = mkdtempSync(join(tmpdir(), 'countersign-tools-'))
   sides = await startSides('tools', startDistributionPostgres)
 }, 180_000)
@@ -36,7 +25,7 @@ afterAll(async () => {
 
 /** Both databases as they were at the start. */
 async function afresh(): Promise<void> {
-  const schema = readFileSync(join(clients, 'schema.sql'), 'utf8')
+  const schema = readFileSync(join(scripts, 'schema.sql'), 'utf8')
   const gone = 'DROP SCHEMA public CASCADE; CREATE SCHEMA public; DROP ROLE IF EXISTS reader;'
   await Promise.all([sides.direct, sides.gateway].map(({ server }) => server.query(gone + schema, 'tools')))
 }
@@ -96,7 +85,7 @@ describe('a tool gets through the gateway what it gets directly:', { timeout: 18
 
   it('psql and its backslash commands, \\copy both ways, \\watch, \\gset, \\gexec', async () => {
     const said = await same(async (side, folder) => {
-      const text = await run(side, folder, find(psql)!, '-X', '-a', '-e', '-f', join(clients, 'psql.sql'))
+      const text = await run(side, folder, find(psql)!, '-X', '-a', '-e', '-f', join(scripts, 'psql.sql'))
       const files = ['person.csv', 'copied.txt'].map((name) => readFileSync(join(folder, name), 'utf8'))
       // \watch says what time it is, a notification who sent it.
       const named = text.replace(/^.*\(every 0\.01s\)$/gm, 'EVERY').replace(/server process with PID \d+/, 'SERVER')
@@ -119,7 +108,7 @@ describe('a tool gets through the gateway what it gets directly:', { timeout: 18
           '40',
           '--random-seed=7',
           '-f',
-          join(clients, `${script}.pgbench`),
+          join(scripts, `${script}.pgbench`),
         ]
         const said = await run(side, folder, program('pgbench'), ...args)
         out.push(...said.split('\n').filter((line) => /processed|failed|mode|error|exit/.test(line)))
@@ -138,18 +127,20 @@ describe('a tool gets through the gateway what it gets directly:', { timeout: 18
   })
 
   it('psycopg 3: pipelines, binary, COPY, server-side cursors', async () => {
-    expect(await same((side, cwd) => run(side, cwd, '/usr/bin/python3', join(clients, 'psycopg3.py')))).toMatch(
+    expect(await same((side, cwd) => run(side, cwd, '/usr/bin/python3', join(scripts, 'psycopg3.py')))).toMatch(
       /exit 0$/,
     )
   })
 
   it('psycopg 2', async () => {
-    const file = join(clients, 'psycopg2_client.py')
+    const file = join(scripts, 'psycopg2_client.py')
     expect(await same((side, cwd) => run(side, cwd, '/usr/bin/python3', file))).toMatch(/exit 0$/)
   })
 
   it('JDBC in its four query modes, with fetch sizes and COPY', async () => {
-    const said = await same((side, cwd) => run(side, cwd, 'java', '-cp', jar, join(clients, 'Jdbc.java')))
+    const said = await same((side, cwd) =>
+      run(side, cwd, 'java', '-cp', find(clients.pgjdbc)!, join(scripts, 'Jdbc.java')),
+    )
     expect(said).toMatch(/exit 0$/)
   })
 })
