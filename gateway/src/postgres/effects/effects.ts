@@ -1,3 +1,4 @@
+import { setFlagsFromString } from 'node:v8'
 import { loadModule, parseSync } from 'libpg-query'
 import type { Effect } from '../../gate/command.ts'
 import type { Catalog } from './catalog.ts'
@@ -90,6 +91,11 @@ export interface SessionChange {
 
 /** Makes the parser ready; analyse() before that answers sql:unknown. */
 export function loadParser(): Promise<void> {
+  // Optimising WebAssembly takes V8 half a gigabyte for seconds, in the middle of somebody's work (the parser is one huge
+  // function), and makes parsing hardly faster. Process-wide, so a decision of Cedar's that isn't remembered takes
+  // longer, up to twice. V8 asks at each function: putting the flags back after loading brings the half gigabyte back.
+  setFlagsFromString('--no-wasm-dynamic-tiering')
+  setFlagsFromString('--no-wasm-tier-up')
   return loadModule()
 }
 
