@@ -273,6 +273,11 @@ function Rows({ rows, total }: { rows: NonNullable<CommandStep['rows']>; total: 
                   className={`px-2.5 py-0.5 font-medium text-dim ${NUMBERS.has(column.type) ? 'text-right' : 'text-left'}`}
                 >
                   <VisibleText>{column.name}</VisibleText>
+                  {column.masked?.map((mark) => (
+                    <span key={`${mark.class} ${mark.detected}`} className="ml-1.5 font-sans font-normal">
+                      <VisibleText>{`${mark.revealed ? 'revealed' : 'masked'}: ${mark.class}`}</VisibleText>
+                    </span>
+                  ))}
                 </th>
               ))}
             </tr>
