@@ -40,9 +40,12 @@ export function base64(bytes: Uint8Array): string {
 
 /** RFC 4648, section 4, with padding, without white space or stray bits: what {@link base64} gives and nothing else. */
 export function fromBase64(text: string): Uint8Array | undefined {
-  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return undefined
-  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0))
-  return base64(bytes) === text ? bytes : undefined
+  // With one or two characters of padding the last character before it carries four or two bits: the others must be 0.
+  if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*(?:[AQgw]==|[AEIMQUYcgkosw048]=)?$/.test(text)) return undefined
+  const binary = atob(text)
+  const bytes = new Uint8Array(binary.length)
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i)
+  return bytes
 }
 
 export function same(a: Uint8Array, b: Uint8Array): boolean {

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { cosign, withSignature } from './checkpoint.ts'
+import { cosign, signCheckpoint, withSignature } from './checkpoint.ts'
 import { concat, utf8 } from './encoding.ts'
 import { type VerifyLogOptions, verifyLog } from './log-verify.ts'
 import { leafHash } from './merkle.ts'
@@ -353,6 +353,28 @@ describe('tampering is found and named', () => {
     expect(report.outcome).not.toBe('whole')
     expect(report.findings[0]).toMatchObject({ code, where })
     expect(report.findings[0]!.text).toMatch(text)
+  })
+
+  it('entries lost with their hashes: integrity is not claimed for the rest', async () => {
+    const world = fresh()
+    world.tiles.delete('tile/entries/001')
+    world.tiles.delete('tile/0/001')
+    const report = await verify(world)
+    expect(report.findings.slice(0, 2).map(({ code, where }) => [code, where.tile])).toEqual([
+      ['entries-missing', 'tile/entries/001'],
+      ['tile-missing', 'tile/0/001'],
+    ])
+    expect(report.findings.map(({ code }) => code)).toContain('root-unknown')
+    expect(report.integrity).toBe('broken')
+  })
+
+  it('a checkpoint that claims more than there could be, without looking for all of it', async () => {
+    const world = fresh()
+    const head = { size: 2 ** 50, root: world.log.root() }
+    world.checkpoint = utf8(signCheckpoint(crypto, head, [key('first')]))
+    const report = await verify(world)
+    expect(report.outcome).toBe('broken')
+    expect(report.findings[0]).toMatchObject({ code: 'entries-missing', where: { entry: 512 } })
   })
 
   it('a session without an end, unless it is known to be open', async () => {

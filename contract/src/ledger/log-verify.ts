@@ -68,6 +68,7 @@ export async function verifyLog(crypto: LedgerCrypto, log: LogReader, options: V
   const payloads = new PayloadChecks(crypto, log.payloads?.(), recordings, found)
   const note = await log.checkpoint()
   const checkpoint = note && readable(note, found)
+  let reached = 0
   let report: Pick<LogReport, 'signedBy' | 'cosignedBy'> = { signedBy: [], cosignedBy: [] }
   if (!note)
     found.wrong('no-checkpoint', {}, 'the log has no checkpoint: nothing says how long it was, and what was in it')
@@ -75,14 +76,14 @@ export async function verifyLog(crypto: LedgerCrypto, log: LogReader, options: V
     const forged = wrongSignature(crypto, note!, options.keys)
     if (forged) found.wrong('signature', {}, `the checkpoint was changed: ${forged}`)
     const known = await knownHeads(checkpoint, log, options.seen ?? [], found)
-    await verifyEntries(crypto, log, checkpoint, { found, payloads, known, options })
+    reached = await verifyEntries(crypto, log, checkpoint, { found, payloads, known, options })
     for (const { entry, payload } of payloads.rotations) {
       const problem = chain.rotate(entry, payload, known.handovers)
       if (problem) found.wrong('key-rotation', { entry }, problem)
     }
     if (!forged) report = verifySignature(chain, note!, found)
   }
-  const { erased } = await payloads.finish(checkpoint?.size ?? 0)
+  const { erased } = await payloads.finish(reached, checkpoint?.size ?? 0)
   const erasedRecordings = (await recordings?.finish(payloads.erasedRecordings, options.open ?? new Set())) ?? 0
   return {
     outcome: found.outcome(report.signedBy.length > 0),
@@ -178,7 +179,16 @@ interface Pass {
   options: VerifyLogOptions
 }
 
-async function verifyEntries(crypto: LedgerCrypto, log: LogReader, checkpoint: Checkpoint, pass: Pass): Promise<void> {
+/** So many bundles lost in a row, entries and hashes, are the end of what there is. */
+const MAX_LOST = 100
+
+/** Answers up to which entry it came. */
+async function verifyEntries(
+  crypto: LedgerCrypto,
+  log: LogReader,
+  checkpoint: Checkpoint,
+  pass: Pass,
+): Promise<number> {
   const { found, payloads, known, options } = pass
   const { size } = checkpoint
   const tiles = new TileChecks(crypto.sha256, log.tile, size, found)
@@ -190,6 +200,8 @@ async function verifyEntries(crypto: LedgerCrypto, log: LogReader, checkpoint: C
       `entries ${size} to ${kept - 1} are not covered by a checkpoint yet`,
     )
   let drift = 0
+  let lost = 0
+  let reached = size
   const heads = (tree: CompactTree) => {
     for (const head of known.bySize.get(tree.size) ?? []) {
       if (same(head.root, tree.root())) {
@@ -209,6 +221,13 @@ async function verifyEntries(crypto: LedgerCrypto, log: LogReader, checkpoint: C
     const tile = { kind: 'entries', index: first / TILE_WIDTH, width } as const
     const entries = await readEntries(log.tile, tile, found)
     const hashes = await tiles.leaves(tile.index, width)
+    lost = entries.length === 0 && !hashes ? lost + 1 : 0
+    if (lost > MAX_LOST) {
+      // A checkpoint may claim any size: a log that is cut off there is not looked for bundle by bundle.
+      tiles.give()
+      reached = first
+      break
+    }
     for (let i = 0; i < width; i++) {
       const index = first + i
       const entry = entries[i]
@@ -239,6 +258,7 @@ async function verifyEntries(crypto: LedgerCrypto, log: LogReader, checkpoint: C
     options.onProgress?.(first + width, size)
   }
   await tiles.finish(checkpoint)
+  return reached
 }
 
 const numberText = (leaf: Leaf, index: number) =>

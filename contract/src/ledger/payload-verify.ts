@@ -167,12 +167,12 @@ export class PayloadChecks {
     }
   }
 
-  /** After the last entry: rows that are left over, and payloads that are gone without a word. */
-  async finish(size: number): Promise<{ erased: number }> {
+  /** After entry `reached`, the last that could be read of `size`: rows that are left over, and payloads that are gone without a word. */
+  async finish(reached: number, size: number): Promise<{ erased: number }> {
     for (let row = await this.#next(); row; row = await this.#next()) {
       this.#at++
-      if (row.entry < size) this.#outOfOrder(row)
-      else {
+      if (row.entry < reached) this.#outOfOrder(row)
+      else if (row.entry >= size) {
         this.#found.wrong(
           'row-beyond',
           { row: row.row, entry: row.entry },

@@ -74,7 +74,12 @@ export class TileChecks {
   }
 
   async finish({ root }: Checkpoint): Promise<void> {
-    if (this.given) return
+    if (this.given) {
+      const text =
+        'entries are lost together with their hashes, so that what is left can not be held against the checkpoint'
+      this.#found.wrong('root-unknown', {}, text)
+      return
+    }
     for (let level = 1; level < this.#entries.rows.length; level++) {
       const width = this.#entries.rows[level]!.length
       if (width > 0) await this.#compare(level, width)
