@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import pg from 'pg'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { RunningPostgres } from '../../../demo/postgres.ts'
 import { conversation, schema, type Unit } from './testing/conversations.ts'
@@ -14,6 +15,8 @@ const seed = Number(process.env.COUNTERSIGN_FUZZ_SEED ?? 20_261_121)
 /** Two servers made alike, so that the same commands make the same OIDs: one is spoken to directly. */
 let plain: RunningPostgres
 let behind: RunningPostgres
+/** Connections of our own, to make both afresh and to look at what is left. */
+let admins: { plain: pg.Client; behind: pg.Client }
 let world: World
 beforeAll(async () => {
   const config = { autovacuum: 'off', max_prepared_transactions: '0' }
@@ -22,9 +25,16 @@ beforeAll(async () => {
     startPostgres({ auth: 'trust', config }),
   ])
   world = await startWorld(behind)
+  const admin = async ({ host, port, user, password }: RunningPostgres) => {
+    const client = new pg.Client({ host, port, user, password, database: 'postgres' })
+    await client.connect()
+    return client
+  }
+  admins = { plain: await admin(plain), behind: await admin(behind) }
 })
 afterAll(async () => {
   await underWay // the one that the end of the time has cut off
+  await Promise.all([admins.plain.end(), admins.behind.end()])
   await world[Symbol.asyncDispose]()
   await Promise.all([plain.stop(), behind.stop()])
 })
@@ -55,7 +65,7 @@ function compare(units: Unit[], cut: () => number): Promise<string | undefined> 
 
 async function compareOnce(units: Unit[], cut: () => number): Promise<string | undefined> {
   await alike()
-  await Promise.all([plain.query(schema), behind.query(schema)])
+  await Promise.all([admins.plain.query(schema), admins.behind.query(schema)])
   const options = '-c search_path=fuzz,public'
   const [direct, relayed] = await Promise.all([
     RawClient.start(plain.port, { database: 'postgres', user: 'postgres', options }),
@@ -66,7 +76,7 @@ async function compareOnce(units: Unit[], cut: () => number): Promise<string | u
     const complaints = world.complaints.splice(0)
     const found = difference(heard.direct, heard.relayed)
     if (found || complaints.length > 0) return found ?? complaints.join('\n')
-    const [a, b] = await Promise.all([left(plain), left(behind)])
+    const [a, b] = await Promise.all([left(admins.plain), left(admins.behind)])
     return a === b ? undefined : `left behind, directly: ${a}, through the gateway: ${b}`
   } catch (error) {
     return (error as Error).message
@@ -78,15 +88,15 @@ async function compareOnce(units: Unit[], cut: () => number): Promise<string | u
 
 /** Both servers give the same OID next, also after a conversation that failed on one side only. */
 async function alike(): Promise<void> {
-  const next = async (server: RunningPostgres) => Number((await server.query('SELECT lo_creat(-1) AS oid'))[0]!.oid)
-  const [a, b] = await Promise.all([next(plain), next(behind)])
+  const next = async (admin: pg.Client) => Number((await admin.query('SELECT lo_creat(-1) AS oid')).rows[0].oid)
+  const [a, b] = await Promise.all([next(admins.plain), next(admins.behind)])
   const behindBy = `SELECT lo_creat(-1) FROM generate_series(1, ${Math.abs(a - b)})`
-  if (a !== b) await (a < b ? plain : behind).query(behindBy)
+  if (a !== b) await (a < b ? admins.plain : admins.behind).query(behindBy)
 }
 
 /** What a conversation has left in the tables, and how many objects were made. */
-async function left(server: RunningPostgres): Promise<string> {
-  const rows = await server.query(`
+async function left(admin: pg.Client): Promise<string> {
+  const { rows } = await admin.query(`
     SELECT lo_creat(-1) AS oid, (SELECT md5(string_agg(i::text, ',' ORDER BY i::text)) FROM fuzz.item i) AS item,
       (SELECT md5(string_agg(l::text, ',' ORDER BY l::text)) FROM fuzz.line l) AS line`)
   return JSON.stringify(rows)
