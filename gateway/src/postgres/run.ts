@@ -95,7 +95,7 @@ export class Run {
     const width = this.#kept[0]?.length ?? this.#columns.length
     const marks = this.masked?.marks(width)
     const columns =
-      !marks && width === this.#columns.length
+      width === this.#columns.length && !marks?.some((mark) => mark !== undefined)
         ? plainColumns(this.#columns)
         : Array.from({ length: width }, (_, at) => {
             const masked = marks?.[at]

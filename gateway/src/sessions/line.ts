@@ -38,7 +38,9 @@ function rowsMembers({ command, columns, rows, truncated }: Rows): string {
   let all = '['
   for (let at = 0; at < rows.length; at++) all += at === 0 ? values(rows[at]!) : `,${values(rows[at]!)}`
   const more = truncated === undefined ? '' : `,"truncated":${truncated}`
-  return `"command":${quoted(command)},"columns":${shared(columns)},"rows":${all}]${more}`
+  // Marks are of this result alone.
+  const described = columns.some(({ masked }) => masked !== undefined) ? JSON.stringify(columns) : shared(columns)
+  return `"command":${quoted(command)},"columns":${described},"rows":${all}]${more}`
 }
 
 function resultMembers({ command, status, tag, rows, sqlstate, message, ms }: Result): string {
