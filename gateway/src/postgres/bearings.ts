@@ -46,6 +46,8 @@ export class Bearings {
   /** The catalog as this session's open transaction sees it, once that has changed it. */
   #own: Snapshot | undefined
   #changed: 'no' | 'in transaction' | 'committed' = 'no'
+  /** What has changed is there for every session. */
+  #changedForAll = false
 
   constructor(target: PostgresTarget, catalogs: Catalogs, outstanding: Outstanding, ask: Ask) {
     this.#target = target
@@ -177,6 +179,7 @@ export class Bearings {
       if (session.transaction === 'rollback-to' && this.#own) this.#changed = 'in transaction'
       const code = effects.some(({ action }) => action === 'sql:unknown')
       if (session.changesCatalog || code) this.#changed = 'in transaction'
+      this.#changedForAll ||= effects.some(redefinesForAll)
     }
   }
 
@@ -203,6 +206,9 @@ export class Bearings {
       this.#changed = 'committed'
       this.#own = undefined
     }
+    // A view that one session replaces is another one to all of them, from what they send next.
+    if (this.#changedForAll) this.#catalogs.outdate(this.#target)
+    this.#changedForAll = false
   }
 
   /**
@@ -229,6 +235,12 @@ export class Bearings {
     this.#changed = 'no'
   }
 }
+
+/** DDL by which names may mean something else, and not in the session's own temporary schema. */
+const redefinesForAll = ({ action, resource, command }: StatementAnalysis['effects'][number]) =>
+  action === 'sql:ddl' &&
+  resource.attrs?.schema !== 'pg_temp' &&
+  /^(create|alter|drop|import)$/.test(String(command.kind))
 
 /** An expression for an object of settings, null where one isn't set. */
 const settingsNow = (names: string[]) =>

@@ -49,21 +49,31 @@ export async function readClassification(
 export class Snapshot {
   readonly catalog: Catalog
   readonly classification: Classification | undefined
-  readonly #at = performance.now()
+  readonly #at: number
+  #outdated = false
 
-  constructor(catalog: Catalog, classification?: Classification) {
+  /** @param at when its reading began (performance.now()) */
+  constructor(catalog: Catalog, classification?: Classification, at = performance.now()) {
     this.catalog = catalog
     this.classification = classification
+    this.#at = at
   }
 
-  /** Milliseconds since it was taken. */
+  /** Milliseconds since it was taken; infinite where it is known to hold no longer. */
   get age(): number {
-    return performance.now() - this.#at
+    return this.#outdated ? Number.POSITIVE_INFINITY : performance.now() - this.#at
+  }
+
+  /** Something that it tells of was changed at this moment, or before. */
+  outdate(moment: number): void {
+    this.#outdated ||= this.#at <= moment
   }
 }
 
 interface Database {
   snapshot?: Snapshot
+  /** When a session last changed what the catalog tells. */
+  changedAt?: number
   loading?: Promise<Snapshot>
   /** A load that begins once the present one is over, for those who must see what was committed in the meantime. */
   next?: Promise<Snapshot>
@@ -98,6 +108,13 @@ export class Catalogs {
     return database.next
   }
 
+  /** What was read until now holds no longer: no session decides by it any more. */
+  outdate(target: PostgresTarget): void {
+    const database = this.#database(target)
+    database.changedAt = performance.now()
+    database.snapshot?.outdate(database.changedAt)
+  }
+
   /** Reads anew without anybody waiting for it, unless that is under way. */
   refreshLater(target: PostgresTarget): void {
     if (this.#database(target).loading) return
@@ -110,6 +127,7 @@ export class Catalogs {
     delete database.next
     database.loading = this.#read(target, database.snapshot?.classification)
       .then((snapshot) => {
+        if (database.changedAt !== undefined) snapshot.outdate(database.changedAt)
         database.snapshot = snapshot
         return snapshot
       })
@@ -132,7 +150,7 @@ export class Catalogs {
     if (problems.length > 0 && problems.join() !== before?.problems.map(({ problem }) => problem).join())
       this.#log.warn({ connection: target.ref.name, problems }, 'data_classes do not fit the database')
     this.#log.debug({ connection: target.ref.name, ms: Math.round(performance.now() - from) }, 'catalog read')
-    return new Snapshot(catalog, classification)
+    return new Snapshot(catalog, classification, from)
   }
 
   #database(target: PostgresTarget): Database {
