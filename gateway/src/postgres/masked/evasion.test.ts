@@ -36,19 +36,21 @@ const ways: Readonly<Record<string, Way>> = {
   ],
 }
 
+const byQuery = [ways['by Query']!]
+
 interface Told {
   client: Buffer
   recording: Buffer
 }
 
 /** Tries a row in each of the ways; in one session where it leaves nothing behind. */
-async function tried({ steps }: Evasion): Promise<Told> {
+async function tried({ steps }: Evasion, by: readonly Way[] = Object.values(ways)): Promise<Told> {
   const all = stepsOf(steps)
   const told: Told[] = []
   if (all.every((step) => typeof step !== 'string')) told.push(await session([all]))
   else if (all.length === 1 && /^(select|table|values|with|copy|explain|update|do)\b/i.test(String(all[0])))
-    told.push(await session(Object.values(ways).map((way) => sent(all, way))))
-  else for (const way of Object.values(ways)) told.push(await session([sent(all, way)]))
+    told.push(await session(by.map((way) => sent(all, way))))
+  else for (const way of by) told.push(await session([sent(all, way)]))
   return {
     client: Buffer.concat(told.map(({ client }) => client)),
     recording: Buffer.concat(told.map(({ recording }) => recording)),
@@ -104,7 +106,9 @@ describe('an agent that may see nothing is told nothing, nor is its recording', 
 describe('an agent that may see everything is told, its recording not', () => {
   test.each(titled)('%s', async (_, evasion) => {
     world.gate.revealed = new Set(Object.values(dataClasses))
-    const { client, recording } = await tried(evasion)
+    // Long rows, most of which make tables, once: it is about whether there is something to tell.
+    const by = stepsOf(evasion.steps).length > 1 ? byQuery : [...byQuery, ways['undescribed, in binary']!]
+    const { client, recording } = await tried(evasion, by)
     if (evasion.tells !== false) expect(leak(client)).toBeDefined()
     if (!evasion.copies) expect(leak(recording)).toBeUndefined()
   })
