@@ -107,7 +107,7 @@ function emitOnCatalog(scan: Scan, relation: Relation, action: Action, part: Par
   if (action === 'sql:read') return
   emitOnConnection(scan, 'sql:admin', part)
   // pg_settings has a rule: UPDATE is set_config() for each row.
-  if (relation.name === 'pg_settings' && part.kind !== 'reindex') {
+  if (relation.name === 'pg_settings' && action === 'sql:write') {
     scan.refused ??= {
       sqlstate: '42501',
       message: 'pg_settings can not be updated through the gateway',
