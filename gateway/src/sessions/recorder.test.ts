@@ -20,7 +20,7 @@ import { type NewRecordingEvent, RecordingLine } from '@countersign/contract/rec
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { openStore } from '../store/store.ts'
-import { FileRecorder, type RecorderOptions } from './recorder.ts'
+import { FileRecorder, MOST_MARKS, type RecorderOptions } from './recorder.ts'
 import { mend, placeOf, readRecording, seal } from './recording.ts'
 import { RecordingError } from './session.ts'
 import { createSessions } from './sessions.ts'
@@ -107,6 +107,26 @@ describe('the recorder', () => {
     recorder.append(note('b'))
     await recorder.close()
     expect(parse(readFileSync(recorder.file, 'utf8')).map((line) => 't' in line && line.t)).toEqual([false, 100, 100])
+  })
+
+  it('keeps so many places to start reading at, however long it is, and each leads to its event', async () => {
+    const recorder = await openRecorder()
+    const events = 256 * MOST_MARKS * 2
+    const many = Array.from({ length: 4096 }, () => note(''))
+    for (let seq = 0; seq < events; seq += many.length) {
+      recorder.append(...many)
+      expect(recorder.marks).toBeLessThan(MOST_MARKS)
+    }
+    expect(recorder.marks).toBeGreaterThan(MOST_MARKS / 4)
+    const bytes = readFileSync(recorder.file)
+    for (const after of [0, 255, 256, 70_000, events / 2, events - 1]) {
+      const { seq, offset } = recorder.markBefore(after)
+      expect(seq).toBeLessThanOrEqual(after)
+      expect(after - seq).toBeLessThanOrEqual(4 * 256)
+      const line = bytes.subarray(offset, bytes.indexOf(10, offset)).toString()
+      if (offset > 0) expect(JSON.parse(line)).toMatchObject({ seq: seq + 1 })
+    }
+    await recorder.close()
   })
 
   it('refuses to write over a recording, or through a link', async () => {

@@ -2,15 +2,9 @@ import { closeSync, constants, fdatasync, ftruncateSync, openSync, unlinkSync, w
 import { mkdir, open } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import type { NewRecordingEvent, RecordingHeader } from '@countersign/contract/recording'
+import { Counting, type RecordingCounts } from './counts.ts'
 import { lineOf } from './line.ts'
 import { type Recorder, RecordingError } from './session.ts'
-
-export interface RecordingCounts {
-  commands: number
-  held: number
-  denied: number
-  errors: number
-}
 
 export interface RecorderOptions {
   file: string
@@ -32,6 +26,8 @@ export interface Mark {
 }
 
 const marksEvery = 256
+/** Where they have become so many, every other one goes, and from then on half as many are made. */
+export const MOST_MARKS = 1024
 /** Lines are encoded here: each is written before anything else is. */
 const scratch = Buffer.allocUnsafeSlow(64 << 10)
 /** What a power cut may cost of commands that nobody had to approve. */
@@ -46,13 +42,12 @@ const groupSyncMs = 500
 export class FileRecorder implements Recorder {
   readonly file: string
   readonly resultBound: { rows: number; bytes: number }
-  readonly counts: RecordingCounts = { commands: 0, held: 0, denied: 0, errors: 0 }
   readonly #options: RecorderOptions
   readonly #fd: number
   readonly #startedAt: number
-  readonly #marks: Mark[] = []
-  readonly #held = new Set<string>()
-  readonly #heldAndDenied = new Set<string>()
+  readonly #counting = new Counting()
+  #marks: Mark[] = []
+  #marksEvery = marksEvery
   #seq = 0
   #micros = 0
   #bytes = 0
@@ -99,6 +94,9 @@ export class FileRecorder implements Recorder {
     this.#startedAt = Date.parse(options.header.startedAt)
   }
 
+  get counts(): RecordingCounts {
+    return this.#counting.counts
+  }
   /** Length of the recording in bytes; whole lines only. */
   get bytes(): number {
     return this.#bytes
@@ -120,7 +118,7 @@ export class FileRecorder implements Recorder {
     let lines = ''
     for (const event of events) {
       seq++
-      if (seq % marksEvery === 0) this.#marks.push({ seq: seq - 1, offset: this.#bytes + Buffer.byteLength(lines) })
+      if (seq % this.#marksEvery === 0) this.#mark({ seq: seq - 1, offset: this.#bytes + Buffer.byteLength(lines) })
       lines += lineOf(event, seq, this.#micros)
     }
     this.#write(lines)
@@ -155,6 +153,18 @@ export class FileRecorder implements Recorder {
         return this.sync()
       })
     return this.#nextSync
+  }
+
+  #mark(mark: Mark): void {
+    this.#marks.push(mark)
+    if (this.#marks.length < MOST_MARKS) return
+    this.#marksEvery *= 2
+    this.#marks = this.#marks.filter(({ seq }) => (seq + 1) % this.#marksEvery === 0)
+  }
+
+  /** How many places are kept to start reading at. */
+  get marks(): number {
+    return this.#marks.length
   }
 
   /** Where to start reading for events after `seq`. */
@@ -234,30 +244,8 @@ export class FileRecorder implements Recorder {
   }
 
   #count(event: NewRecordingEvent): void {
-    if (event.type === 'command') {
-      this.counts.commands++
-      if (event.verdict.outcome === 'hold') this.#countHeld(event.command)
-      if (event.verdict.outcome === 'deny') this.#countDenied(event.command)
-      this.#options.onText?.(event.text)
-    } else if (event.type === 'hold') {
-      if (event.state === 'pending') this.#countHeld(event.command)
-      if (event.state === 'denied') this.#countDenied(event.command)
-    } else if (event.type === 'result' && event.status === 'failed') this.counts.errors++
-  }
-
-  #countHeld(command: string): void {
-    if (this.#held.has(command)) return
-    this.#held.add(command)
-    this.counts.held++
-  }
-
-  /** A held command that is denied may be told twice: as the hold's end and as the command's verdict. */
-  #countDenied(command: string): void {
-    if (this.#held.has(command)) {
-      if (this.#heldAndDenied.has(command)) return
-      this.#heldAndDenied.add(command)
-    }
-    this.counts.denied++
+    this.#counting.add(event)
+    if (event.type === 'command') this.#options.onText?.(event.text)
   }
 }
 

@@ -6,7 +6,8 @@ import { pipeline } from 'node:stream/promises'
 import { constants, createZstdCompress, createZstdDecompress } from 'node:zlib'
 import type { EndEvent, RecordingEvent, RecordingHeader, RecordingLine } from '@countersign/contract/recording'
 import type { z } from 'zod'
-import type { Mark, RecordingCounts } from './recorder.ts'
+import { Counting, type RecordingCounts } from './counts.ts'
+import type { Mark } from './recorder.ts'
 import { syncFolder } from './recorder.ts'
 
 /**
@@ -82,9 +83,8 @@ export async function mend(
   end: { state: 'closed' | 'terminated' | 'interrupted'; reason: string },
   onText: (text: string) => void = () => {},
 ): Promise<Sealed> {
-  const counts: RecordingCounts = { commands: 0, held: 0, denied: 0, errors: 0 }
-  const held = new Set<string>()
-  const denied = new Set<string>()
+  const counting = new Counting()
+  const { counts } = counting
   let header: RecordingHeader | undefined
   let ended: z.infer<typeof EndEvent> | undefined
   let seq = 0
@@ -104,19 +104,10 @@ export async function mend(
     }
     seq = event.seq
     t = event.t
-    if (event.type === 'command') {
-      counts.commands++
-      if (event.verdict.outcome === 'hold') held.add(event.command)
-      if (event.verdict.outcome === 'deny') denied.add(event.command)
-      onText(event.text)
-    } else if (event.type === 'hold') {
-      if (event.state === 'pending') held.add(event.command)
-      if (event.state === 'denied') denied.add(event.command)
-    } else if (event.type === 'result' && event.status === 'failed') counts.errors++
+    counting.add(event)
+    if (event.type === 'command') onText(event.text)
     else if (event.type === 'end') ended = event
   }
-  counts.held = held.size
-  counts.denied = denied.size
   if (!header) return { header, counts, bytes: whole, end: undefined }
 
   const { size } = await stat(plain)

@@ -4,7 +4,7 @@ import { sql } from 'kysely'
 import { appendFeed } from '../store/feed.ts'
 import type { Store } from '../store/store.ts'
 import type { SessionRow } from '../store/tables.ts'
-import type { RecordingCounts } from './recorder.ts'
+import type { RecordingCounts } from './counts.ts'
 import { tablesOf } from './tables.ts'
 import { hasCommandLike } from './text.ts'
 
