@@ -81,8 +81,9 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   if (masks.made) log.info({ file: join(config.data, MASKING_KEY_FILE) }, 'made a masking key')
 
   const store = stack.use(await openStore(join(config.data, 'countersign.sqlite'), { log }))
-  const approvals = stack.use(createApprovals({ store, config: () => inForce.config.approvals, log }))
-  const room = stack.use(createSessions({ store, folder: config.data, limits: () => inForce.config.limits, log }))
+  const limits = () => inForce.config.limits
+  const approvals = stack.use(createApprovals({ store, config: () => inForce.config.approvals, limits, log }))
+  const room = stack.use(createSessions({ store, folder: config.data, limits, log }))
   await room.recover()
   await approvals.recover()
   const known = stack.use(await openKnownColumns(store, log))
@@ -109,7 +110,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
             target: (name) => targetOf(inForce.config, name, rules),
             tls: () => inForce.pair,
             requireTls: needsTls(config, address),
-            limits: () => inForce.config.limits,
+            limits,
             approvals: () => inForce.config.approvals,
             log,
           }),

@@ -9,7 +9,7 @@ import { createExpiry } from './expiry.ts'
 import { mayDecide } from './may-decide.ts'
 import { milliseconds, narrowest, type Vote } from './quorum.ts'
 import { type Held, newApprovalId, newRow, type OpenApproval, readHeld } from './rows.ts'
-import { cancelWaitingOnes, close, move, readApproval, say } from './transitions.ts'
+import { cancelWaitingOnes, close, move, readApproval, say, type Tx } from './transitions.ts'
 
 export type { Decided } from './decide.ts'
 export type { Held, OpenApproval } from './rows.ts'
@@ -21,6 +21,23 @@ export interface ApprovalsConfig {
   max_window: number
 }
 
+/** `limits:` of the configuration: how many may wait for people, or, approved, for being used. */
+export interface ApprovalLimits {
+  held_per_agent: number
+  held: number
+}
+
+/** As many wait as may: the command must be refused. */
+export class ApprovalsFull extends Error {
+  override name = 'ApprovalsFull'
+  /** The name of the limit. */
+  readonly limit: string
+  constructor(message: string, limit: string) {
+    super(message)
+    this.limit = limit
+  }
+}
+
 /** A digest that may be repeated, and who approved that. */
 export interface OpenWindow {
   approval: string
@@ -30,6 +47,7 @@ export interface OpenWindow {
 export interface Approvals extends AsyncDisposable {
   /**
    * Asks for approval. With hold `fail`, the pending approval of the same digest and agent is the answer where there is one.
+   * @throws ApprovalsFull
    * @throws where it can't be stored, or the gateway is stopping: the command must then be refused
    */
   open(request: OpenApproval): Promise<Approval>
@@ -70,10 +88,12 @@ export interface Approvals extends AsyncDisposable {
 export function createApprovals(options: {
   store: Store
   config: () => ApprovalsConfig
+  /** Asked for each approval, so that a reload counts at once. */
+  limits: () => ApprovalLimits
   clock?: Clock
   log?: Pick<BaseLogger, 'error'>
 }): Approvals {
-  const { store, config } = options
+  const { store, config, limits } = options
   const { db } = store
   const clock = options.clock ?? systemClock
   const now = () => clock.now()
@@ -105,6 +125,7 @@ export function createApprovals(options: {
             .executeTakeFirst()
           if (same) return (await readHeld(tx, [same]))[0]!.approval
         }
+        await mayOpen(tx, request.command.agent.id, limits())
         const id = newApprovalId()
         await tx
           .insertInto('approvals')
@@ -301,6 +322,25 @@ export function createApprovals(options: {
 }
 
 class Withdrawn extends Error {}
+
+/** Approved ones count, too: they may come to wait again. @throws ApprovalsFull */
+async function mayOpen(tx: Tx, agent: string, { held_per_agent, held }: ApprovalLimits): Promise<void> {
+  const { all, own } = await tx
+    .selectFrom('approvals')
+    .select((e) => [
+      e.fn.countAll<number>().as('all'),
+      e.fn.countAll<number>().filterWhere('agent', '=', agent).as('own'),
+    ])
+    .where('state', 'in', ['pending', 'approved'])
+    .executeTakeFirstOrThrow()
+  if (Number(own) >= held_per_agent)
+    throw new ApprovalsFull(
+      `${own} commands of this agent are held already, as many as may be (limits.held_per_agent)`,
+      'limits.held_per_agent',
+    )
+  if (Number(all) >= held)
+    throw new ApprovalsFull(`${all} commands are held already, as many as may be (limits.held)`, 'limits.held')
+}
 
 function cursorOf(approval: Approval): string {
   return Buffer.from(`${approval.requestedAt} ${approval.id}`).toString('base64url')

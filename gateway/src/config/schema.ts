@@ -190,6 +190,9 @@ export const GatewayConfig = z.strictObject({
       max_statement: Size.prefault('1MiB'),
       max_message: Size.prefault('64MiB'),
       sessions_per_agent: z.number().int().positive().default(50),
+      /** Commands that wait for people, or for their agent after they were approved; more are refused. */
+      held_per_agent: z.number().int().positive().default(100),
+      held: z.number().int().positive().default(5000),
       drain: bounded('0s', '1h').prefault('30s'),
       /** Result rows kept in a recording, per command. */
       recorded_rows: z.number().int().nonnegative().default(1000),

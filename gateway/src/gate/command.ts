@@ -51,7 +51,8 @@ export type Verdict =
       approval?: { id: string; by: string[]; reason?: string }
       observed?: string
     }
-  | { outcome: 'denied'; policies: string[]; digest: string; reason: string }
+  /** `limit`: no policy says no, but a bound of the gateway's, by its name in the configuration. */
+  | { outcome: 'denied'; policies: string[]; digest: string; reason: string; limit?: string }
   | { outcome: 'denied-by-person'; approval: string; digest: string; person: string; reason: string }
   | { outcome: 'expired'; approval: string; digest: string }
   | { outcome: 'cancelled'; approval: string; digest: string; reason: string }

@@ -352,6 +352,45 @@ describe('hold=fail', () => {
   })
 })
 
+describe('where as many are held as may be', () => {
+  const other = { ...bot, id: `${bot.id}2`, subject: 'bot2' }
+  const ask = (text: string, agent = bot) => run({ text, agent }, { hold: 'fail' }).verdict
+  test.each([
+    { limit: 'limits.held_per_agent', limits: { held_per_agent: 2, held: 100 }, others: 'held' },
+    { limit: 'limits.held', limits: { held_per_agent: 100, held: 2 }, others: 'denied' },
+  ])('by $limit one more is refused, and recorded as that', async ({ limit, limits, others }) => {
+    Object.assign(w.limits, limits)
+    const first = await ask('delete 1')
+    expect([first.outcome, (await ask('delete 2')).outcome]).toEqual(['held', 'held'])
+    const { verdict, records, notices } = run({ text: 'delete 3' })
+    expect(await verdict).toMatchObject({
+      outcome: 'denied',
+      policies: [],
+      limit,
+      reason: expect.stringContaining(limit),
+    })
+    expect(records).toEqual([[await verdict, false]])
+    expect(notices).toEqual([])
+    expect(w.errors).toEqual([])
+    // What is held already stays the same one, and what needs nobody runs.
+    expect(await ask('delete 1')).toEqual(first)
+    expect((await run(read).verdict).outcome).toBe('allow')
+    expect((await ask('delete 4', other)).outcome).toBe(others)
+    // One that was approved may come to wait again: it takes room until it is used.
+    const { approval } = first as { approval: string }
+    await decide(approval, ada)
+    expect(await ask('delete 3')).toMatchObject({ outcome: 'denied', limit })
+    expect((await ask('delete 1')).outcome).toBe('allow')
+    expect((await ask('delete 3')).outcome).toBe('held')
+  })
+  test('never more, however many ask at once', async () => {
+    w.limits.held_per_agent = 5
+    const verdicts = await Promise.all(Array.from({ length: 20 }, (_, n) => ask(`delete ${n}`)))
+    expect(verdicts.filter(({ outcome }) => outcome === 'held')).toHaveLength(5)
+    expect(await w.approvals.list({ state: 'pending', limit: 100 })).toMatchObject({ items: { length: 5 } })
+  })
+})
+
 describe('a window', () => {
   test('repeats the same digest without asking, recorded on disk, and decided afresh', async () => {
     const first = run()

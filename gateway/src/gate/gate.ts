@@ -1,6 +1,6 @@
 import type { Decision } from '@countersign/contract/approval'
 import type { BaseLogger } from 'pino'
-import type { Approvals, Held, OpenWindow } from '../approvals/approvals.ts'
+import { type Approvals, ApprovalsFull, type Held, type OpenWindow } from '../approvals/approvals.ts'
 import { approvalContext, unmet, type Vote } from '../approvals/quorum.ts'
 import type { Policies, Requirement } from '../policy/policy.ts'
 import type { Command, Gate, Preview, SubmitOptions, Verdict } from './command.ts'
@@ -111,7 +111,15 @@ export function createGate(options: {
       const reason = `the client went before anybody was asked (${wordsOf(signal.reason)})`
       return settle({ outcome: 'denied', policies: [], digest, reason }, submitted)
     }
-    const { id, expiresAt, ...opened } = await approvals.open({ command, digest, requirements, hold })
+    const opened = await approvals.open({ command, digest, requirements, hold }).catch((error) => {
+      if (error instanceof ApprovalsFull) return error
+      throw error
+    })
+    if (opened instanceof ApprovalsFull) {
+      const { message: reason, limit } = opened
+      return settle({ outcome: 'denied', policies: [], digest, reason, limit }, submitted)
+    }
+    const { id, expiresAt } = opened
     const groups = [...new Set(opened.requirements.flatMap((requirement) => requirement.groups))]
     const notice = { approval: id, groups, expiresAt: new Date(expiresAt) }
     if (hold === 'fail') return settle({ outcome: 'held', digest, ...notice }, submitted)

@@ -124,6 +124,7 @@ export const cancelledByClient = 'the client cancelled it'
 export function refusal(verdict: Exclude<Verdict, { outcome: 'allow' }>, detail?: string): Words {
   switch (verdict.outcome) {
     case 'denied':
+      if (verdict.limit !== undefined) return full(verdict.reason, verdict.limit)
       return denied(verdict.policies, verdict.reason, detail)
     case 'denied-by-person':
       return {
@@ -153,6 +154,13 @@ export function refusal(verdict: Exclude<Verdict, { outcome: 'allow' }>, detail?
       }
   }
 }
+
+/** What policy would hold, where no more can be. */
+const full = (reason: string, limit: string): Words => ({
+  code: '53400',
+  message: `not run: ${reason}`,
+  hint: `Wait until people have decided some of them, cancel some, or have ${limit} raised.`,
+})
 
 export function denied(policies: string[], reason: string, detail?: string): Words {
   const parts = [reason, detail].filter((part) => part)

@@ -84,6 +84,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
   const approvals = createApprovals({
     store,
     config: () => ({ expires: 600_000, use_within: 600_000, max_window: 8 * 3_600_000 }),
+    limits: () => ({ held_per_agent: 1000, held: 10_000 }),
     log: silent,
   })
   const registry = new Registry()

@@ -8,7 +8,7 @@ import type { Requirement } from '../../policy/policy.ts'
 import { bot, onTable, orders } from '../../policy/testing/policies.ts'
 import type { StoredMessage } from '../../store/feed.ts'
 import { openStore, type Store } from '../../store/store.ts'
-import { type Approvals, type ApprovalsConfig, createApprovals } from '../approvals.ts'
+import { type ApprovalLimits, type Approvals, type ApprovalsConfig, createApprovals } from '../approvals.ts'
 import type { Clock } from '../clock.ts'
 
 /** A clock that stands still until it is told to go on. */
@@ -42,6 +42,7 @@ export interface World extends AsyncDisposable {
   approvals: Approvals
   clock: ManualClock
   config: ApprovalsConfig
+  limits: ApprovalLimits
   /** Messages of the feed so far, and those to come. */
   said: StoredMessage[]
   errors: unknown[]
@@ -57,18 +58,24 @@ export async function world(): Promise<World> {
   const file = join(folder, 'store.sqlite')
   const clock = new ManualClock()
   const config: ApprovalsConfig = { expires: 10 * minute, use_within: 10 * minute, max_window: 480 * minute }
+  const limits: ApprovalLimits = { held_per_agent: 100, held: 5000 }
   const errors: unknown[] = []
   const log = { error: (entry: unknown) => void errors.push(entry) } as never
   const start = async () => {
     const store = await openStore(file, { log })
     const said: StoredMessage[] = []
     store.feed.subscribe((message) => said.push(message))
-    return { store, said, approvals: createApprovals({ store, config: () => config, clock, log }) }
+    return {
+      store,
+      said,
+      approvals: createApprovals({ store, config: () => config, limits: () => limits, clock, log }),
+    }
   }
   const running: World = {
     ...(await start()),
     clock,
     config,
+    limits,
     errors,
     async until(test) {
       const { feed } = running.store
