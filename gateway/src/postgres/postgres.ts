@@ -8,6 +8,7 @@ import { admit } from './admission.ts'
 import { Analyst } from './analyst.ts'
 import { Catalogs } from './catalogs.ts'
 import { loadParser } from './effects/effects.ts'
+import { Openings } from './openings.ts'
 import { draining, violation } from './refusal.ts'
 import type { Session } from './session.ts'
 import { readOpening } from './startup.ts'
@@ -43,8 +44,6 @@ export interface PostgresListener extends AsyncDisposable {
 
 /** How long a client may take from its first byte to being signed in, like the server's authentication_timeout. */
 const LOGIN_MS = 60_000
-/** Connections that haven't signed in yet; more are closed at once. */
-const MOST_OPENINGS = 1000
 
 /**
  * Listens for PostgreSQL clients (contract.md sections 3 to 5). Every command of theirs goes through `gate`.
@@ -57,7 +56,7 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   const catalogs = new Catalogs(log, stop.signal)
   const analyst = new Analyst(log)
   const sessions = new Map<string, Session>()
-  const openings = new Set<Socket>()
+  const openings = new Openings()
 
   const server = createServer({
     allowHalfOpen: true,
@@ -69,12 +68,12 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   server.on('connection', (accepted) => {
     const plain = acceptLending(accepted)
     plain.on('error', () => {}) // whoever waits on it sees it close
-    if (openings.size >= MOST_OPENINGS) {
-      log.warn({ openings: openings.size }, 'too many connections that have not signed in: one was closed')
+    const why = openings.add(plain)
+    if (why !== undefined) {
+      log.warn({ address: plain.remoteAddress, openings: openings.size, why }, 'a connection was closed')
       plain.destroy()
       return
     }
-    openings.add(plain)
     const late = setTimeout(() => plain.destroy(), LOGIN_MS)
     const admitted = () => {
       clearTimeout(late)
@@ -135,7 +134,7 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   const drain = async (ms: number) => {
     stop.abort()
     server.close()
-    for (const socket of openings) socket.destroy()
+    openings.destroy()
     const live = [...sessions.values()]
     for (const session of live) session.drain()
     const late = setTimeout(() => {
