@@ -9,12 +9,14 @@ const flushAt = { texts: 1024, bytes: 1024 * 1024 }
 const indexedLength = 64 * 1024
 /** So much of one session is known as indexed already, so that a loop of one statement costs nothing. */
 const remembered = { texts: 512, length: 128 * 1024 }
-/** Where the store refuses, this much waits for it at most. */
-const mostWaiting = 20_000
+/** Where the store refuses, this much waits for it at most: then the oldest are given up, which the recording still has. */
+export const mostWaiting = { texts: 20_000, length: 16 * 1024 * 1024 }
 
 export interface TextIndex {
   /** Queues a command's text. Quick: what is in the queue is written later, together. */
   add(session: string, text: string): void
+  /** What waits to be written: how many, and how many characters. */
+  readonly waiting: { texts: number; length: number }
   /** Writes what is queued. */
   flush(): Promise<void>
   /** What is remembered of a session that has ended goes. */
@@ -29,7 +31,8 @@ export function createTextIndex(store: Store, log: { error(fields: object, text:
   const db = tablesOf(store)
   const known = new Map<string, { texts: Set<string>; length: number }>()
   let queue: { session: string; text: string }[] = []
-  let bytes = 0
+  /** Characters in the queue. */
+  let length = 0
   let writing: Promise<void> = Promise.resolve()
   let asked = false
 
@@ -37,15 +40,26 @@ export function createTextIndex(store: Store, log: { error(fields: object, text:
     asked = false
     const batch = queue
     queue = []
-    bytes = 0
+    length = 0
     if (batch.length === 0) return
     try {
       // SQLite takes 32,766 values a statement.
       for (let at = 0; at < batch.length; at += flushAt.texts) await insert(batch.slice(at, at + flushAt.texts))
     } catch (error) {
-      queue = [...batch, ...queue].slice(-mostWaiting)
+      queue = [...batch, ...queue]
+      for (const { text } of batch) length += text.length
+      bound()
       throw error
     }
+  }
+  /** Gives up the oldest where too much waits. */
+  const bound = () => {
+    let given = 0
+    while (queue.length - given > mostWaiting.texts || length > mostWaiting.length)
+      length -= queue[given++]!.text.length
+    if (given === 0) return
+    queue = queue.slice(given)
+    log.error({ commands: given }, 'commands will not be found by their words: too many wait to be indexed')
   }
   // Two statements for the whole batch: one for each command would cost more than all else that records it.
   const insert = (batch: typeof queue) =>
@@ -86,12 +100,16 @@ export function createTextIndex(store: Store, log: { error(fields: object, text:
         seen.length += short.length
       }
       queue.push({ session, text: short })
-      bytes += short.length
-      if (!asked && (queue.length >= flushAt.texts || bytes >= flushAt.bytes)) {
+      length += short.length
+      bound()
+      if (!asked && (queue.length >= flushAt.texts || length >= flushAt.bytes)) {
         asked = true
         // Not now: whoever records a command waits for this.
         setImmediate(() => flush().catch((error) => log.error({ error }, 'commands could not be indexed')))
       }
+    },
+    get waiting() {
+      return { texts: queue.length, length }
     },
     flush,
     forget: (session) => void known.delete(session),
