@@ -79,9 +79,15 @@ interface Database {
   next?: Promise<Snapshot>
 }
 
+/** So many databases' catalogs are kept while no session uses them: after reloads many may be of no use any more. */
+export const KEPT_IDLE = 64
+
 /** The catalogs of the databases, shared by all sessions, each read by a connection of the gateway's own. */
 export class Catalogs {
-  readonly #databases = new Map<string, Database>()
+  /** All that sessions use, or that are kept: never two of one database, since sessions tell each other of DDL by it. */
+  readonly #databases = new Map<string, WeakRef<Database>>()
+  /** Those kept, the one that was last asked for by a new session last. */
+  readonly #kept = new Set<Database>()
   /** The same by the sessions' own objects, which are asked for with every command. */
   readonly #byTarget = new WeakMap<PostgresTarget, Database>()
   readonly #log: Logger
@@ -90,6 +96,11 @@ export class Catalogs {
   constructor(log: Logger, stopped: AbortSignal) {
     this.#log = log
     this.#stopped = stopped
+  }
+
+  /** How many databases are known, and how many of them are kept whether a session uses them or not. */
+  get sizes(): { known: number; kept: number } {
+    return { known: this.#databases.size, kept: this.#kept.size }
   }
 
   /** What was read last, however old. */
@@ -165,11 +176,15 @@ export class Catalogs {
   #sameDatabase(target: PostgresTarget): Database {
     const { host, port, user, masking } = target
     const key = JSON.stringify([host, port, target.database, user, masking?.dataClasses])
-    let database = this.#databases.get(key)
+    let database = this.#databases.get(key)?.deref()
     if (!database) {
+      for (const [other, gone] of this.#databases) if (!gone.deref()) this.#databases.delete(other)
       database = {}
-      this.#databases.set(key, database)
+      this.#databases.set(key, new WeakRef(database))
     }
+    this.#kept.delete(database)
+    this.#kept.add(database)
+    if (this.#kept.size > KEPT_IDLE) this.#kept.delete(this.#kept.values().next().value!)
     return database
   }
 }
