@@ -466,6 +466,26 @@ describe('the server', () => {
     await broken[Symbol.asyncDispose]()
   })
 
+  it('takes so many connections, whoever they are of', async () => {
+    await using api = await world.serve({ connections: 3 })
+    const [host, port] = api.address.split(':') as [string, string]
+    const answered = async () => {
+      const socket = connect(Number(port), host)
+      socket.on('error', () => {})
+      socket.write('GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n')
+      const answer = await new Promise<string>((resolve) => {
+        socket.once('data', (data) => resolve(String(data).split('\r\n')[0]!))
+        socket.once('close', () => resolve('closed'))
+      })
+      return { socket, answer }
+    }
+    const open = [await answered(), await answered(), await answered()]
+    expect(open.map(({ answer }) => answer)).toEqual(Array(3).fill('HTTP/1.1 200 OK'))
+    expect((await answered()).answer).toBe('closed')
+    open[0]!.socket.destroy()
+    while ((await answered()).answer === 'closed');
+  })
+
   it('says 503 and why while it isn’t ready', async () => {
     const waiting = await world.serve({ readiness: () => ({ ready: false, reasons: ['draining'] }) })
     const response = await fetch(`http://${waiting.address}/readyz`)

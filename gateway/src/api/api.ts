@@ -54,6 +54,8 @@ export interface ApiOptions {
   feedBounds?: Partial<FeedBounds>
   /** Feed connections of one person or agent at a time (20). */
   feedsPerCaller?: number
+  /** Connections of all clients at a time, whoever they are (2,000); more are closed at once. */
+  connections?: number
 }
 
 export interface Api extends AsyncDisposable {
@@ -129,6 +131,10 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     ;(socket as Socket).setTimeout(10_000, () => {
       if ((socket as Socket).timeout) socket.destroy()
     })
+  })
+  app.server.maxConnections = options.connections ?? 2000
+  app.server.on('drop', (dropped) => {
+    log.warn({ address: dropped?.remoteAddress }, 'too many connections to the API: one was closed')
   })
   await app.listen({ host, port })
   const bound = app.server.address() as AddressInfo
