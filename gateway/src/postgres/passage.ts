@@ -53,6 +53,11 @@ export class Passage {
     )
   }
 
+  /** Whether a command waits for people. */
+  get holding(): boolean {
+    return this.#held !== undefined
+  }
+
   /** The last look before bytes go out: a cancel under way must not hit what comes after it. */
   mayDispatch(run: Run): boolean | Promise<boolean> {
     return after(this.#o.cancelled(), () => {

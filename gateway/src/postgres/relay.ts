@@ -23,10 +23,17 @@ export interface RelayEvents {
   clientEnded(): void
   serverFailed(error: Error): void
   serverClosed(): void
+  /**
+   * Something that a client takes without noticing, while it isn't read because too much waits behind a command: that it
+   * has gone is seen by writing to it alone. Undefined where nothing may be put in.
+   */
+  probe?(): Buffer | undefined
 }
 
 /** What a client may send ahead while a command is held, before it is no longer read (bytes). */
 const AHEAD = 1 << 20
+/** So often a client that isn't read is written to (ms). */
+export const PROBE_MS = 15_000
 /** How long a client may take to read its last message. */
 const LAST_WORD_MS = 2000
 
@@ -50,6 +57,7 @@ export class Relay {
   /** Put between two messages once the one that is under way has gone on. */
   #inserted: Buffer[] = []
   #serverBlocked = false
+  #probing: NodeJS.Timeout | undefined
   /** Whether the client is read yet. */
   #open = false
   /** Nothing of the client is looked at any more. */
@@ -135,6 +143,8 @@ export class Relay {
   toClient(bytes: Buffer): void {
     if (this.#fromServer.midMessage) this.#inserted.push(bytes)
     else this.#clientOutlet.write(bytes, false)
+    // Where all that was sent behind a command is answered here, nothing goes to the server that would do it.
+    if (this.#probing) this.#readOn()
   }
 
   /** Nothing of the client is looked at any more; the server is read to its end. */
@@ -149,6 +159,7 @@ export class Relay {
    */
   close(lastWord: Buffer | undefined): void {
     this.#closed = true
+    this.#stopProbing()
     const client = this.#client
     if (!client.destroyed) {
       const patience = setTimeout(() => client.destroy(), LAST_WORD_MS)
@@ -174,7 +185,21 @@ export class Relay {
       this.#reading = false
     }
     this.#flush(lent)
-    if (this.#fromClient.queued > AHEAD) this.#client.pause()
+    if (this.#fromClient.queued <= AHEAD) return
+    this.#client.pause()
+    this.#probing ??= setInterval(() => this.#probe(), PROBE_MS).unref()
+  }
+
+  /** A client that has gone answers what is written to it by a reset, and what is written after that fails. */
+  #probe(): void {
+    if (this.#fromServer.midMessage || this.#clientOutlet.full) return
+    const bytes = this.#events.probe?.()
+    if (bytes) this.#clientOutlet.write(bytes, false)
+  }
+
+  #stopProbing(): void {
+    clearInterval(this.#probing)
+    this.#probing = undefined
   }
 
   /** Answers whether nothing needs the chunk's memory any more. */
@@ -221,7 +246,9 @@ export class Relay {
   }
 
   #readOn(): void {
-    if (this.#open && !this.#serverBlocked && this.#fromClient.queued <= AHEAD) this.#client.resume()
+    if (this.#fromClient.queued > AHEAD) return
+    this.#stopProbing()
+    if (this.#open && !this.#serverBlocked) this.#client.resume()
   }
 }
 

@@ -173,6 +173,8 @@ export class Session {
         this.#end.reason = `the connection to the server failed: ${error.message}`
       },
       serverClosed: () => this.#serverClosed(),
+      // What the client was told when it began, and what never changes.
+      probe: () => (this.#passage.holding ? wire.parameterStatus('integer_datetimes', 'on') : undefined),
     })
   }
 
