@@ -48,6 +48,13 @@ const code = new Set([
   'CreatePublicationStmt',
   'AlterPublicationStmt',
   'CreateSubscriptionStmt',
+  // A table of another server, which may be this one again, or one of its files: it has no class.
+  'CreateForeignTableStmt',
+  'ImportForeignSchemaStmt',
+  'CreateForeignServerStmt',
+  'AlterForeignServerStmt',
+  'CreateUserMappingStmt',
+  'AlterUserMappingStmt',
 ])
 
 function mentions(value: unknown, types: ReadonlySet<string>): boolean {
@@ -79,6 +86,7 @@ const writers: Readonly<Record<string, (node: Node, harmless: Harmless) => boole
     const source = (node.selectStmt as { SelectStmt?: Node } | undefined)?.SelectStmt
     if (source && (source.fromClause || source.larg || source.withClause || source.intoClause)) return true
     if (source && names(source.targetList ?? source.valuesLists, () => false)) return true
+    if (names(node.cols, () => false)) return true
     const conflict = node.onConflictClause as Node | undefined
     return conflict !== undefined && assigns(conflict.targetList, harmless, 'excluded')
   },
@@ -91,8 +99,15 @@ const writers: Readonly<Record<string, (node: Node, harmless: Harmless) => boole
 
 function assigns(targets: unknown, harmless: Harmless, input?: string): boolean {
   for (const target of Array.isArray(targets) ? targets : []) {
-    const { name, val } = ((target as { ResTarget?: Node }).ResTarget ?? {}) as { name?: string; val?: unknown }
-    if (names(val, (column) => harmless(column, name), input)) return true
+    const { name, val, indirection } = ((target as { ResTarget?: Node }).ResTarget ?? {}) as {
+      name?: string
+      val?: unknown
+      indirection?: unknown
+    }
+    // A subscript is kept as well: as a key of jsonb, as a bound of an array.
+    for (const value of [val, indirection]) {
+      if (names(value, (column) => harmless(column, name), input)) return true
+    }
   }
   return false
 }

@@ -25,6 +25,8 @@ export interface TouchingEffect {
 /** What one statement touches of classified data, for one agent at one moment. */
 export interface Touch {
   readonly classification: Classification
+  /** What it was when the server settled what a cursor or portal reads: a view may have been made of other columns then. */
+  readonly earlier?: readonly Classification[]
   /** Classes that the statement may read, revealed or not. Empty: nothing of this statement needs masking. */
   readonly classes: readonly string[]
   /** Those of them that this agent may not see. */
@@ -134,7 +136,7 @@ const confined =
 
 /** Functions of the server that put what they are given where a later statement, or another session, can read it. */
 const carrying =
-  /^(set_config|setval|pg_notify|lo_.*|lowrite|pg_logical_emit_message|pg_file_write|dblink.*|pg_(try_)?advisory_.*)$/
+  /^(set_config|setval|setseed|pg_notify|lo_.*|lowrite|pg_logical_emit_message|pg_file_write|dblink.*|pg_(try_)?advisory_.*)$/
 
 /**
  * What to do with a column of a result. `reveal`: the agent gets the value, a recording gets it masked with class and
@@ -191,7 +193,7 @@ function treat(column: ResultColumn, touch: Touch, styleOf: StyleOf): Treatment 
   const known =
     tableOid === 0 || touch.uncertain || (touch.flow !== 'none' && touch.written.has(oid))
       ? undefined
-      : touch.classification.ofColumn(oid, attnum)
+      : classesOf(oid, attnum, touch)
   if (known?.length === 0) return pass
   // Where it comes from isn't known: it may be of all that the statement touches; what it is itself, of any.
   const any = isUnforeseen(column, touch) ? touch.classification.all : touch.classes
@@ -202,6 +204,17 @@ function treat(column: ResultColumn, touch: Touch, styleOf: StyleOf): Treatment 
   const style = styleOf(dataClass)
   const applied = dataClass === DERIVED && style !== 'null' ? 'redact' : style
   return { does: hidden.length > 0 ? 'mask' : 'reveal', dataClass, style: applied }
+}
+
+/** Classes of a column, now or when it was settled that it is read; undefined where it isn't known. */
+function classesOf(oid: string, attnum: number, { classification, earlier }: Touch): readonly string[] | undefined {
+  let classes = classification.ofColumn(oid, attnum)
+  for (const before of earlier ?? []) {
+    const others = before.ofColumn(oid, attnum)
+    if (!classes || !others) return undefined
+    if (others.length > 0) classes = [...new Set([...classes, ...others])].sort()
+  }
+  return classes
 }
 
 /**

@@ -4,7 +4,7 @@ import type { RunningPostgres } from '../../../demo/postgres.ts'
 import type { Command, Effect } from '../gate/command.ts'
 import { bypasses } from './effects/bypass.corpus.ts'
 import { schema } from './effects/testing/world.ts'
-import { B, E, P, Q, RawClient, S, told } from './testing/raw.ts'
+import { B, D, E, P, Q, RawClient, S, told } from './testing/raw.ts'
 import { startPostgres, startWorld, type World } from './testing/world.ts'
 import { cstring, int16, int32, message, T } from './wire/messages.ts'
 
@@ -101,6 +101,47 @@ describe.each(ways)('%s protocol', (_name, send) => {
     client.send(...send("SELECT 'still here'"))
     expect(told(await client.ready())).toContain('D')
     expect(Buffer.concat(sent).includes("SELECT 'still here'")).toBe(true)
+  })
+})
+
+// The server keeps to what a statement's names meant when it last read it, whatever was made since that is found first.
+describe('a statement prepared before its names meant something else', () => {
+  const secret = 'SELECT secret FROM secrets'
+  const [parsed, prepared, named] = [[P('s', secret), S], [Q(`PREPARE s AS ${secret}`)], [P('e', 'EXECUTE s'), S]]
+  const [run, executed] = [[B('', 's'), E(''), S], [Q('EXECUTE s')]]
+  const make = [Q('CREATE TEMP TABLE secrets (id int, secret text)')]
+  const drop = [Q('DROP TABLE pg_temp.secrets')]
+  test.each<[string, Buffer[][]]>([
+    ['by the wire', [parsed, make, run]],
+    ['by SQL', [prepared, make, executed]],
+    ['by the wire, executed by SQL', [parsed, make, executed]],
+    ['made, dropped, and made again', [parsed, make, drop, make, run]],
+    ['read anew to be bound', [make, parsed, drop, run, make, run]],
+    ['read anew to be described', [make, parsed, drop, [D('S', 's'), S], make, run]],
+    [
+      'read anew to be described behind EXECUTE',
+      [make, prepared, named, drop, [B('', 'e'), D('P', ''), S], make, executed],
+    ],
+  ])('%s', async (_name, steps) => {
+    world.gate.judge = ({ kind, effects }: Command) =>
+      kind !== 'prepare' && effects.some((effect) => short(effect) === 'read vault.secrets select') ? 'hold' : 'allow'
+    const hold = world.options.approvals
+    world.options.approvals = () => ({ hold: 'fail', in_transaction: 'fail' })
+    try {
+      const agent = await RawClient.start(world.port)
+      agent.send(Q('SET search_path = public, vault'), Q('CREATE TEMP TABLE warm (x int)'))
+      await agent.ready(2)
+      let last: string[] = []
+      for (const step of steps) {
+        agent.send(...step)
+        last = told(await agent.ready())
+      }
+      expect(last.at(-2)).toMatch(/^E ZA001 held/)
+      expect(agent.frames.some((frame) => frame.includes('the canary'))).toBe(false)
+      agent.socket.destroy()
+    } finally {
+      world.options.approvals = hold
+    }
   })
 })
 

@@ -8,7 +8,7 @@ import { type LiveSession, RecordingError } from '../sessions/session.ts'
 import type { Analysis } from './effects/effects.ts'
 import { Journal } from './journal.ts'
 import { MaskedResult } from './masked/result.ts'
-import type { Touching } from './masked/touching.ts'
+import type { Touched, Touching } from './masked/touching.ts'
 import { changedWhileHeld, refusal, refusedForEveryone, unrecordable, type Words } from './refusal.ts'
 import { Run } from './run.ts'
 
@@ -111,9 +111,9 @@ export class Commands {
     return refused ? refusedForEveryone(refused) : this.#touching?.of(text, meaning)?.refused
   }
 
-  /** Classes that a text touches and the agent may not see. */
-  hidden(text: string, meaning: Meaning): readonly string[] | undefined {
-    return this.#touching?.of(text, meaning)?.hidden
+  /** What a text touches of classified data; undefined where nothing of it is to be masked. */
+  touched(text: string, meaning: Meaning): Touched | undefined {
+    return this.#touching?.of(text, meaning)
   }
 
   /** Records a command that the gate need not be asked about, and its refusal. */

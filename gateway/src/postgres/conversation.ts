@@ -137,7 +137,7 @@ export class Conversation {
   }
 
   /** What a statement does to names once it has completed. */
-  #nameChange({ session }: StatementAnalysis, touch?: Touch): (() => void) | undefined {
+  #nameChange({ session, effects }: StatementAnalysis, touch?: Touch): (() => void) | undefined {
     const { prepares, deallocates, deallocatesAll, declares, closes, closesAll, discards } = session
     const all = discards === 'all'
     if (!prepares && deallocates === undefined && !declares && closes === undefined && !all) return undefined
@@ -146,7 +146,7 @@ export class Conversation {
       else if (deallocates !== undefined) this.statements.drop(deallocates)
       if (all || closesAll) this.portals.clear()
       else if (closes !== undefined) this.portals.drop(closes)
-      if (prepares) this.statements.settle(prepares.name, { text: prepares.text, types: [] })
+      if (prepares) this.statements.settle(prepares.name, { text: prepares.text, types: [], meant: effects })
       if (declares) {
         const portal = { text: declares.text, parameters: [], formats: [], types: [], resultFormats: [] }
         this.portals.settle(declares.cursor, { ...portal, ...(touch ? { declared: [touch] } : {}) })

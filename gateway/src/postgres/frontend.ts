@@ -5,6 +5,7 @@ import type { Meaning } from './commands.ts'
 import type { Conversation } from './conversation.ts'
 import type { StatementAnalysis } from './effects/effects.ts'
 import { describeCopied } from './masked/describing.ts'
+import type { Touched } from './masked/touching.ts'
 import { type Portal, type Prepared, ROOM } from './names.ts'
 import { FAILED, IDLE } from './outstanding.ts'
 import type { Passage } from './passage.ts'
@@ -21,8 +22,8 @@ export interface FrontendOptions {
   passage: Passage
   /** Whether policy already says no to a statement that is only announced. */
   denies: (text: string, meaning: Meaning) => boolean
-  /** Classes that a text touches and the agent may not see. */
-  hidden: (text: string, meaning: Meaning) => readonly string[] | undefined
+  /** What a text touches of classified data; undefined where nothing of it is to be masked. */
+  touched: (text: string, meaning: Meaning) => Touched | undefined
   /** Whether policy says yes at once. */
   allows: (text: string, parameters: Parameter[], meaning: Meaning) => boolean
   limits: () => { max_statement: number; max_message: number }
@@ -178,11 +179,12 @@ export class Frontend {
     if (bytes.length > bound) return this.#refuseInBatch(this.#unread(tooLong(bound)))
     if (!this.#c.statements.hasRoom(name))
       return this.#refuseInBatch(this.#unread(noRoom('prepared statements', ROOM.names)))
+    const made: Prepared = { text, types }
     const accept = (): true => {
-      this.#c.push({ kind: 'parse', change: this.#c.statements.set(name, { text, types }, this.#c.batch) })
+      this.#c.push({ kind: 'parse', change: this.#c.statements.set(name, made, this.#c.batch) })
       return true
     }
-    return after(this.#o.understanding.of(text), (meaning) => {
+    return after(this.#o.understanding.ofPrepared(made), (meaning) => {
       if (!meaning || this.#c.dropping) return false
       if (!this.#o.denies(text, meaning)) return accept()
       return after(this.#o.passage.pass(text, [], meaning, 'fail'), (run) => {
@@ -199,7 +201,7 @@ export class Frontend {
       return this.#c.settle().then(() => !this.#c.dropping && this.#bind(frame))
     if (!this.#c.portals.hasRoom(portal)) return this.#refuseInBatch(this.#unread(noRoom('portals', ROOM.names)))
     const statement = this.#c.statements.get(name)
-    const bound = statement && this.#o.understanding.of(statement.text)
+    const bound = statement && this.#o.understanding.ofPrepared(statement)
     const value: Portal<Run> = {
       text: statement?.text ?? '',
       // Where the name is unknown here, what the server finds behind it is unknown too.
@@ -221,14 +223,16 @@ export class Frontend {
     return after(bound, (meaning) => {
       if (!meaning || this.#c.dropping) return false
       // Planning, which Bind does, can run code and so speak of what it reads.
-      hidden = this.#o.hidden(statement.text, meaning)
+      const touched = this.#o.touched(statement.text, meaning)
+      hidden = touched?.hidden
       if (meaning.named && !meaning.analysis.refused) return accept()
       value.bound = meaning
+      if (touched) value.declared = touched.statements.map(({ touch }) => touch)
       const values = parametersOf(value)
       const runs = runsWhilePlanned(meaning) || meaning.analysis.refused !== undefined
       if (!runs || this.#o.allows(statement.text, values, meaning)) return accept()
       // Planning it, which Bind does, runs functions that are said to be immutable: it can't wait for Execute.
-      return after(this.#o.passage.pass(statement.text, values, meaning), (run) => {
+      return after(this.#o.passage.pass(statement.text, values, meaning, undefined, statement), (run) => {
         if ('code' in run) return this.#refuseInBatch(run)
         return after(this.#o.passage.mayDispatch(run), (may) => {
           if (may) value.run = run
@@ -238,16 +242,29 @@ export class Frontend {
     })
   }
 
-  #describe(frame: Buffer): boolean {
+  #describe(frame: Buffer): GoesOn {
     const cursor = new wire.Cursor(frame)
     const portal = cursor.byte() === 0x50
     const name = wire.nameOf(cursor)
-    const describes: Prepared | Portal<Run> | undefined = portal
-      ? this.#c.portals.get(name)
-      : this.#c.statements.get(name)
-    if (describes) describes.described = true
-    this.#c.push({ kind: 'describe', ...(describes ? { describes } : {}) })
-    return true
+    const statement = portal ? undefined : this.#c.statements.get(name)
+    const described = portal ? this.#c.portals.get(name) : undefined
+    const describes: Prepared | Portal<Run> | undefined = statement ?? described
+    const accept = (): true => {
+      if (describes) describes.described = true
+      this.#c.push({ kind: 'describe', ...(describes ? { describes } : {}) })
+      return true
+    }
+    // To describe a statement, or what an EXECUTE names, the server may read it anew.
+    const { understanding } = this.#o
+    const read = statement
+      ? understanding.ofPrepared(statement)
+      : described && !described.unknown && described.bound === undefined
+        ? understanding.of(described.text)
+        : unread
+    if (read === unread) return accept()
+    return after(read as Meaning | undefined | Promise<Meaning | undefined>, (meaning) =>
+      meaning && !this.#c.dropping ? accept() : false,
+    )
   }
 
   #close(frame: Buffer): boolean {
@@ -276,14 +293,17 @@ export class Frontend {
     const seen = portal && !portal.unknown
     const text = seen ? portal.text : `/* portal ${JSON.stringify(name)}, made out of sight */`
     const { understanding, passage } = this.#o
-    return after(seen ? understanding.of(text) : understanding.unknown(name), (now) => {
+    const statement = seen ? portal.statement : undefined
+    const means = statement ? understanding.ofPrepared(statement) : understanding.of(text)
+    return after(seen ? means : understanding.unknown(name), (now) => {
       if (!now || this.#c.dropping) return false
       // The server does what the text meant at Bind.
       const meaning = seen && !understanding.stands(portal, now) ? understanding.unknown(name) : now
       const { statements } = meaning.analysis
       const full = this.#full(statements)
       if (full) return this.#refuseInBatch(this.#unread(full))
-      return after(passage.pass(text, portal ? parametersOf(portal) : [], meaning), (run) => {
+      const parameters = portal ? parametersOf(portal) : []
+      return after(passage.pass(text, parameters, meaning, undefined, statement), (run) => {
         if ('code' in run) return this.#refuseInBatch(run)
         return after(this.#mayDispatch(run), (may) => may && this.#dispatchExecute(name, portal, run, statements))
       })
@@ -292,6 +312,9 @@ export class Frontend {
 
   #dispatchExecute(name: string, portal: Portal<Run> | undefined, run: Run, statements: StatementAnalysis[]): true {
     if (portal) {
+      // What an EXECUTE or FETCH answers is settled as it begins, not as it was bound or described.
+      if (run.masked && portal.bound === undefined && !portal.executed) portal.described = false
+      if (portal.declared) run.masked?.settled(portal.declared)
       portal.run = run
       portal.executed = { statements, batch: this.#c.batch }
       // What was said of its statement may have been said before its names meant something else.
@@ -353,6 +376,9 @@ export class Frontend {
     return false
   }
 }
+
+/** Nothing is read anew. */
+const unread = Symbol()
 
 const plannedAtBind = new Set(['select', 'insert', 'update', 'delete', 'merge'])
 

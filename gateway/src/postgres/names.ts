@@ -1,3 +1,4 @@
+import type { Effect } from '../gate/command.ts'
 import type { Touch } from '../masking/plan.ts'
 import type { Meaning } from './commands.ts'
 import type { StatementAnalysis } from './effects/effects.ts'
@@ -12,6 +13,11 @@ export interface Prepared {
   columns?: Column[]
   /** A Describe was sent. */
   described?: boolean
+  /**
+   * All that it has been found to do since it was made. The server keeps to what its names meant when it was last read,
+   * though a table that was made since, and is found first, has such a name by now.
+   */
+  meant?: readonly Effect[]
 }
 
 /** What stands behind a portal name, made by wire Bind or by SQL DECLARE. */
@@ -30,7 +36,7 @@ export interface Portal<Run> {
   batch?: number
   /** What its text meant when it was bound, which is when the server settled what its names mean. */
   bound?: Meaning
-  /** What the query of a cursor that SQL declared touched when it was declared. */
+  /** What its query touched when the server settled what it reads: at its DECLARE or Bind. */
   declared?: readonly Touch[]
   /** The command that runs it, from its first Execute on: the same portal again is the same command. */
   run?: Run

@@ -3,6 +3,7 @@ import type { HoldNotice } from '../gate/command.ts'
 import { after } from './after.ts'
 import type { Answer, Commands, Meaning } from './commands.ts'
 import type { Conversation } from './conversation.ts'
+import type { Prepared } from './names.ts'
 import { FAILED } from './outstanding.ts'
 import { aborted, heldNotice, type Words } from './refusal.ts'
 import type { Run } from './run.ts'
@@ -40,8 +41,17 @@ export class Passage {
     return this.#stopped
   }
 
-  /** Submits a command. Answers its run, or what the client is told instead. */
-  pass(text: string, parameters: Parameter[], meaning: Meaning, hold?: 'fail'): Run | Words | Promise<Run | Words> {
+  /**
+   * Submits a command. Answers its run, or what the client is told instead.
+   * @param statement that it was prepared as, where the wire has prepared it
+   */
+  pass(
+    text: string,
+    parameters: Parameter[],
+    meaning: Meaning,
+    hold?: 'fail',
+    statement?: Prepared,
+  ): Run | Words | Promise<Run | Words> {
     const { outstanding, open } = this.#o.conversation
     const ends = meaning.analysis.statements[0]?.session.transaction !== undefined
     if (outstanding.status === FAILED && outstanding.empty && !open && !ends) {
@@ -49,7 +59,7 @@ export class Passage {
       if (!this.#o.commands.allows(text, parameters, meaning)) return aborted
     }
     return after(hold ?? this.#holdFor(text, parameters, meaning), (how) =>
-      this.#submit(text, parameters, meaning, how),
+      this.#submit(text, parameters, meaning, how, statement),
     )
   }
 
@@ -91,6 +101,7 @@ export class Passage {
     parameters: Parameter[],
     meaning: Meaning,
     hold: 'wait' | 'fail',
+    statement: Prepared | undefined,
   ): Run | Words | Promise<Run | Words> {
     const controller = this.#controller
     if (this.#stopped !== undefined) controller.abort(new Error(this.#stopped))
@@ -101,7 +112,7 @@ export class Passage {
       hold,
       signal: controller.signal,
       onHeld: (notice) => this.#onHeld(notice, controller),
-      meaningNow: () => this.#o.understanding.anew(text),
+      meaningNow: () => this.#o.understanding.anew(text, statement),
     })
     if (!(answer instanceof Promise)) return this.#answered(answer)
     this.#controller = new AbortController()

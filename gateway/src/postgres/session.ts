@@ -147,7 +147,7 @@ export class Session {
       understanding,
       passage: this.#passage,
       denies: (text, meaning) => commands.denies(text, meaning),
-      hidden: (text, meaning) => commands.hidden(text, meaning),
+      touched: (text, meaning) => commands.touched(text, meaning),
       allows: (text, parameters, meaning) => commands.allows(text, parameters, meaning),
       limits: options.limits,
       note: (text) => this.#note(text),

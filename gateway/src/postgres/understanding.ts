@@ -1,10 +1,12 @@
+import type { Effect } from '../gate/command.ts'
+import { after } from './after.ts'
 import { type Analyst, LARGE } from './analyst.ts'
 import type { Bearings, Circumstances } from './bearings.ts'
 import { type Meaning, unknownEffect } from './commands.ts'
 import type { Conversation } from './conversation.ts'
 import { type Analysis, analyse } from './effects/effects.ts'
 import { shapeOf } from './effects/shape.ts'
-import type { Portal } from './names.ts'
+import type { Portal, Prepared } from './names.ts'
 
 /** So many meanings are kept for a session, of texts of at most so many characters. */
 const KEPT = { texts: 128, length: 8192 }
@@ -17,6 +19,8 @@ export class Understanding {
   readonly #known = new Map<string, Meaning>()
   /** The same of texts that differ in literals only, by their shape. */
   readonly #alike = new Map<string, Meaning>()
+  /** What prepared statements may do, by what their text means now. */
+  readonly #wholes = new WeakMap<Prepared, { now: Meaning; whole: Meaning }>()
   #circumstances: Circumstances | undefined
   readonly #analyst: Analyst
   /** The large text that was read last: it is parsed, then executed. */
@@ -36,17 +40,42 @@ export class Understanding {
   }
 
   /** What a text means once everything sent is answered, with nothing taken from memory. */
-  async anew(text: string): Promise<Meaning> {
+  async anew(text: string, statement?: Prepared): Promise<Meaning> {
     await this.#conversation.settle()
     await this.#bearings.again()
-    return this.#now(text) ?? this.#apart(text)
+    const meaning = this.#now(text) ?? (await this.#apart(text))
+    return statement ? this.#whole(statement, meaning) : meaning
+  }
+
+  /** What a prepared statement may do now: what its text means, and whatever else it has meant since it was made. */
+  ofPrepared(statement: Prepared): Meaning | undefined | Promise<Meaning | undefined> {
+    return after(this.of(statement.text), (meaning) => meaning && this.#whole(statement, meaning))
+  }
+
+  /** With what it has meant before, unless that is too much to be kept: then it may do anything. */
+  #bounded(meaning: Meaning, before: readonly Effect[]): Meaning {
+    if (before.length <= MOST_MEANT) return withEffects(meaning, before)
+    return withEffects(meaning, [unknownEffect(this.#bearings.connection.name)])
+  }
+
+  /** To be asked whenever the server may read a prepared statement anew, so that no meaning of it is missed. */
+  #whole(statement: Prepared, now: Meaning): Meaning {
+    if (now.named) return now // what stands behind names is looked up as it runs
+    const known = this.#wholes.get(statement)
+    if (known?.now === now) return known.whole
+    const { effects } = now.analysis
+    const whole = this.#bounded(now, missing(statement.meant ?? [], effects))
+    statement.meant = whole.analysis.effects
+    this.#wholes.set(statement, { now, whole })
+    return whole
   }
 
   /** Whether a portal's text means what it meant when it was bound: only then does it tell what the portal will do. */
-  stands({ text, bound }: Portal<unknown>, now?: Meaning): boolean {
+  stands({ text, bound, statement }: Portal<unknown>, now?: Meaning): boolean {
     if (bound === undefined) return true
     const meaning = now ?? this.#now(text)
-    return meaning !== undefined && same(bound, meaning)
+    if (meaning === undefined) return false
+    return same(bound, statement && !now ? this.#whole(statement, meaning) : meaning)
   }
 
   /** What stands for a portal that was made out of sight. */
@@ -94,7 +123,7 @@ export class Understanding {
     const known = this.#large
     if (known?.text === text && known.circumstances === circumstances) return known.meaning
     const { analysis, behind } = await this.#analyst.analyse(text, circumstances, (name) => this.#behind(name))
-    const meaning = meaningOf(analysis, circumstances, behind)
+    const meaning = this.#withBehind(meaningOf(analysis, circumstances, behind), behind)
     if (!meaning.named && !analysis.refused) this.#large = { text, circumstances, meaning }
     return meaning
   }
@@ -141,7 +170,24 @@ export class Understanding {
       prepared: (name) => noted(`prepared ${name}`),
       portal: (name) => noted(`portal ${name}`),
     })
-    return large ? undefined : meaningOf(analysis, circumstances, behind)
+    return large ? undefined : this.#withBehind(meaningOf(analysis, circumstances, behind), behind)
+  }
+
+  /** With what the prepared statements that it names have meant since they were made. */
+  #withBehind(meaning: Meaning, behind: Record<string, string | null>): Meaning {
+    let whole = meaning
+    for (const name of Object.keys(behind)) {
+      if (!name.startsWith('prepared ')) continue
+      const statement = this.#conversation.statements.get(name.slice('prepared '.length))
+      if (!statement) continue
+      // One that is too large to be read here does no more than what runs it.
+      const now = this.#now(statement.text) ?? meaning
+      const { effects } = this.#bounded(now, missing(statement.meant ?? [], now.analysis.effects)).analysis
+      statement.meant = effects
+      const before = missing(effects, now.analysis.effects)
+      whole = withEffects(whole, missing(before, whole.analysis.effects))
+    }
+    return whole
   }
 
   /** The text behind `prepared NAME` or `portal NAME`. */
@@ -168,6 +214,27 @@ function meaningOf(
     named,
     circumstances: { search_path: searchPath, role: user, settings: settings ?? null, ...(named ? { behind } : {}) },
   }
+}
+
+/** More than a statement comes to mean by what is made in the ordinary course of things. */
+const MOST_MEANT = 256
+
+/** A meaning with more effects, of each of its statements. */
+function withEffects(meaning: Meaning, more: readonly Effect[]): Meaning {
+  if (more.length === 0) return meaning
+  const { analysis } = meaning
+  const effects = [...analysis.effects, ...more]
+  const statements = analysis.statements.map((one) => ({ ...one, effects: [...one.effects, ...more] }))
+  return { ...meaning, analysis: { ...analysis, effects, statements } }
+}
+
+/** Effects that are not among others. */
+function missing(effects: readonly Effect[], among: readonly Effect[]): Effect[] {
+  if (effects === among || effects.length === 0) return []
+  const key = ({ action, resource: { type, id }, command, object }: Effect) =>
+    JSON.stringify([action, type, id, command, object])
+  const known = new Set(among.map(key))
+  return effects.filter((effect) => !known.has(key(effect)))
 }
 
 function same(a: Meaning, b: Meaning): boolean {

@@ -49,6 +49,7 @@ export const shop = `
   CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'late %', (SELECT email FROM customers LIMIT 1); END $$;
   CREATE TABLE deferred (id int REFERENCES customers DEFERRABLE INITIALLY DEFERRED);
   CREATE CONSTRAINT TRIGGER late AFTER UPDATE ON customers DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.remark = 'late') EXECUTE FUNCTION late();
+  ALTER TABLE customers ADD extra jsonb DEFAULT '{}'; ALTER TABLE orders ADD extra jsonb DEFAULT '{}'; ALTER TABLE people_in ADD extra jsonb;
   CREATE STATISTICS both_of ON name, city FROM customers; CREATE INDEX by_lower ON customers (lower(email));
   ANALYZE;`
 
@@ -718,4 +719,106 @@ export const evasions: readonly Evasion[] = [
     S,
   ]),
   row([P('', 'SELECT email::int FROM customers'), B('', ''), E(''), S], 'SELECT 1'),
+  // Prepared before a table was made that is found first: the server keeps to what it has read.
+  row(
+    'CREATE TEMP TABLE warm (x int)',
+    [P('s', 'SELECT email FROM customers'), D('S', 's'), S],
+    'CREATE TEMP TABLE customers (email text)',
+    [B('', 's'), E(''), S],
+  ),
+  row(
+    'CREATE TEMP TABLE warm (x int)',
+    'PREPARE p AS SELECT email FROM customers',
+    'CREATE TEMP TABLE customers (email text)',
+    'EXECUTE p',
+  ),
+  row(
+    'BEGIN',
+    'CREATE SCHEMA near',
+    'SET LOCAL search_path = near, public',
+    'PREPARE p AS SELECT email FROM customers',
+    'CREATE TABLE near.customers (email text)',
+    'EXECUTE p',
+    'ROLLBACK',
+  ),
+  row(
+    'CREATE TEMP TABLE warm (x int)',
+    [P('s', 'COPY (SELECT email FROM customers) TO STDOUT'), S],
+    'CREATE TEMP TABLE customers (email text)',
+    [B('', 's'), E(''), S],
+    'DROP TABLE customers',
+    'SELECT email FROM customers',
+  ),
+  // … and read anew in between, by what runs nothing.
+  row(
+    'CREATE TEMP TABLE customers (email text)',
+    [P('s', 'SELECT email FROM customers'), S],
+    'DROP TABLE customers',
+    [D('S', 's'), S],
+    'CREATE TEMP TABLE customers (email text)',
+    [B('', 's'), E(''), S],
+  ),
+  row(
+    'CREATE TEMP TABLE customers (email text)',
+    'PREPARE p AS SELECT email FROM customers',
+    [P('e', 'EXECUTE p'), S],
+    'DROP TABLE customers',
+    [B('w', 'e'), D('P', 'w'), S],
+    'CREATE TEMP TABLE customers (email text)',
+    'EXECUTE p',
+  ),
+  // What an EXECUTE or FETCH was described by is not what it runs.
+  row(
+    'BEGIN',
+    'PREPARE p AS SELECT city FROM customers',
+    [P('s', 'EXECUTE p'), B('w', 's'), D('P', 'w'), S],
+    'DEALLOCATE p',
+    'PREPARE p AS SELECT email FROM customers',
+    [E('w'), S],
+    'ROLLBACK',
+  ),
+  row(
+    'BEGIN',
+    'DECLARE c CURSOR FOR SELECT city FROM customers',
+    [P('s', 'FETCH ALL c'), B('w', 's'), D('P', 'w'), S],
+    'CLOSE c',
+    'DECLARE c CURSOR FOR SELECT email FROM customers',
+    [E('w'), S],
+    'ROLLBACK',
+  ),
+  // A view that is another one by the time that its rows are asked for.
+  undone(
+    'CREATE VIEW lure AS SELECT id, email AS x FROM customers',
+    'DECLARE c CURSOR FOR SELECT x FROM lure',
+    'CREATE OR REPLACE VIEW lure AS SELECT id, city AS x FROM customers',
+    'FETCH ALL c',
+  ),
+  row(
+    'BEGIN',
+    'CREATE VIEW lure AS SELECT id, email AS x FROM customers',
+    [P('s', 'SELECT x FROM lure'), B('w', 's'), D('P', 'w'), S],
+    'CREATE OR REPLACE VIEW lure AS SELECT id, city AS x FROM customers',
+    [E('w'), S],
+    'ROLLBACK',
+  ),
+  // Subscripts are kept, too.
+  copy('BEGIN', "UPDATE customers SET extra[email] = '1'", 'SELECT extra FROM customers', 'ROLLBACK'),
+  copy(
+    'BEGIN',
+    "UPDATE orders SET extra[(SELECT email FROM customers LIMIT 1)] = '1'",
+    'SELECT extra FROM orders',
+    'ROLLBACK',
+  ),
+  copy(
+    'BEGIN',
+    "INSERT INTO orders (id, extra[(SELECT email FROM customers LIMIT 1)]) VALUES (100, '1')",
+    'SELECT extra FROM orders',
+    'ROLLBACK',
+  ),
+  copy(
+    'BEGIN',
+    "INSERT INTO customers (id, city) VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET extra[customers.email] = '1'",
+    'SELECT extra FROM customers',
+    'ROLLBACK',
+  ),
 ]

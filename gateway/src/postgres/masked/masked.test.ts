@@ -128,6 +128,13 @@ test('mode observe refuses nothing by policy, and masks all the same', async () 
   }
 })
 
+test('a seed made of a masked value is refused: random() would tell it', async () => {
+  await using agent = closing(await client())
+  const seeds = 'SELECT setseed(length(email) / 1000.0) FROM person'
+  await expect(agent.query(seeds)).rejects.toMatchObject({ code: '42501' })
+  await agent.query('SELECT setseed(0.5)')
+})
+
 test('what touches nothing classified is the same byte for byte as without the gateway', async () => {
   const direct = await RawClient.start(server.port, { user: 'postgres', database: 'postgres' })
   const masked = await raw()

@@ -7,7 +7,7 @@ import { Cursor, message, T } from '../wire/messages.ts'
 import type { ColumnMasks, RowPlan } from './columns.ts'
 import { rowPlan } from './columns.ts'
 import type { CopyOut } from './copying.ts'
-import type { StatementTouch, Touched } from './touching.ts'
+import { type StatementTouch, type Touched, union } from './touching.ts'
 
 /** What the agent gets of a row, and what the recording. */
 export interface MaskedRow {
@@ -36,6 +36,14 @@ export class MaskedResult {
   /** What the statement touches that is answered now. */
   get touch(): Touch {
     return this.#statement.touch
+  }
+
+  /** What it reads was settled earlier, when it touched this. */
+  settled(before: readonly Touch[]): void {
+    const { statements, ...rest } = this.#touched
+    if (before.every(({ classification }) => classification === statements[0]?.touch.classification)) return
+    const all = statements.map((one) => ({ ...one, touch: before.reduce(union, one.touch) }))
+    this.#touched = { ...rest, statements: all }
   }
 
   /** What one of its statements touches, by its place in the text. */

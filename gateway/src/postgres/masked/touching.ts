@@ -220,8 +220,11 @@ function behindOf({ circumstances: { behind } }: Meaning): unknown[] {
 
 /** What either touches. */
 export function union(a: Touch, b: Touch): Touch {
+  const earlier = new Set([...(a.earlier ?? []), ...(b.earlier ?? []), b.classification])
+  earlier.delete(a.classification)
   return {
     ...a,
+    ...(earlier.size > 0 ? { earlier: [...earlier] } : {}),
     classes: merged(a.classes, b.classes),
     hidden: merged(a.hidden, b.hidden),
     written: new Set([...a.written, ...b.written]),
