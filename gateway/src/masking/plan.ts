@@ -109,8 +109,12 @@ export function touchOf(
   if (doubtful) for (const one of classification.all) classes.add(one)
   classes.delete(DERIVED)
   if (flow === 'code') for (const one of classification.all) classes.add(one)
+  // What a view calls may be run as it is planned, and what that answers stands in the plan.
+  const called = ({ object }: TouchingEffect) =>
+    object !== undefined && classification.catalog.relation(object)?.calls === true
   const explains =
     effects.length > 0 &&
+    !effects.some(called) &&
     effects.every(
       ({ action, command }) => command.kind === 'explain' && (action === 'sql:read' || action === 'sql:connect'),
     )

@@ -39,6 +39,8 @@ export const shop = `
   CREATE VIEW ruled AS SELECT id, note FROM orders;
   CREATE RULE tells AS ON INSERT TO log DO ALSO SELECT email FROM customers;
   CREATE FUNCTION anyone() RETURNS text LANGUAGE sql AS 'SELECT email FROM customers LIMIT 1';
+  CREATE FUNCTION fixed() RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RETURN (SELECT email FROM customers LIMIT 1); END $$;
+  CREATE VIEW likened AS SELECT id FROM orders WHERE note = fixed();
   CREATE FUNCTION shout() RETURNS void LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'it is %', (SELECT email FROM customers LIMIT 1); END $$;
   CREATE FUNCTION tell() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('news', (SELECT email FROM customers LIMIT 1)); END $$;
   CREATE FUNCTION set_name() RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('application_name', (SELECT email FROM customers LIMIT 1), false); END $$;
@@ -719,6 +721,8 @@ export const evasions: readonly Evasion[] = [
     S,
   ]),
   row([P('', 'SELECT email::int FROM customers'), B('', ''), E(''), S], 'SELECT 1'),
+  row('EXPLAIN SELECT * FROM likened', 'EXPLAIN (VERBOSE) SELECT FROM likened WHERE id < 3'),
+  row('EXPLAIN SELECT FROM orders WHERE note = fixed()'),
   // Prepared before a table was made that is found first: the server keeps to what it has read.
   row(
     'CREATE TEMP TABLE warm (x int)',
