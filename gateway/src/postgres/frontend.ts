@@ -11,6 +11,7 @@ import { FAILED, IDLE } from './outstanding.ts'
 import type { Passage } from './passage.ts'
 import { aborted, functionCallRefused, noRoom, notUtf8, tooLong, unrecordable, type Words } from './refusal.ts'
 import type { Run } from './run.ts'
+import { Unanswered } from './unanswered.ts'
 import type { Understanding } from './understanding.ts'
 import { shown } from './values.ts'
 import { DROP, ProtocolViolation, RELAY, type Take, WHOLE } from './wire/framer.ts'
@@ -67,6 +68,7 @@ export class Frontend {
   terminated = false
   readonly #o: FrontendOptions
   readonly #c: Conversation
+  readonly #unanswered = new Unanswered()
   #busy: Promise<unknown> | undefined
 
   constructor(options: FrontendOptions) {
@@ -87,7 +89,8 @@ export class Frontend {
   /** A client's message. Answers whether it goes on to the server as it is. */
   message(type: number, frame: Buffer): GoesOn {
     if (this.#o.passage.stopped !== undefined) return false
-    const goesOn = this.#look(type, frame)
+    this.#unanswered.add(frame.length, this.#c.outstanding.empty)
+    const goesOn = this.#unanswered.full ? this.#afterAnswers(type, frame) : this.#look(type, frame)
     if (typeof goesOn !== 'boolean') this.#busy = goesOn.catch(() => {})
     return goesOn
   }
@@ -95,6 +98,19 @@ export class Frontend {
   /** Resolves once no message is being waited for. */
   async idle(): Promise<void> {
     await this.#busy
+  }
+
+  /** Looks at a message once what was sent before it is answered. */
+  #afterAnswers(type: number, frame: Buffer): GoesOn {
+    if (this.#c.outstanding.copyIn) {
+      // The server answers nothing before the data's end, and takes nothing but Syncs, to no effect.
+      if (this.#unanswered.overfull) throw new ProtocolViolation('more messages amid COPY data than this gateway takes')
+      return this.#look(type, frame)
+    }
+    return this.#c.settle().then(() => {
+      this.#unanswered.reset()
+      return this.#look(type, frame)
+    })
   }
 
   #look(type: number, frame: Buffer): GoesOn {
