@@ -69,3 +69,25 @@ it('an idle connection holds a small buffer, also after it has brought much', as
   await once(socket, 'end')
   expect([...sizes].sort((a, b) => a - b)).toEqual([4 << 10, 256 << 10])
 })
+
+it('of large buffers that nobody reads into any more, eight are kept', async () => {
+  script = [Buffer.alloc(2 << 20)]
+  const seen = async (connections: number) => {
+    const large = new Set<ArrayBufferLike>()
+    const sockets = Array.from({ length: connections }, open)
+    const inUse = Promise.all(sockets.map((socket) => once(socket, 'end')))
+    for (const socket of sockets) {
+      borrow(socket, (bytes) => {
+        if (bytes.buffer.byteLength > 4 << 10) large.add(bytes.buffer)
+        return true
+      })
+      socket.resume()
+    }
+    await inUse
+    return large
+  }
+  const before = await seen(24)
+  const again = await seen(24)
+  expect(before.size).toBeGreaterThan(0)
+  expect(before.intersection(again).size).toBeLessThanOrEqual(8)
+})
