@@ -45,6 +45,10 @@ export class Bearings {
   #beyond: string | undefined
   /** The catalog as this session's open transaction sees it, once that has changed it. */
   #own: Snapshot | undefined
+  /** When its reading began. */
+  #ownSince = 0
+  /** The open transaction, if there is one, began no earlier. */
+  #idleAt = performance.now()
   #changed: 'no' | 'in transaction' | 'committed' = 'no'
   /** What has changed is there for every session. */
   #changedForAll = false
@@ -74,7 +78,7 @@ export class Bearings {
   /** Whether a statement may be analysed without asking anything first. */
   get fresh(): boolean {
     if (this.#dirty || this.#changed !== 'no') return false
-    if (this.#own) return true
+    if (this.#own) return !this.#catalogs.changedSince(this.#target, this.#ownSince)
     const age = this.#catalogs.current(this.#target)?.age ?? Number.POSITIVE_INFINITY
     if (age > STALE_MS) this.#catalogs.refreshLater(this.#target)
     return age <= TOO_OLD_MS
@@ -88,7 +92,9 @@ export class Bearings {
       this.#own = undefined
       await this.#catalogs.refresh(this.#target)
     }
-    if (this.#changed === 'in transaction' && !failed) await this.#lookOurselves()
+    // Others have changed it for this transaction, too.
+    const behind = this.#own !== undefined && this.#catalogs.changedSince(this.#target, this.#ownSince)
+    if ((this.#changed === 'in transaction' || behind) && !failed) await this.#lookOurselves()
     if (!this.#dirty) return
     if (failed) {
       this.searchPath = null // it can't be asked; unqualified names stay unresolved
@@ -209,6 +215,7 @@ export class Bearings {
     // A view that one session replaces is another one to all of them, from what they send next.
     if (this.#changedForAll) this.#catalogs.outdate(this.#target)
     this.#changedForAll = false
+    this.#idleAt = performance.now()
   }
 
   /**
@@ -216,8 +223,16 @@ export class Bearings {
    * which nobody can have put operators of his own.
    */
   async #lookOurselves(): Promise<void> {
-    const [path] = await this.#ask("SELECT pg_catalog.current_setting('search_path')")
-    const before = path?.[0]?.[0] ?? ''
+    const since = performance.now()
+    const [said] = await this.#ask(
+      "SELECT pg_catalog.current_setting('search_path'), pg_catalog.current_setting('transaction_isolation')",
+    )
+    const [before, isolation] = [said?.[0]?.[0] ?? '', said?.[0]?.[1]]
+    // Its queries see the catalog as it was when it began; its names mean what they mean now.
+    if (!/^read (un)?committed$/.test(isolation ?? '') && this.#catalogs.changedSince(this.#target, this.#idleAt))
+      throw new ProtocolViolation(
+        'another session has changed the database in a way that this transaction can not see: begin it again',
+      )
     const query = async (sql: string) => {
       const [, rows] = await this.#ask(
         "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true)",
@@ -231,6 +246,7 @@ export class Bearings {
     const known = this.#snapshot?.classification
     // What the transaction has renamed may yet be rolled back: it is nothing to be kept.
     const rules = masking && { dataClasses: masking.dataClasses }
+    this.#ownSince = since
     this.#own = new Snapshot(catalog, rules && (await readClassification(query, rules, known)))
     this.#changed = 'no'
   }

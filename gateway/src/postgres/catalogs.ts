@@ -126,6 +126,11 @@ export class Catalogs {
     database.snapshot?.outdate(database.changedAt)
   }
 
+  /** Whether a session has changed since that moment what the catalog tells (performance.now()). */
+  changedSince(target: PostgresTarget, moment: number): boolean {
+    return (this.#database(target).changedAt ?? Number.NEGATIVE_INFINITY) >= moment
+  }
+
   /** Reads anew without anybody waiting for it, unless that is under way. */
   refreshLater(target: PostgresTarget): void {
     if (this.#database(target).loading) return

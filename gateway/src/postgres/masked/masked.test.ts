@@ -128,6 +128,47 @@ test('mode observe refuses nothing by policy, and masks all the same', async () 
   }
 })
 
+describe('a view that another session replaces while a transaction with changes of its own is open', () => {
+  const plain = 'CREATE OR REPLACE VIEW lure AS SELECT id, city AS x FROM person'
+  const either = ['[masked: email]', '08P01']
+  beforeEach(() => server.query('DROP VIEW IF EXISTS lure'))
+
+  test.each<[string, string[], string[]]>([
+    ['read committed', [], ['[masked: email]']],
+    ['read committed', ['SELECT x FROM pg_temp.mine'], ['[masked: email]']],
+    ['repeatable read', [], either],
+    ['repeatable read', ['SELECT x FROM pg_temp.mine'], either],
+  ])('%s, after %j', async (isolation, before, expected) => {
+    const agent = await raw()
+    await using other = closing(await client())
+    const texts = [
+      plain,
+      `BEGIN ISOLATION LEVEL ${isolation}`,
+      'SELECT 1',
+      'CREATE TEMP TABLE mine (x text)',
+      ...before,
+    ]
+    agent.send(...texts.map(Q))
+    await agent.ready(texts.length)
+    await other.query('CREATE OR REPLACE VIEW lure AS SELECT id, email AS x FROM person')
+    agent.send(Q('SELECT x FROM lure WHERE id = 1'))
+    const answer = await agent.ready()
+    agent.socket.destroy()
+    const failure = answer.find((frame) => frame[0] === T.ErrorResponse)
+    // A transaction that can't see what it would read is ended, one that can is masked by it.
+    expect(expected).toContain(failure ? reportFields(failure).C : values(answer)[0]![0])
+  })
+
+  test('its own changes before it began are no matter', async () => {
+    await using agent = closing(await client())
+    await agent.query(plain)
+    await agent.query('BEGIN ISOLATION LEVEL SERIALIZABLE')
+    for (const text of ['SELECT 1', 'CREATE TEMP TABLE mine (x text)']) await agent.query(text)
+    expect((await agent.query('SELECT x FROM lure WHERE id = 1')).rows).toEqual([{ x: 'Oslo' }])
+    await agent.query('ROLLBACK')
+  })
+})
+
 test('a seed made of a masked value is refused: random() would tell it', async () => {
   await using agent = closing(await client())
   const seeds = 'SELECT setseed(length(email) / 1000.0) FROM person'
