@@ -66,6 +66,9 @@ const scripts: Record<string, [Buffer[], number][]> = {
       5,
     ],
     [[P('x', 'SELECT 8'), S, Q('EXECUTE x'), Q('DEALLOCATE ALL'), Q('EXECUTE x')], 4],
+    // A statement that runs itself, and many that each run the next.
+    [[P('two', 'EXECUTE two'), B('', 'two'), E(''), S, Q('DEALLOCATE two')], 2],
+    [[...chain(24), S, Q('EXECUTE n0'), Q('DEALLOCATE ALL')], 3],
     [
       [
         Q('BEGIN'),
@@ -106,6 +109,11 @@ const scripts: Record<string, [Buffer[], number][]> = {
     [[Q('LISTEN ear'), Q("NOTIFY ear, 'hello'"), Q("SET application_name TO 'other'"), Q('SHOW application_name')], 4],
     [[Q('SET search_path TO pg_catalog'), Q('SELECT count(*) > 0 FROM pg_class'), Q('RESET search_path')], 3],
   ],
+}
+
+/** Statements n0 to nN, each of which runs the next. */
+function chain(length: number): Buffer[] {
+  return Array.from({ length }, (_, n) => P(`n${n}`, n < length - 1 ? `EXECUTE n${n + 1}` : 'SELECT 12'))
 }
 
 describe('with everything allowed, a client receives byte for byte what a direct connection gives', () => {

@@ -22,6 +22,8 @@ export class Understanding {
   /** What prepared statements may do, by what their text means now. */
   readonly #wholes = new WeakMap<Prepared, { now: Meaning; whole: Meaning }>()
   #circumstances: Circumstances | undefined
+  /** What the names of a text stand for is being looked at. */
+  #lookingBehind = false
   readonly #analyst: Analyst
   /** The large text that was read last: it is parsed, then executed. */
   #large: { text: string; circumstances: Circumstances; meaning: Meaning } | undefined
@@ -173,21 +175,28 @@ export class Understanding {
     return large ? undefined : this.#withBehind(meaningOf(analysis, circumstances, behind), behind)
   }
 
-  /** With what the prepared statements that it names have meant since they were made. */
+  /** With what the prepared statements that it names, by whatever many others, have meant since they were made. */
   #withBehind(meaning: Meaning, behind: Record<string, string | null>): Meaning {
-    let whole = meaning
-    for (const name of Object.keys(behind)) {
-      if (!name.startsWith('prepared ')) continue
-      const statement = this.#conversation.statements.get(name.slice('prepared '.length))
-      if (!statement) continue
-      // One that is too large to be read here does no more than what runs it.
-      const now = this.#now(statement.text) ?? meaning
-      const { effects } = this.#bounded(now, missing(statement.meant ?? [], now.analysis.effects)).analysis
-      statement.meant = effects
-      const before = missing(effects, now.analysis.effects)
-      whole = withEffects(whole, missing(before, whole.analysis.effects))
+    // All names that a text leads to are asked for here, so that those behind them, itself perhaps, need not be again.
+    if (this.#lookingBehind) return meaning
+    this.#lookingBehind = true
+    try {
+      return Object.keys(behind).reduce((whole, name) => this.#withMeant(whole, meaning, name), meaning)
+    } finally {
+      this.#lookingBehind = false
     }
-    return whole
+  }
+
+  #withMeant(whole: Meaning, meaning: Meaning, name: string): Meaning {
+    if (!name.startsWith('prepared ')) return whole
+    const statement = this.#conversation.statements.get(name.slice('prepared '.length))
+    if (!statement) return whole
+    // One that is too large to be read here does no more than what runs it.
+    const now = this.#now(statement.text) ?? meaning
+    const { effects } = this.#bounded(now, missing(statement.meant ?? [], now.analysis.effects)).analysis
+    statement.meant = effects
+    const before = missing(effects, now.analysis.effects)
+    return withEffects(whole, missing(before, whole.analysis.effects))
   }
 
   /** The text behind `prepared NAME` or `portal NAME`. */
