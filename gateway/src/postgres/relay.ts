@@ -34,6 +34,8 @@ export interface RelayEvents {
 const AHEAD = 1 << 20
 /** So often a client that isn't read is written to (ms). */
 export const PROBE_MS = 15_000
+/** What comes of a client at once, if it isn't COPY data (bytes). */
+const FEW = 16 << 10
 /** How long a client may take to read its last message. */
 const LAST_WORD_MS = 2000
 
@@ -160,6 +162,8 @@ export class Relay {
   close(lastWord: Buffer | undefined): void {
     this.#closed = true
     this.#stopProbing()
+    this.#clientOutlet.flush()
+    this.#serverOutlet.flush()
     const client = this.#client
     if (!client.destroyed) {
       const patience = setTimeout(() => client.destroy(), LAST_WORD_MS)
@@ -172,8 +176,11 @@ export class Relay {
     this.#server.destroy()
   }
 
-  #clientData(chunk: Buffer, lent: boolean): void {
+  #clientData(bytes: Buffer, borrowed: boolean): void {
     if (this.#closed || this.#deaf) return
+    // Commands are kept for a while: one copy of all that have come together, rather than one of each.
+    const lent = borrowed && bytes.length > FEW
+    const chunk = borrowed && !lent ? Buffer.from(bytes) : bytes
     this.#reading = true
     try {
       this.#fromClient.push(chunk, lent)
@@ -252,13 +259,17 @@ export class Relay {
   }
 }
 
-/** Where small pieces are put together before they leave: written at once, so one will do for all sessions. */
+/** Where small pieces are put together before they leave: what is made here is written at once. */
 const together = Buffer.allocUnsafeSlow(256 << 10)
 /** What is as large leaves by itself. */
 const LARGE = 32 << 10
 
 /** Writes pieces in their order, in as few writes as can be: rewritten rows are many, and a write costs more than a row. */
 function writeAll(outlet: Outlet, buffers: readonly Buffer[], lent: boolean): void {
+  if (buffers.length <= SOME) {
+    for (const bytes of buffers) outlet.write(bytes, lent)
+    return
+  }
   let length = 0
   const flush = () => {
     if (length > 0) outlet.write(together.subarray(0, length), true)
@@ -276,3 +287,6 @@ function writeAll(outlet: Outlet, buffers: readonly Buffer[], lent: boolean): vo
   }
   flush()
 }
+
+/** So few pieces are put together by the outlet, if they are small. */
+const SOME = 4

@@ -194,7 +194,7 @@ export class Session {
     }
     if (this.#over) return
     const key = wire.message(wire.T.BackendKeyData, this.key)
-    this.#client.write(Buffer.concat([key, wire.readyForQuery(this.#outstanding.status)]))
+    this.#relay.toClient(Buffer.concat([key, wire.readyForQuery(this.#outstanding.status)]))
     if (this.#clientGone) this.#afterClient()
     else this.#relay.open()
     if (this.#draining) this.drain()

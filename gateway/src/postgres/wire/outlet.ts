@@ -2,14 +2,20 @@ import { writeSync } from 'node:fs'
 import type { Socket } from 'node:net'
 
 /**
- * Where bytes leave by a socket. They are handed to the system at once, by its descriptor, as long as the system takes
- * them; what it doesn't take goes the socket's own way, which waits. Of what a relayed message costs, a stream's book-keeping
- * would be the largest part (docs/decisions).
+ * Where bytes leave by a socket. They are handed to the system by its descriptor, as long as the system takes them; what
+ * it doesn't take goes the socket's own way, which waits. Of what a relayed message costs, a stream's book-keeping would
+ * be the largest part (docs/decisions).
+ *
+ * Little leaves at the end of the event loop's turn, together with what all other sessions have to say: whoever waits for
+ * it runs at once, on this core, so that between two sessions' messages the caches would be somebody else's.
  */
 export class Outlet {
   readonly #socket: Socket
   /** -1 where only the socket itself may write: TLS, or a system without descriptors. */
   readonly #descriptor: number
+  /** What leaves at the end of this turn, and its length. */
+  #pieces: Buffer[] = []
+  #waiting = 0
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -26,6 +32,27 @@ export class Outlet {
    * @param lent whether the bytes' memory is used for other things once this returns
    */
   write(bytes: Buffer, lent: boolean): void {
+    if (this.#waiting + bytes.length > LITTLE) {
+      this.flush()
+      this.#write(bytes, lent)
+      return
+    }
+    if (this.#pieces.length === 0) leaveLater(this)
+    this.#pieces.push(lent ? Buffer.from(bytes) : bytes)
+    this.#waiting += bytes.length
+  }
+
+  /** Writes what waits for the end of the turn: to be called before anything else writes to the socket, or ends it. */
+  flush(): void {
+    const pieces = this.#pieces
+    if (pieces.length === 0) return
+    const whole = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces, this.#waiting)
+    this.#pieces = []
+    this.#waiting = 0
+    this.#write(whole, false)
+  }
+
+  #write(bytes: Buffer, lent: boolean): void {
     const socket = this.#socket
     if (!socket.writable) return
     let written = 0
@@ -55,6 +82,21 @@ export class Outlet {
       if (!error && buffer.length === LARGE && spare.length < SPARE) spare.push(buffer)
     })
   }
+}
+
+/** What waits for the end of the turn at most, for one socket. */
+const LITTLE = 16 << 10
+let leaving: Outlet[] = []
+
+function leaveLater(outlet: Outlet): void {
+  if (leaving.length === 0) setImmediate(leave)
+  leaving.push(outlet)
+}
+
+function leave(): void {
+  const outlets = leaving
+  leaving = []
+  for (const outlet of outlets) outlet.flush()
 }
 
 const WORTH_KEEPING = 16 << 10
