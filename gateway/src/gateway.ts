@@ -143,7 +143,10 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
       if (!isDeepStrictEqual(data_classes, next.config.connections.get(name)?.data_classes))
         for (const kind of classProblemKinds) metrics.classProblems.remove({ connection: name, kind })
     known.keepOnly(next.config.connections.values())
+    const changed = changedConnections(inForce.config, next.config)
     inForce = next
+    // A class that was added must not stay unmasked, nor a mode unenforced, for those who are connected already.
+    if (changed.length > 0) postgres?.endChanged(changed)
     people.reconfigure(next.config.identity)
     api.renewTls()
   }
@@ -207,6 +210,14 @@ async function reloaded(before: InForce, takeIn: (next: InForce) => void, log: L
   takeIn({ config, policies: policies.policies, pair })
   for (const what of fixedAtStart(before.config, config)) log.warn(`${what} has changed: that takes a restart`)
   return { ok: true, warnings: [...loaded.warnings, ...policies.warnings.map((p) => inFolder(config.policy, p))] }
+}
+
+/** Connections that open sessions must not go on with: changed in anything but the password, or gone. */
+function changedConnections(before: LoadedConfig, after: LoadedConfig): string[] {
+  const known = (connection: LoadedPostgresConnection | undefined) => connection && { ...connection, password: '' }
+  return [...before.connections]
+    .filter(([name, connection]) => !isDeepStrictEqual(known(connection), known(after.connections.get(name))))
+    .map(([name]) => name)
 }
 
 function fixedAtStart(before: LoadedConfig, after: LoadedConfig): string[] {

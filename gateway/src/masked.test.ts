@@ -176,6 +176,35 @@ describe('keys', () => {
   })
 })
 
+describe('a reload', () => {
+  const changes: [what: string, connection: Record<string, unknown>, all?: Record<string, unknown>][] = [
+    ['a class', { data_classes: { '*.*.email': 'email' } }],
+    ['a detector', { data_classes: { '*.*.city': 'city' }, masking: { detect: ['email'] } }],
+    ['the style for all', { data_classes: { '*.*.city': 'city' } }, { masking: { style: 'null' } }],
+    ['what policy knows of it', { data_classes: { '*.*.city': 'city' }, tags: ['production'] }],
+  ]
+  test.each(changes)('that changes %s ends the sessions that would go on without', async (_, connection, all) => {
+    configure({ data_classes: { '*.*.city': 'city' } })
+    await started()
+    await rows('BEGIN; DECLARE c CURSOR FOR SELECT email FROM customers')
+    const ended = new Promise<Error & { code?: string }>((resolve) => client!.once('error', resolve))
+    configure(connection, all)
+    expect((await gateway!.reload()).ok).toBe(true)
+    expect(await ended).toMatchObject({ code: '57P01' })
+    await expect(rows('FETCH c')).rejects.toThrow()
+  })
+
+  test('that changes nothing of it, or the password alone, ends none', async () => {
+    configure({})
+    await started()
+    const pid = await rows('SELECT pg_backend_pid()')
+    writeFileSync(join(folder, 'password2'), server.password, { mode: 0o600 })
+    configure({ password: { file: './password2' } }, { approvals: { hold: 'fail' } })
+    expect((await gateway!.reload()).ok).toBe(true)
+    expect(await rows('SELECT pg_backend_pid()')).toEqual(pid)
+  })
+})
+
 describe('styles', () => {
   test('hashes are the same after a restart, and of another key in another folder', async () => {
     configure({ data_classes: { '*.*.email': 'email' } }, { masking: { style: 'hash' } })

@@ -9,7 +9,7 @@ import { Analyst } from './analyst.ts'
 import { Catalogs } from './catalogs.ts'
 import { loadParser } from './effects/effects.ts'
 import { Openings } from './openings.ts'
-import { draining, violation } from './refusal.ts'
+import { draining, RECONFIGURED, reconfigured, violation } from './refusal.ts'
 import type { Session } from './session.ts'
 import { readOpening } from './startup.ts'
 import type { PostgresTarget } from './target.ts'
@@ -40,6 +40,11 @@ export interface PostgresListener extends AsyncDisposable {
   address: { host: string; port: number }
   /** No new sessions; idle ones end, running commands get so many milliseconds, then everything is closed with 57P01. */
   drain(ms: number): Promise<void>
+  /**
+   * Ends, with 57P01, the sessions of connections that are configured otherwise by now, also those that are just being
+   * opened: they would keep to the classes, tags, mode and server that they began with.
+   */
+  endChanged(connections: Iterable<string>): void
 }
 
 /** How long a client may take from its first byte to being signed in, like the server's authentication_timeout. */
@@ -57,6 +62,9 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
   const analyst = new Analyst(log)
   const sessions = new Map<string, Session>()
   const openings = new Openings()
+  /** When connections were last changed, in changes since the start. */
+  const changed = new Map<string, number>()
+  let changes = 0
 
   const server = createServer({
     allowHalfOpen: true,
@@ -108,6 +116,7 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
         plain.end(() => plain.destroy())
         return
       case 'session': {
+        const since = changes
         const session = await admit(opening, {
           ...options,
           catalogs,
@@ -121,7 +130,9 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
         sessions.set(key, session)
         void session.closed.then(() => sessions.delete(key))
         if (stop.signal.aborted) session.drain()
-        await session.start()
+        await session.start(
+          (changed.get(session.connection) ?? 0) > since ? reconfigured(session.connection) : undefined,
+        )
       }
     }
   }
@@ -144,5 +155,11 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
     clearTimeout(late)
     analyst[Symbol.dispose]()
   }
-  return { address: { host, port }, drain, [Symbol.asyncDispose]: () => drain(0) }
+  const endChanged = (connections: Iterable<string>) => {
+    changes++
+    for (const name of connections) changed.set(name, changes)
+    for (const session of sessions.values())
+      if (changed.get(session.connection) === changes) session.end(reconfigured(session.connection), RECONFIGURED)
+  }
+  return { address: { host, port }, drain, endChanged, [Symbol.asyncDispose]: () => drain(0) }
 }

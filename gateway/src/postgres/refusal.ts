@@ -100,6 +100,11 @@ export const aborted: Words = {
 
 export const ended = (message: string): Words => ({ code: '57P01', message })
 export const draining = ended('terminating connection because the gateway is stopping')
+export const RECONFIGURED = 'its connection was changed in the configuration'
+export const reconfigured = (connection: string): Words => ({
+  ...ended(`terminating connection because ${JSON.stringify(connection)} was changed in the gateway’s configuration`),
+  hint: 'Connect again: what is configured now holds from then on.',
+})
 export const shuttingDown: Words = { code: '57P03', message: 'the gateway is stopping' }
 export const tooMany = (message: string): Words => ({ code: '53300', message })
 

@@ -178,10 +178,14 @@ export class Session {
     })
   }
 
-  /** Takes over both sockets: finds the session's bearings, greets the client, and from then on relays. */
-  async start(): Promise<void> {
+  /**
+   * Takes over both sockets: finds the session's bearings, greets the client, and from then on relays.
+   * @param outdated why it must not begin: what it was opened for has been changed meanwhile
+   */
+  async start(outdated?: Words): Promise<void> {
     const { upstream, live } = this.#options
     this.#relay.attach(this.#log)
+    if (outdated) return this.end(outdated, outdated.message)
     live.ended.addEventListener('abort', () => this.#endedFromOutside(), { once: true })
     if (live.ended.aborted) return this.#endedFromOutside()
     for (const frame of upstream.greeting.splice(0)) this.#client.write(frame)
@@ -198,6 +202,11 @@ export class Session {
     if (this.#clientGone) this.#afterClient()
     else this.#relay.open()
     if (this.#draining) this.drain()
+  }
+
+  /** Name of its connection. */
+  get connection(): string {
+    return this.#options.target.ref.name
   }
 
   /** What a CancelRequest with this session's key does. Resolves once the server has taken it. */
