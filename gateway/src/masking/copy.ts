@@ -115,7 +115,10 @@ class TextRewriter implements CopyRewriter {
   readonly #quote: number
   readonly #escape: number
   readonly #null: Buffer
+  readonly #longest: number
   readonly #kept: Kept
+  /** The value that was written last: many masks are always the same. */
+  #known: { value: Buffer; written: Buffer } | undefined
   #header: boolean
   #column = 0
   /** CSV: between quotes. */
@@ -131,27 +134,34 @@ class TextRewriter implements CopyRewriter {
     this.#quote = format.format === 'csv' ? format.quote.charCodeAt(0) : -1
     this.#escape = format.format === 'csv' ? format.escape.charCodeAt(0) : BACKSLASH
     this.#null = Buffer.from(format.null)
+    this.#longest = longest
     this.#kept = new Kept(longest)
     this.#header = format.header
   }
 
   push(piece: Buffer): Buffer {
     const out: Buffer[] = []
+    let goesOn = 0 // from here on nothing is in `out` yet
     let from = 0
-    for (let at = 0; at < piece.length; at++) {
-      const byte = piece[at]!
-      if (!this.#ends(byte)) continue
-      this.#field(out, piece.subarray(from, at))
-      out.push(piece.subarray(at, at + 1))
+    for (let at = this.#fieldEnd(piece, 0); at >= 0; at = this.#fieldEnd(piece, from)) {
+      const mask = this.#mask
+      if (mask) {
+        if (from > goesOn) out.push(piece.subarray(goesOn, from))
+        out.push(this.#masked(mask, piece.subarray(from, at)))
+        goesOn = at
+      }
       from = at + 1
-      this.#next(byte)
+      this.#next(piece[at]!)
     }
     if (from < piece.length) {
       this.#begun = true
-      const rest = piece.subarray(from)
-      if (this.#mask) this.#kept.add(rest)
-      else out.push(rest)
+      if (this.#mask) {
+        this.#kept.add(piece.subarray(from))
+        if (from > goesOn) out.push(piece.subarray(goesOn, from))
+        goesOn = piece.length
+      }
     }
+    if (goesOn < piece.length) out.push(goesOn === 0 ? piece : piece.subarray(goesOn))
     return out.length === 1 ? out[0]! : Buffer.concat(out)
   }
 
@@ -164,18 +174,35 @@ class TextRewriter implements CopyRewriter {
     return this.#header ? undefined : this.#columns[this.#column]
   }
 
-  /** Whether a byte ends a field. Follows quotes and escapes. */
+  /** Where the field ends that goes on at `from`; -1 where that isn't in this piece. Follows quotes and escapes. */
+  #fieldEnd(piece: Buffer, from: number): number {
+    const { length } = piece
+    if (this.#format.format === 'csv') {
+      for (let at = from; at < length; at++) if (this.#ends(piece[at]!)) return at
+      return -1
+    }
+    const delimiter = this.#delimiter
+    let escaped = this.#escaped
+    for (let at = from; at < length; at++) {
+      const byte = piece[at]!
+      if (escaped) escaped = false
+      else if (byte === BACKSLASH) escaped = true
+      else if (byte === delimiter || byte === NEWLINE) {
+        this.#escaped = false
+        return at
+      }
+    }
+    this.#escaped = escaped
+    return -1
+  }
+
+  /** CSV: whether a byte ends a field. */
   #ends(byte: number): boolean {
     if (this.#escaped) {
       this.#escaped = false
-      if (this.#format.format === 'text') return false
-      // CSV: an escape stands only before a quote or an escape; where it is the quote itself, the quotes ended here.
+      // An escape stands only before a quote or an escape; where it is the quote itself, the quotes ended here.
       if (byte === this.#quote || byte === this.#escape) return false
       if (this.#escape === this.#quote) this.#quoted = false
-    }
-    if (this.#format.format === 'text') {
-      if (byte === BACKSLASH) this.#escaped = true
-      return byte === this.#delimiter || byte === NEWLINE
     }
     if (this.#quoted) {
       if (byte === this.#escape) this.#escaped = true
@@ -189,21 +216,16 @@ class TextRewriter implements CopyRewriter {
     return byte === this.#delimiter || byte === NEWLINE
   }
 
-  /** The last, or only, part of a field. */
-  #field(out: Buffer[], part: Buffer): void {
-    const mask = this.#mask
-    if (!mask) {
-      out.push(part)
-      return
+  /** What stands for a field of which this is the last, or only, part. */
+  #masked(mask: MaskCopied, part: Buffer): Buffer {
+    let raw: Buffer | undefined = part
+    if (this.#begun || part.length > this.#longest) {
+      this.#kept.add(part)
+      raw = this.#kept.take()
     }
-    this.#kept.add(part)
-    const raw = this.#kept.take()
-    if (raw?.equals(this.#null)) {
-      out.push(raw)
-      return
-    }
+    if (raw?.equals(this.#null)) return raw
     const masked = mask(raw && this.#plain(raw))
-    out.push(masked === null ? this.#null : this.#written(masked))
+    return masked === null ? this.#null : this.#written(masked)
   }
 
   #next(byte: number): void {
@@ -219,6 +241,7 @@ class TextRewriter implements CopyRewriter {
   }
 
   #plain(raw: Buffer): Buffer {
+    if (raw.indexOf(this.#escape) < 0 && (this.#quote < 0 || raw.indexOf(this.#quote) < 0)) return raw
     const out = Buffer.alloc(raw.length)
     let length = 0
     let quoted = false
@@ -242,6 +265,13 @@ class TextRewriter implements CopyRewriter {
   }
 
   #written(value: Buffer): Buffer {
+    if (value === this.#known?.value) return this.#known.written
+    const written = this.#spelt(value)
+    this.#known = { value, written }
+    return written
+  }
+
+  #spelt(value: Buffer): Buffer {
     const out: number[] = []
     if (this.#format.format === 'csv') {
       // Always in quotes, so that it can't be taken for NULL.
