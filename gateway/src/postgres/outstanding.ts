@@ -155,6 +155,7 @@ export class Outstanding {
   reply(type: number, frame: Buffer): boolean | Buffer {
     switch (type) {
       case T.NoticeResponse:
+        if (this.#entries[0]?.ours) return false
         return this.#exposure?.notice(frame, this.#entries[0]) ?? true
       case T.NotificationResponse:
         return this.#exposure?.notification(frame) ?? true

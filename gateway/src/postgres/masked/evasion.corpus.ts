@@ -825,4 +825,31 @@ export const evasions: readonly Evasion[] = [
     'SELECT extra FROM customers',
     'ROLLBACK',
   ),
+  // What a portal has done is logged, with its plan, when it is closed: by Close, by another Bind, by a Query.
+  ...[
+    [C('P', 'p'), S],
+    [P('', 'SELECT 1'), B('p2', ''), C('P', 'p'), S],
+    [Q('SELECT 1')],
+    [P('', 'SELECT 1'), B('', ''), S],
+  ].map((closes) =>
+    row(
+      ...["LOAD 'auto_explain'", 'SET auto_explain.log_min_duration = 0', 'SET client_min_messages = log', 'BEGIN'],
+      [
+        P('s', 'SELECT id FROM orders WHERE total > 0 OR note = fixed()'),
+        B('', 's'),
+        E('', 1),
+        B('p', 's'),
+        E('p', 1),
+        S,
+      ],
+      closes,
+      'ROLLBACK',
+    ),
+  ),
+  row(
+    ...["LOAD 'auto_explain'", 'SET auto_explain.log_min_duration = 0', 'SET client_min_messages = log', 'BEGIN'],
+    'DECLARE c CURSOR FOR SELECT id FROM orders WHERE total > 0 OR note = fixed()',
+    [C('P', 'c'), S],
+    'ROLLBACK',
+  ),
 ]

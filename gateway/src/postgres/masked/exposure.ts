@@ -39,8 +39,13 @@ export class Exposure {
 
   /** An ErrorResponse, in our words where the server's could quote anything. */
   report(frame: Buffer, head: Entry | undefined): Heard {
+    const settles = head?.run?.masked?.settles ?? head?.settles ?? (head === undefined || head.kind === 'sync')
+    return this.#heard(frame, head, settles)
+  }
+
+  /** @param settles whether it may speak of all that the transaction has touched */
+  #heard(frame: Buffer, head: Entry | undefined, settles: boolean): Heard {
     const masked = head?.run?.masked
-    const settles = masked?.settles ?? head?.settles ?? (head === undefined || head.kind === 'sync')
     // Of a text that commits, its earlier statements too.
     const own = masked && (settles ? masked : masked.touch)
     const hidden = merged(own?.hidden ?? head?.hidden ?? none, settles ? this.#hidden : none)
@@ -51,9 +56,12 @@ export class Exposure {
     }
   }
 
-  /** A NoticeResponse: what goes on, true for what came. */
+  /**
+   * A NoticeResponse: what goes on, true for what came. Whatever closes a portal (Close, Bind, another Query) makes the
+   * server speak of what that has done, where it logs plans to its clients.
+   */
   notice(frame: Buffer, head: Entry | undefined): Buffer | true {
-    return this.report(frame, head).agent ?? true
+    return this.#heard(frame, head, true).agent ?? true
   }
 
   /** A NotificationResponse: what goes on, true for what came. */
