@@ -303,9 +303,8 @@ export class Frontend {
       // It may have been skipped since, and would then have to be decided anew.
       return this.#c.settle().then(() => !this.#c.dropping && this.#executePortal(name))
     }
-    if (portal && run && !run.ended) {
-      return this.#dispatchExecute(name, portal, run, executed?.statements ?? portal.bound?.analysis.statements ?? [])
-    }
+    const began = executed?.meaning ?? portal?.bound
+    if (portal && run && !run.ended && began) return this.#goOn(name, portal, run, began)
     const seen = portal && !portal.unknown
     const text = seen ? portal.text : `/* portal ${JSON.stringify(name)}, made out of sight */`
     const { understanding, passage } = this.#o
@@ -321,18 +320,38 @@ export class Frontend {
       const parameters = portal ? parametersOf(portal) : []
       return after(passage.pass(text, parameters, meaning, undefined, statement), (run) => {
         if ('code' in run) return this.#refuseInBatch(run)
-        return after(this.#mayDispatch(run), (may) => may && this.#dispatchExecute(name, portal, run, statements))
+        return after(this.#mayDispatch(run), (may) => may && this.#dispatchExecute(name, portal, run, meaning))
       })
     })
   }
 
-  #dispatchExecute(name: string, portal: Portal<Run> | undefined, run: Run, statements: StatementAnalysis[]): true {
+  /** More rows of a portal: the same command, unless policy forbids it by now; what it has come to hide is hidden. */
+  #goOn(name: string, portal: Portal<Run>, run: Run, meaning: Meaning): GoesOn {
+    const { denies, touched, passage } = this.#o
+    const { text } = portal
+    if (!denies(text, meaning)) {
+      const now = run.masked && touched(text, meaning)
+      if (now) {
+        run.flush() // with the marks that it was masked by
+        run.masked.hide(now)
+      }
+      return this.#dispatchExecute(name, portal, run, meaning)
+    }
+    return after(passage.pass(text, parametersOf(portal), meaning, 'fail'), (answer) => {
+      if ('code' in answer) return this.#refuseInBatch(answer)
+      answer.end() // policy was changed in between, once more
+      return this.#dispatchExecute(name, portal, run, meaning)
+    })
+  }
+
+  #dispatchExecute(name: string, portal: Portal<Run> | undefined, run: Run, meaning: Meaning): true {
+    const { statements } = meaning.analysis
     if (portal) {
       // What an EXECUTE or FETCH answers is settled as it begins, not as it was bound or described.
       if (run.masked && portal.bound === undefined && !portal.executed) portal.described = false
       if (portal.declared) run.masked?.settled(portal.declared)
       portal.run = run
-      portal.executed = { statements, batch: this.#c.batch }
+      portal.executed = { meaning, batch: this.#c.batch }
       // What was said of its statement may have been said before its names meant something else.
       const known = portal.statement?.described && !run.masked
       // Bound in this batch it is surely there: else the error would be the Describe's, not that of the client's Execute.

@@ -1,7 +1,6 @@
 import type { Effect } from '../gate/command.ts'
 import type { Touch } from '../masking/plan.ts'
 import type { Meaning } from './commands.ts'
-import type { StatementAnalysis } from './effects/effects.ts'
 import type { Column } from './wire/messages.ts'
 
 /** What stands behind a statement name, made by wire Parse or by SQL PREPARE. */
@@ -40,8 +39,8 @@ export interface Portal<Run> {
   declared?: readonly Touch[]
   /** The command that runs it, from its first Execute on: the same portal again is the same command. */
   run?: Run
-  /** The statements of that command, and the batch of its last Execute, once there was one. */
-  executed?: { statements: StatementAnalysis[]; batch: number }
+  /** What that command means, and the batch of its last Execute, once there was one. */
+  executed?: { meaning: Meaning; batch: number }
 }
 
 interface Slot<V> {

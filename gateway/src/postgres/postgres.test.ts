@@ -536,6 +536,24 @@ describe('held', () => {
   })
 })
 
+describe('a suspended portal', () => {
+  it('gives no more once policy forbids it', async () => {
+    const client = await session()
+    client.send(Q('BEGIN'), P('', 'SELECT id FROM item'), B('p', ''), E('p', 1), S)
+    await client.ready(2)
+    world.gate.judge = ({ kind }) => (kind === 'select' ? 'deny' : 'allow')
+    try {
+      client.send(E('p', 1), S)
+      expect(told(await client.ready())).toEqual([expect.stringMatching(/^E 42501 /), 'Z E'])
+    } finally {
+      world.gate.judge = () => 'allow'
+    }
+    client.send(Q('ROLLBACK'))
+    expect(told(await client.ready()).at(-1)).toBe('Z I')
+    expect(world.sessions.last.of('result').map(({ status }) => status)).toContain('refused')
+  })
+})
+
 describe('cancel', () => {
   it('stops what runs at the server, and nothing after it', async () => {
     const client = await session()

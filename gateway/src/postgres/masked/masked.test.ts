@@ -340,6 +340,30 @@ test('a portal that is suspended stays masked, whatever it is described by', asy
   agent.socket.destroy()
 })
 
+test.each<[what: string, before: Buffer[], more: Buffer[]]>([
+  ['a portal', [P('', 'SELECT email, city FROM person ORDER BY id'), B('p', '')], [E('p', 1)]],
+  ['a portal, described', [P('', 'SELECT email, city FROM person ORDER BY id'), B('p', ''), D('P', 'p')], [E('p', 1)]],
+  ['a cursor', [Q('DECLARE p CURSOR FOR SELECT email, city FROM person ORDER BY id')], [E('p', 1)]],
+  [
+    'a prepared statement',
+    [Q('PREPARE q AS SELECT email, city FROM person ORDER BY id'), P('', 'EXECUTE q'), B('p', '')],
+    [E('p', 1)],
+  ],
+])('the next rows of %s are masked as policy says by then', async (_, before, more) => {
+  const agent = await raw()
+  world.gate.revealed = new Set(['email', 'note'])
+  const again = [Q("INSERT INTO person VALUES (0, 'zero', 'Rome')"), Q('BEGIN')]
+  agent.send(...again, ...before, ...more, S)
+  const opening = [...again, ...before, S].filter((one) => one[0] === T.Query || one[0] === T.Sync).length
+  expect(values(await agent.ready(opening))).toEqual([['zero', 'Rome']])
+  world.gate.revealed.clear()
+  agent.send(...more, S)
+  expect(values(await agent.ready())).toEqual([['[masked: email]', 'Oslo']])
+  agent.send(Q('ROLLBACK'), Q('DELETE FROM person WHERE id = 0'))
+  await agent.ready(2)
+  agent.socket.destroy()
+})
+
 test('a row longer than limits.max_message ends the session where it is to be masked, and passes where it is not', async () => {
   const bound = 1 << 20
   await using small = await startWorld(server, { limits: () => ({ max_statement: 1 << 20, max_message: bound }) })

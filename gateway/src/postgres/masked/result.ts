@@ -46,6 +46,20 @@ export class MaskedResult {
     this.#touched = { ...rest, statements: all }
   }
 
+  /** Policy may hide more than when it began; it never reveals more. */
+  hide(now: Touched): void {
+    const { statements, hidden, ...rest } = this.#touched
+    const known = now.hidden.every((dataClass) => hidden.includes(dataClass))
+    if (known && this.#masking.detect.length === 0) return
+    const also = (before: readonly string[]) => [...new Set([...before, ...now.hidden])].sort()
+    const all = statements.map(({ touch, ...one }) => {
+      const reveal = (dataClass: string) => touch.reveal(dataClass) && this.#reveals(dataClass)
+      return { ...one, touch: { ...touch, hidden: also(touch.hidden), reveal } }
+    })
+    this.#touched = { ...rest, statements: all, hidden: also(hidden) }
+    this.#plan = undefined
+  }
+
   /** What one of its statements touches, by its place in the text. */
   touchAt(place: number): Touch | undefined {
     return this.#touched.statements[place]?.touch
