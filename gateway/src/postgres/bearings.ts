@@ -50,6 +50,8 @@ export class Bearings {
   /** The open transaction, if there is one, began no earlier. */
   #idleAt = performance.now()
   #changed: 'no' | 'in transaction' | 'committed' = 'no'
+  /** When that was known to be committed. */
+  #committedAt = 0
   /** What has changed is there for every session. */
   #changedForAll = false
 
@@ -58,6 +60,7 @@ export class Bearings {
     this.#catalogs = catalogs
     this.#outstanding = outstanding
     this.#ask = ask
+    catalogs.joined(target)
   }
 
   get connection(): { name: string } {
@@ -84,17 +87,14 @@ export class Bearings {
     return age <= TOO_OLD_MS
   }
 
-  /** Asks for what may have changed. Nothing may be outstanding. @throws Error where the server doesn't answer */
-  async take(): Promise<void> {
+  /**
+   * Asks for what may have changed. Nothing may be outstanding.
+   * @param text what it is asked for: where that says nothing that the catalog could give a meaning, it isn't read
+   * @throws Error where the server doesn't answer
+   */
+  async take(text?: string): Promise<void> {
     const failed = this.#outstanding.status === FAILED
-    if (this.#changed === 'committed' || !this.#snapshot || (!this.#own && this.#snapshot.age > TOO_OLD_MS)) {
-      this.#changed = 'no'
-      this.#own = undefined
-      await this.#catalogs.refresh(this.#target)
-    }
-    // Others have changed it for this transaction, too.
-    const behind = this.#own !== undefined && this.#catalogs.changedSince(this.#target, this.#ownSince)
-    if ((this.#changed === 'in transaction' || behind) && !failed) await this.#lookOurselves()
+    if (!this.#snapshot || text === undefined || !namesNothing(text)) await this.#takeCatalog(failed)
     if (!this.#dirty) return
     if (failed) {
       this.searchPath = null // it can't be asked; unqualified names stay unresolved
@@ -122,6 +122,25 @@ export class Bearings {
     this.#dirty = false
   }
 
+  async #takeCatalog(failed: boolean): Promise<void> {
+    const known = this.#snapshot
+    if (this.#changed === 'committed' || !known || (!this.#own && known.age > TOO_OLD_MS)) {
+      const committed = this.#changed === 'committed'
+      this.#changed = 'no'
+      this.#own = undefined
+      try {
+        if (committed) await this.#catalogs.since(this.#target, this.#committedAt)
+        else await this.#catalogs.refresh(this.#target)
+      } catch (error) {
+        if (committed) this.#changed = 'committed'
+        throw error
+      }
+    }
+    // Others have changed it for this transaction, too.
+    const behind = this.#own !== undefined && this.#catalogs.changedSince(this.#target, this.#ownSince)
+    if ((this.#changed === 'in transaction' || behind) && !failed) await this.#lookOurselves()
+  }
+
   /** Reads the catalog anew because a name wasn't found. Answers whether that was worth it. */
   async lookAgain(): Promise<boolean> {
     if (this.#own || (this.#catalogs.current(this.#target)?.age ?? 0) < MOMENT_MS) return false
@@ -131,7 +150,10 @@ export class Bearings {
 
   /** Reads everything anew: what a held command means must be what it meant. */
   async again(): Promise<void> {
-    if (!this.#own) this.#changed = 'committed'
+    if (!this.#own) {
+      this.#changed = 'committed'
+      this.#committedAt = performance.now()
+    }
     await this.take()
   }
 
@@ -210,6 +232,7 @@ export class Bearings {
     this.#settingsTouched = false
     if (this.#changed !== 'no' || this.#own) {
       this.#changed = 'committed'
+      this.#committedAt = performance.now()
       this.#own = undefined
     }
     // A view that one session replaces is another one to all of them, from what they send next.
@@ -257,6 +280,11 @@ const redefinesForAll = ({ action, resource, command }: StatementAnalysis['effec
   action === 'sql:ddl' &&
   resource.attrs?.schema !== 'pg_temp' &&
   /^(create|alter|drop|import)$/.test(String(command.kind))
+
+/** Whether a text is nothing but the beginning or the end of a transaction, in the plainest of its spellings. */
+const namesNothing = (text: string) =>
+  text.length < 64 &&
+  /^\s*(BEGIN|START\s+TRANSACTION|COMMIT|END|ROLLBACK|ABORT)(\s+(WORK|TRANSACTION))?\s*;?\s*$/i.test(text)
 
 /** An expression for an object of settings, null where one isn't set. */
 const settingsNow = (names: string[]) =>

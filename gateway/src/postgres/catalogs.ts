@@ -4,7 +4,7 @@ import { loadColumns } from '../masking/columns.ts'
 import type { Masking } from '../masking/masking.ts'
 import { type Catalog, loadCatalog } from './effects/catalog.ts'
 import type { PostgresTarget } from './target.ts'
-import { Reader } from './upstream/reader.ts'
+import { KeptReader } from './upstream/kept.ts'
 
 type Rows = (string | null)[][]
 
@@ -64,6 +64,11 @@ export class Snapshot {
     return this.#outdated ? Number.POSITIVE_INFINITY : performance.now() - this.#at
   }
 
+  /** Whether it tells of all that was committed until that moment, as far as is known (performance.now()). */
+  tellsOf(moment: number): boolean {
+    return !this.#outdated && this.#at > moment
+  }
+
   /** Something that it tells of was changed at this moment, or before. */
   outdate(moment: number): void {
     this.#outdated ||= this.#at <= moment
@@ -71,6 +76,7 @@ export class Snapshot {
 }
 
 interface Database {
+  readonly reader: KeptReader
   snapshot?: Snapshot
   /** When a session last changed what the catalog tells. */
   changedAt?: number
@@ -108,6 +114,17 @@ export class Catalogs {
     return this.#database(target).snapshot
   }
 
+  /** A session has connected to the database: what it will read is read where it is. */
+  joined(target: PostgresTarget): void {
+    this.#database(target).reader.joined()
+  }
+
+  /** What was committed until that moment (performance.now()), read from now on or since. @throws UpstreamError */
+  async since(target: PostgresTarget, moment: number): Promise<Snapshot> {
+    const { snapshot } = this.#database(target)
+    return snapshot?.tellsOf(moment) ? snapshot : this.refresh(target)
+  }
+
   /** What is read from now on. @throws UpstreamError */
   refresh(target: PostgresTarget): Promise<Snapshot> {
     const database = this.#database(target)
@@ -141,7 +158,7 @@ export class Catalogs {
 
   #load(target: PostgresTarget, database: Database): Promise<Snapshot> {
     delete database.next
-    database.loading = this.#read(target, database.snapshot?.classification)
+    database.loading = this.#read(target, database)
       .then((snapshot) => {
         if (database.changedAt !== undefined) snapshot.outdate(database.changedAt)
         database.snapshot = snapshot
@@ -153,14 +170,15 @@ export class Catalogs {
     return database.loading
   }
 
-  async #read(target: PostgresTarget, before: Classification | undefined): Promise<Snapshot> {
+  async #read(target: PostgresTarget, { reader, snapshot }: Database): Promise<Snapshot> {
     const from = performance.now()
     const signal = AbortSignal.any([this.#stopped, AbortSignal.timeout(60_000)])
-    await using reader = await Reader.open(target, signal)
-    const query = (sql: string) => reader.query(sql)
-    const catalog = await readCatalog(query)
     const { masking } = target
-    const classification = masking && (await readClassification(query, masking, before))
+    const before = snapshot?.classification
+    const [catalog, classification] = await reader.read(target, signal, async (query) => [
+      await readCatalog(query),
+      masking && (await readClassification(query, masking, before)),
+    ])
     if (classification) masking?.told?.(classification.problems)
     const problems = classification?.problems.map(({ problem }) => problem) ?? []
     if (problems.length > 0 && problems.join() !== before?.problems.map(({ problem }) => problem).join())
@@ -184,7 +202,7 @@ export class Catalogs {
     let database = this.#databases.get(key)?.deref()
     if (!database) {
       for (const [other, gone] of this.#databases) if (!gone.deref()) this.#databases.delete(other)
-      database = {}
+      database = { reader: new KeptReader(this.#stopped) }
       this.#databases.set(key, new WeakRef(database))
     }
     this.#kept.delete(database)

@@ -21,6 +21,8 @@ export class Understanding {
   readonly #alike = new Map<string, Meaning>()
   /** What prepared statements may do, by what their text means now. */
   readonly #wholes = new WeakMap<Prepared, { now: Meaning; whole: Meaning }>()
+  /** Meanings with declared types of parameters, by what they mean without. */
+  readonly #types = new WeakMap<Meaning, Map<string, Meaning>>()
   #circumstances: Circumstances | undefined
   /** What the names of a text stand for is being looked at. */
   #lookingBehind = false
@@ -62,14 +64,28 @@ export class Understanding {
 
   /** To be asked whenever the server may read a prepared statement anew, so that no meaning of it is missed. */
   #whole(statement: Prepared, now: Meaning): Meaning {
-    if (now.named) return now // what stands behind names is looked up as it runs
+    if (now.named) return this.#typed(statement, now) // what stands behind names is looked up as it runs
     const known = this.#wholes.get(statement)
     if (known?.now === now) return known.whole
     const { effects } = now.analysis
-    const whole = this.#bounded(now, missing(statement.meant ?? [], effects))
+    const whole = this.#typed(statement, this.#bounded(now, missing(statement.meant ?? [], effects)))
     statement.meant = whole.analysis.effects
     this.#wholes.set(statement, { now, whole })
     return whole
+  }
+
+  /** With the types that the client has declared for its parameters: an approval is for these. The same object each time. */
+  #typed({ declared }: Prepared, meaning: Meaning): Meaning {
+    if (!declared) return meaning
+    let typed = this.#types.get(meaning)
+    if (!typed) this.#types.set(meaning, (typed = new Map()))
+    const key = declared.join()
+    let known = typed.get(key)
+    if (!known) {
+      known = { ...meaning, circumstances: { ...meaning.circumstances, parameter_types: declared } }
+      keep(typed, key, known)
+    }
+    return known
   }
 
   /** Whether a portal's text means what it meant when it was bound: only then does it tell what the portal will do. */
@@ -94,7 +110,7 @@ export class Understanding {
     if (!bearings.fresh) {
       await conversation.settle()
       if (conversation.dropping) return undefined
-      await bearings.take()
+      await bearings.take(text)
     }
     const meaning = this.#now(text)
     if (!meaning) return this.#settledApart(text)

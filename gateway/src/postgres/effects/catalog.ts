@@ -96,6 +96,13 @@ export async function loadCatalog(query: (sql: string) => Promise<(string | null
   return assemble(<T extends unknown[]>(part: string) => (parts.get(part) ?? []) as T[])
 }
 
+/** A number from 1 to 16383, as the OIDs are of what came with the server. */
+const initialOid = String.raw`([1-9]\d{0,3}|1[0-5]\d{3}|16[0-2]\d{2}|163[0-7]\d|1638[0-3])`
+
+const ruleNames = `SELECT d.refobjid::text FROM pg_catalog.pg_depend d
+       WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
+       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class`
+
 const catalogQuery = [
   ['user', "current_user, ''", ''],
   ['schema', "nspname, has_schema_privilege(oid, 'USAGE')", 'FROM pg_catalog.pg_namespace'],
@@ -112,11 +119,9 @@ const catalogQuery = [
   [
     'rule',
     // pg_depend says nothing of what came with the server, such as pg_stats: there the rule itself does.
-    `r.ev_class::text, r.ev_type, r.is_instead, ARRAY(SELECT d.refobjid::text FROM pg_catalog.pg_depend d
-       WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid
-       AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid <> r.ev_class
-       UNION SELECT m[1] FROM pg_catalog.regexp_matches(r.ev_action::text, ':relid (\\d{1,5}) ', 'g') m
-       WHERE m[1]::int4 BETWEEN 1 AND 16383)`,
+    `r.ev_class::text, r.ev_type, r.is_instead, CASE WHEN r.ev_action::text ~ ':relid ${initialOid} '
+       THEN ARRAY(${ruleNames} UNION SELECT m[1] FROM pg_catalog.regexp_matches(r.ev_action::text, ':relid ${initialOid} ', 'g') m)
+       ELSE ARRAY(${ruleNames}) END`,
     'FROM pg_catalog.pg_rewrite r WHERE r.oid >= 16384',
   ],
   [
@@ -129,8 +134,8 @@ const catalogQuery = [
     'routine',
     `p.oid::text, n.nspname, p.proname, p.provolatile, p.pronargs, p.pronargdefaults, p.provariadic <> 0,
      CASE WHEN t.typrelid <> 0 THEN t.typrelid::text WHEN t.typtype IN ('p','d') THEN '*' ELSE '' END,
-     l.lanname IN ('c','internal') AND EXISTS (SELECT FROM pg_catalog.pg_depend d
-       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')`,
+     l.lanname IN ('c','internal') AND p.oid IN (SELECT d.objid FROM pg_catalog.pg_depend d
+       WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.deptype = 'e')`,
     `FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
      JOIN pg_catalog.pg_language l ON l.oid = p.prolang LEFT JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0]`,
   ],
@@ -211,7 +216,9 @@ function assemble(rows: <T extends unknown[]>(part: string) => T[]): Catalog {
   const users = new Map<string, Relation[]>()
   for (const relation of relations.values()) {
     for (const name of relation.rules.flatMap((rule) => rule.names)) {
-      users.set(name, [...(users.get(name) ?? []), relation])
+      const those = users.get(name)
+      if (those) those.push(relation)
+      else users.set(name, [relation])
     }
   }
   function dependants(of: readonly Relation[]): Relation[] {
