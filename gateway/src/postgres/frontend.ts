@@ -195,7 +195,8 @@ export class Frontend {
     if (bytes.length > bound) return this.#refuseInBatch(this.#unread(tooLong(bound)))
     if (!this.#c.statements.hasRoom(name))
       return this.#refuseInBatch(this.#unread(noRoom('prepared statements', ROOM.names)))
-    const made: Prepared = { text, types }
+    const declares = types.some((type) => type !== 0)
+    const made: Prepared = { text, types, ...(declares ? { declared: types } : {}) }
     const accept = (): true => {
       this.#c.push({ kind: 'parse', change: this.#c.statements.set(name, made, this.#c.batch) })
       return true

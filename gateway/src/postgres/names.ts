@@ -8,6 +8,8 @@ export interface Prepared {
   text: string
   /** Type OIDs of the parameters, 0 where unknown. */
   types: number[]
+  /** Those of them that the client has declared: by another type the same value may mean something else. */
+  declared?: readonly number[]
   /** What a Describe said; empty where it returns nothing. */
   columns?: Column[]
   /** A Describe was sent. */

@@ -5,10 +5,11 @@ import postgresJs from 'postgres'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { RunningPostgres } from '../../../demo/postgres.ts'
 import type { Command } from '../gate/command.ts'
-import { B, E, H, P, Q, RawClient, S, told } from './testing/raw.ts'
+import { digestOf } from '../gate/digest.ts'
+import { B, D, E, H, P, Q, RawClient, S, told } from './testing/raw.ts'
 import { type Judgement, startPostgres, startWorld, type World } from './testing/world.ts'
 import { startupPacket } from './upstream/connect.ts'
-import { int16, message, T } from './wire/messages.ts'
+import { cstring, int16, int32, message, T } from './wire/messages.ts'
 
 let postgres: RunningPostgres
 let world: World
@@ -533,6 +534,28 @@ describe('held', () => {
     expect(told(await client.ready())).toEqual(['D', 'D', 's', 'D', 'C DELETE 1', 'Z I'])
     expect(world.gate.submitted.length).toBe(submitted)
     expect(world.sessions.last.of('result').at(-1)).toMatchObject({ rows: 5, status: 'completed' })
+  })
+})
+
+describe('what an approval is for', () => {
+  const typed = (...types: number[]) =>
+    message(T.Parse, cstring(''), cstring('SELECT $1'), int16(types.length), ...types.map(int32))
+  const digests = async (...parses: Buffer[]) => {
+    const client = await session()
+    const found: string[] = []
+    for (const parse of parses) {
+      client.send(parse, D('S', ''), B('', '', '5'), E(''), S)
+      await client.ready()
+      found.push(digestOf(world.gate.submitted.at(-1)!))
+    }
+    return found
+  }
+
+  it('has the types in it that a client declares for parameters', async () => {
+    const [bare, none, int4, text, again] = await digests(typed(), typed(0), typed(23), typed(25), typed(23))
+    expect(none).toBe(bare)
+    expect(again).toBe(int4)
+    expect(new Set([bare, int4, text]).size).toBe(3)
   })
 })
 

@@ -77,8 +77,8 @@ export class Understanding {
   /** With the types that the client has declared for its parameters: an approval is for these. The same object each time. */
   #typed({ declared }: Prepared, meaning: Meaning): Meaning {
     if (!declared) return meaning
-    let typed = this.#types.get(meaning)
-    if (!typed) this.#types.set(meaning, (typed = new Map()))
+    const typed = this.#types.get(meaning) ?? new Map<string, Meaning>()
+    this.#types.set(meaning, typed)
     const key = declared.join()
     let known = typed.get(key)
     if (!known) {
