@@ -494,4 +494,7 @@ export const bypasses: readonly { sql: string; must: string[] | 'refused' | 'unr
   { sql: `SELECT 1; SELECT set_config('standard_' || 'conforming_strings', 'off', false)`, must: 'refused' },
   { sql: `EXPLAIN ANALYZE SELECT set_config('client_encoding', 'SJIS', false)`, must: 'refused' },
   { sql: `PREPARE p AS SELECT set_config('client_encoding', 'SJIS', false)`, must: 'refused' },
+  // A constant that comes before the columns.
+  { sql: 'UPDATE orders SET total = 1 WHERE COALESCE(true, id = 1)', must: ['write public.orders update!'] },
+  { sql: 'DELETE FROM orders WHERE COALESCE(NULL, true, id = 1)', must: ['write public.orders delete!'] },
 ]

@@ -67,6 +67,11 @@ function fold(node: unknown, target: Target, depth: number): Folded {
       if (typeof first === 'boolean' && results.every((result) => result === first)) return first
       return anything(node, target)
     }
+    case 'CoalesceExpr': {
+      const first = ((inner.args ?? []) as Node[]).find((arg) => literal(arg) !== null)
+      const value = fold(first, target, depth + 1)
+      return typeof value === 'boolean' ? value : anything(node, target)
+    }
     case 'CurrentOfExpr':
       return 'row'
     default:
