@@ -22,7 +22,10 @@ export interface CatalogRelation {
   parents: readonly string[]
   /** Of a view: the relations that its query names, and so may read. */
   reads: readonly string[]
-  /** Of a view: its query calls functions or operators that didn't come with the server, which may read anything. */
+  /**
+   * Of a view: its query calls functions or operators that didn't come with the server, which may read anything, or it
+   * reads a TOAST table, which holds the long values of any column of another one.
+   */
   calls: boolean
 }
 
@@ -120,8 +123,10 @@ SELECT 'relation', pg_catalog.json_build_array(c.oid::text, n.nspname, c.relname
     ELSE ARRAY[]::text[] END,
   c.relkind IN ('v','m') AND c.oid >= 16384 AND EXISTS (SELECT FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_depend d
       ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = r.oid WHERE r.ev_class = c.oid
-      AND d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
-      AND d.refobjid >= 16384))::text
+      AND (d.refclassid IN ('pg_catalog.pg_proc'::pg_catalog.regclass, 'pg_catalog.pg_operator'::pg_catalog.regclass)
+          AND d.refobjid >= 16384
+        OR d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+          AND EXISTS (SELECT FROM pg_catalog.pg_class t WHERE t.oid = d.refobjid AND t.relkind = 't'))))::text
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r','p','f','m','v','S')
 UNION ALL

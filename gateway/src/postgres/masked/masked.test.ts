@@ -377,6 +377,19 @@ test('a row longer than limits.max_message ends the session where it is to be ma
   expect(frames.some((frame) => frame[0] === T.DataRow)).toBe(false)
 })
 
+test('the table in which long values lie is masked, also by a view of it', async () => {
+  const [row] = await server.query("SELECT reltoastrelid::regclass::text FROM pg_class WHERE relname = 'letters'")
+  const toast = Object.values(row!)[0] as string
+  expect(toast).toMatch(/^pg_toast\.pg_toast_\d+$/)
+  const agent = await raw()
+  agent.send(Q(`SELECT chunk_data FROM ${toast} LIMIT 1`))
+  expect(values(await agent.ready())).toEqual([['\\x']])
+  agent.send(Q('BEGIN'), Q(`CREATE VIEW pieces AS SELECT chunk_data AS id FROM ${toast}`))
+  agent.send(Q('SELECT id FROM pieces LIMIT 1'), Q('ROLLBACK'))
+  expect(values(await agent.ready(4))).toEqual([['\\x']])
+  agent.socket.destroy()
+})
+
 test('a large value is masked whole, in rows and in COPY', async () => {
   const agent = await raw()
   agent.send(Q('SELECT id, body FROM letters'), Q('COPY letters TO STDOUT'))
