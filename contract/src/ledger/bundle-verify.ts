@@ -1,3 +1,4 @@
+import { parseCanonical } from '../canonical.ts'
 import {
   checkpointName,
   consistencyName,
@@ -14,7 +15,6 @@ import {
 } from './bundle.ts'
 import { BundleChecks } from './bundle-checks.ts'
 import type { BundleReport } from './bundle-report.ts'
-import { parseCanonical } from './canonical.ts'
 import { fromUtf8, hex } from './encoding.ts'
 import { LedgerError } from './errors.ts'
 import type { VerifierKey } from './note.ts'

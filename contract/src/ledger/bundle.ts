@@ -1,6 +1,6 @@
 import { z } from 'zod'
+import { canonical } from '../canonical.ts'
 import { PersonRef } from '../identity.ts'
-import { canonical } from './canonical.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { base64, hex, utf8 } from './encoding.ts'
 import { formatOpening } from './entry.ts'

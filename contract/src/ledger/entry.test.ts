@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonical, parseCanonical } from './canonical.ts'
+import { canonical, parseCanonical } from '../canonical.ts'
 import { fromUtf8, hex, utf8 } from './encoding.ts'
 import { formatOpening, makeEntry, opens, parseLeaf, parseOpening, payloadValue, sealEntry } from './entry.ts'
 import { crypto } from './testing/world.ts'

@@ -1,4 +1,4 @@
-import { canonical, parseCanonical } from './canonical.ts'
+import { canonical, parseCanonical } from '../canonical.ts'
 import { concat, fromUtf8, hex, same, utf8 } from './encoding.ts'
 import { LedgerError } from './errors.ts'
 import { type EntryType, type PayloadInput, payloads } from './payloads.ts'

@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
+import { canonical } from '@countersign/contract/canonical'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { command } from '../approvals/testing/approvals.ts'
 import { bot, onTable, orders } from '../policy/testing/policies.ts'
 import type { Command } from './command.ts'
-import { canonical, digestOf } from './digest.ts'
+import { digestOf } from './digest.ts'
 
 const base = command({ parameters: ['a', null, { base64: 'AA==' }] })
 const of = (more: Partial<Command>) => digestOf({ ...base, ...more })

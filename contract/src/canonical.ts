@@ -16,8 +16,9 @@ export function canonical(value: unknown): string {
       return JSON.stringify(value)
     case 'object': {
       if (value === null) return 'null'
-      if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
+      if (Array.isArray(value)) return value.length === 0 ? '[]' : `[${value.map(canonical).join(',')}]`
       const prototype = Object.getPrototypeOf(value)
+      // A Map or Date would be `{}`, whatever is in it.
       if (prototype !== Object.prototype && prototype !== null)
         throw new TypeError('only plain objects, arrays and simple values have a canonical form')
       const members = Object.entries(value)
