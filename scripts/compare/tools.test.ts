@@ -127,9 +127,12 @@ describe('a tool gets through the gateway what it gets directly:', { timeout: 18
   })
 
   it('psycopg 3: pipelines, binary, COPY, server-side cursors', async () => {
-    expect(await same((side, cwd) => run(side, cwd, '/usr/bin/python3', join(scripts, 'psycopg3.py')))).toMatch(
-      /exit 0$/,
-    )
+    const said = await same(async (side, cwd) => {
+      const text = await run(side, cwd, '/usr/bin/python3', join(scripts, 'psycopg3.py'))
+      // Its warnings name the pipeline: where it is in memory, and the port.
+      return text.replace(/<psycopg\.Pipeline \[(.*?)\] .*?>/g, '<Pipeline $1>')
+    })
+    expect(said).toMatch(/exit 0$/)
   })
 
   it('psycopg 2', async () => {

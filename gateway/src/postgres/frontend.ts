@@ -172,7 +172,9 @@ export class Frontend {
   #mayDispatch(run: Run): boolean | Promise<boolean> {
     const { passage } = this.#o
     if (run.masked?.copyQuery === undefined) return passage.mayDispatch(run)
-    return describeCopied(this.#c, this.#o.toServer, run).then(() => passage.mayDispatch(run))
+    return after(this.#o.cancelled(), () =>
+      describeCopied(this.#c, this.#o.toServer, run).then(() => passage.mayDispatch(run)),
+    )
   }
 
   #dispatchQuery(run: Run, statements: StatementAnalysis[]): true {

@@ -86,6 +86,11 @@ export class Outstanding {
     return this.#entries.every((entry) => entry.kind === 'copy-end')
   }
 
+  /** Whether nothing of the client's is: what the gateway asks for itself nobody can cancel. */
+  get emptyForClient(): boolean {
+    return this.#entries.every((entry) => entry.kind === 'copy-end' || entry.ours)
+  }
+
   /** Whether something that writes is outstanding. */
   writes(): boolean {
     return this.#entries.some((entry) => entry.writes)

@@ -124,9 +124,11 @@ export class Session {
     const toServer = (bytes: Buffer) => this.#relay.toServer(bytes)
     const toClient = (bytes: Buffer) => this.#relay.toClient(bytes)
     const cancelled = () => this.#cancelling
-    this.#bearings = new Bearings(options.target, options.catalogs, this.#outstanding, (...statements) =>
-      ask(conversation, toServer, statements),
-    )
+    this.#bearings = new Bearings(options.target, options.catalogs, this.#outstanding, async (...statements) => {
+      // A cancel on its way is for what the client has sent; it must not hit this.
+      while (this.#cancelling) await this.#cancelling
+      return ask(conversation, toServer, statements)
+    })
     const conversation = new Conversation(this.#outstanding, this.#bearings, toServer)
     const understanding = new Understanding(conversation, this.#bearings, options.analyst)
     const commands = new Commands(options.live, options.gate, options.purpose, options.log, touching)
@@ -212,7 +214,7 @@ export class Session {
   /** What a CancelRequest with this session's key does. Resolves once the server has taken it. */
   cancel(): Promise<void> {
     this.#note('the client asked to cancel what is running')
-    if (this.#passage.cancelHeld(cancelledByClient) || this.#outstanding.empty) return Promise.resolve()
+    if (this.#passage.cancelHeld(cancelledByClient) || this.#outstanding.emptyForClient) return Promise.resolve()
     this.#cancelling ??= this.#cancelUpstream().finally(() => {
       this.#cancelling = undefined
     })
