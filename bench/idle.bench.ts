@@ -14,7 +14,7 @@ const sessions = Number(process.env.BENCH_SESSIONS ?? 500)
 export const title = `${sessions} idle sessions: what each of them holds, in pgbouncer and in the gateway`
 
 const KB = 1024
-/** The issue is decided by it. */
+/** What a session may hold at most. */
 const bound = 100 * KB
 
 /** Prints how much memory a signed-in session costs that has asked once and is idle since. */
