@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Approval } from './approval.ts'
+import { Annotation, LedgerHead } from './evidence.ts'
 import { Session } from './session.ts'
 
 const base = { seq: z.number().int().nonnegative(), at: z.iso.datetime() }
@@ -15,6 +16,9 @@ export const FeedMessage = z.discriminatedUnion('type', [
   z.object({ ...base, type: z.literal('approval.closed'), data: Approval }),
   z.object({ ...base, type: z.literal('session.opened'), data: Session }),
   z.object({ ...base, type: z.literal('session.closed'), data: Session }),
+  z.object({ ...base, type: z.literal('ledger.checkpoint'), data: LedgerHead }),
+  z.object({ ...base, type: z.literal('annotation.added'), data: Annotation }),
+  z.object({ ...base, type: z.literal('annotation.withdrawn'), data: Annotation }),
   z.object({ ...base, type: z.literal('reset'), data: z.object({}) }),
 ])
 export type FeedMessage = z.infer<typeof FeedMessage>

@@ -126,6 +126,7 @@ export const payloads = {
   }),
   'approval.decided': z.looseObject({
     approval: z.string(),
+    session: session.optional(),
     person: PersonRef,
     verdict: z.enum(['approve', 'deny']),
     reason: z.string(),
@@ -134,6 +135,7 @@ export const payloads = {
   }),
   'approval.closed': z.looseObject({
     approval: z.string(),
+    session: session.optional(),
     state: z.enum(['approved', 'used', 'denied', 'expired', 'cancelled']),
     reason: z.string().optional(),
   }),
@@ -170,6 +172,13 @@ export const payloads = {
     to: z.number().nonnegative().optional(),
     text: z.string(),
     tags: z.array(z.string()),
+    madeAt: z.string().optional().describe('by the clock of the console'),
+  }),
+  'annotation.withdrawn': z.looseObject({
+    annotation: z.string(),
+    session,
+    by: PersonRef,
+    reason: z.string(),
   }),
   'connection.frozen': z.looseObject({ connection: z.string(), by: PersonRef, reason: z.string() }),
   'connection.unfrozen': z.looseObject({ connection: z.string(), by: PersonRef, reason: z.string() }),

@@ -86,6 +86,25 @@ export interface SessionsTable {
   errors: ColumnType<number, number | undefined, number>
   recording_bytes: ColumnType<number, number | undefined, number>
   recording_complete: ColumnType<Flag, Flag | undefined, Flag>
+  /** 1 once the ledger has its end, and so all of its recording. */
+  in_ledger: ColumnType<Flag, Flag | undefined, Flag>
+}
+
+/** What waits to be written into the ledger (store/audit.ts). */
+export interface AuditOutboxTable {
+  id: Generated<number>
+  at: Timestamp
+  type: string
+  payload: Json
+}
+
+/** The policy files of each version that was ever in force: evidence names versions. */
+export interface PolicyVersionsTable {
+  /** sha256:HEX */
+  version: string
+  at: Timestamp
+  /** [{file, text}] */
+  files: Json
 }
 
 /** The column that a key of `data_classes` stood for when the catalog was read last. */
@@ -100,6 +119,8 @@ export interface ClassifiedColumnsTable {
 }
 
 export interface Tables {
+  audit_outbox: AuditOutboxTable
+  policy_versions: PolicyVersionsTable
   classified_columns: ClassifiedColumnsTable
   approvals: ApprovalsTable
   decisions: DecisionsTable

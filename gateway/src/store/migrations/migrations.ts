@@ -2,10 +2,12 @@ import type { Migration } from 'kysely/migration'
 import * as ground from './0001_ground.ts'
 import * as recordings from './0002_recordings.ts'
 import * as classifiedColumns from './0003_classified_columns.ts'
+import * as ledger from './0004_ledger.ts'
 
 /** Every migration in its order. A released one is never changed: what comes after it is a new number. */
 export const migrations: Record<string, Migration> = {
   '0001_ground': ground,
   '0002_recordings': recordings,
   '0003_classified_columns': classifiedColumns,
+  '0004_ledger': ledger,
 }

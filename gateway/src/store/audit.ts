@@ -1,0 +1,23 @@
+import { type EntryType, type PayloadInput, payloads } from '@countersign/contract/ledger/payloads'
+import type { Kysely, Transaction } from 'kysely'
+import type { Tables } from './tables.ts'
+
+/**
+ * Says something that the ledger is to have, in the transaction that makes it true: either both happen or neither, and
+ * what is committed comes into the ledger even where the gateway is killed the moment after. Only what commands do is
+ * not said here: that the ledger takes from the recordings.
+ * A payload with a member `session` is found with that session's evidence.
+ * @throws ZodError where the payload is not one of its type
+ */
+export async function appendAudit<T extends EntryType>(
+  tx: Transaction<Tables> | Kysely<Tables>,
+  type: T,
+  payload: PayloadInput<T>,
+  at: Date = new Date(),
+): Promise<void> {
+  const checked = payloads[type].parse(payload)
+  await tx
+    .insertInto('audit_outbox')
+    .values({ at: at.toISOString(), type, payload: JSON.stringify(checked) })
+    .execute()
+}
