@@ -366,7 +366,7 @@ export class BundleChecks {
       counts: { integrity, completeness },
       parts: partsOf(this.#manifest, { bad: this.#bad, finished: this.#finished, trusted: this.#signedBy.length > 0 }),
       ...(this.#manifest && { manifest: this.#manifest }),
-      ...(this.#checkpoint && { checkpoint: this.#checkpoint }),
+      ...(this.#checkpoint && { checkpoint: this.#checkpoint, checkpointNote: this.#checkpointNote }),
       signedBy: this.#signedBy,
       cosignedBy: this.#cosignedBy,
     }

@@ -29,6 +29,8 @@ export interface BundleReport {
   /** Believe it as far as `outcome` goes. */
   manifest?: Manifest
   checkpoint?: Checkpoint
+  /** The signed checkpoint as it stands in the bundle. */
+  checkpointNote?: string
   signedBy: string[]
   cosignedBy: string[]
 }

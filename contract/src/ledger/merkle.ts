@@ -192,20 +192,34 @@ export function verifyConsistency(
 ): boolean {
   const { from, to, proof } = claim
   if (!isSize(from.size) || !isSize(to.size) || from.size > to.size) return false
-  if (proof.some((hash) => hash.length !== HASH_BYTES)) return false
   if (from.size === 0) return proof.length === 0 && same(from.root, sha256())
   if (from.size === to.size) return proof.length === 0 && same(from.root, to.root)
   const isPowerOfTwo = compactLevels(from.size).length === 1
-  const path = isPowerOfTwo ? [from.root, ...proof] : proof
-  if (path.length === 0) return false
-  let [first, last] = [from.size - 1, to.size - 1]
+  const roots = rootsOfConsistency(sha256, from.size, to.size, isPowerOfTwo ? [from.root, ...proof] : proof)
+  return roots !== undefined && same(roots.older, from.root) && same(roots.newer, to.root)
+}
+
+/**
+ * The roots that the path of a consistency proof leads to; undefined where it has another length. The path is the proof,
+ * and before it the older root where `from` is a power of two (RFC 9162, section 2.1.4.2, step 2). Where `newer` is the
+ * root of a checkpoint, `older` is the root that its log had at `from` entries, whatever anybody says.
+ */
+export function rootsOfConsistency(
+  sha256: Sha256,
+  from: number,
+  to: number,
+  path: readonly Uint8Array[],
+): { older: Uint8Array; newer: Uint8Array } | undefined {
+  if (!isSize(from) || !isSize(to) || from < 1 || from >= to) return undefined
+  if (path.length === 0 || path.some((hash) => hash.length !== HASH_BYTES)) return undefined
+  let [first, last] = [from - 1, to - 1]
   while (first % 2 === 1) {
     first = (first - 1) / 2
     last = Math.floor(last / 2)
   }
   let [older, newer] = [path[0]!, path[0]!]
   for (const hash of path.slice(1)) {
-    if (last === 0) return false
+    if (last === 0) return undefined
     if (first % 2 === 1 || first === last) {
       older = nodeHash(sha256, hash, older)
       newer = nodeHash(sha256, hash, newer)
@@ -217,7 +231,7 @@ export function verifyConsistency(
     first = Math.floor(first / 2)
     last = Math.floor(last / 2)
   }
-  return last === 0 && same(older, from.root) && same(newer, to.root)
+  return last === 0 ? { older, newer } : undefined
 }
 
 export interface TreeHead {
