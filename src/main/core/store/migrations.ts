@@ -34,4 +34,19 @@ export const migrations: readonly string[] = [
     sealed BLOB NOT NULL
   ) STRICT;
   `,
+  // Recordings were single sealed blobs; they are files beside this store now, fetched anew where they are wanted.
+  `
+  CREATE TABLE library (
+    session TEXT PRIMARY KEY,
+    pinned_at TEXT,
+    used_at TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    total INTEGER,
+    stored INTEGER NOT NULL,
+    complete INTEGER NOT NULL,
+    bundle TEXT NOT NULL,
+    problem TEXT
+  ) STRICT;
+  DELETE FROM recordings;
+  `,
 ]
