@@ -5,6 +5,7 @@ export default defineConfig({
     include: [
       'contract/**/*.test.ts',
       'gateway/**/*.test.ts',
+      'cli/**/*.test.ts',
       'src/**/*.test.{ts,tsx}',
       'demo/**/*.test.ts',
       'scripts/**/*.test.ts',

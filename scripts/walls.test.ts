@@ -19,6 +19,8 @@ describe('an import through a wall is named', () => {
       'console-knows-no-gateway',
     ],
     ['contract/src/api.ts', `import fs from 'fs'`, 'contract-is-pure'],
+    ['cli/src/cli.ts', `import { main } from '@countersign/gateway/cli'`, 'cli-knows-contract-alone'],
+    ['gateway/src/cli.ts', `import { main } from '@countersign/cli/cli'`, 'nobody-knows-cli'],
     ['gateway/src/postgres/session.ts', `export * from '../approvals/approvals.ts'`, 'protocols-know-little'],
     ['gateway/src/gate/gate.ts', `type A = import('../postgres/session.ts').Session`, 'gate-knows-no-protocol'],
     ['gateway/src/gate/gate.ts', `const api = await import("../api/api.ts")`, 'api-on-top'],
@@ -33,6 +35,7 @@ describe('an import through a wall is named', () => {
 
   test.each([
     ['gateway/src/postgres/session.ts', `import type { Gate } from '../gate/command.ts'`],
+    ['cli/src/cli.ts', `import { verifyBundleFile } from '@countersign/contract/node/verify-file'`],
     ['gateway/src/gate/gate.test.ts', `import { startPostgres } from '../../../demo/postgres.ts'`],
     ['src/main/electron/main.ts', `import { app } from 'electron'`],
     ['src/renderer/app/store.ts', `import type { ConsoleApi } from '../../console-api.ts'`],

@@ -43,6 +43,20 @@ export const walls: Wall[] = [
     to: /^node:/,
   },
   {
+    name: 'cli-knows-contract-alone',
+    why: 'it verifies without a gateway, and speaks to one over HTTP',
+    from: /^cli\//,
+    except: test,
+    to: /^(gateway|src|demo|e2e|bench|scripts)\//,
+  },
+  {
+    name: 'nobody-knows-cli',
+    why: 'what others need of it belongs into contract',
+    from: /^(gateway|src|contract)\//,
+    except: test,
+    to: /^cli\//,
+  },
+  {
     name: 'gateway-knows-no-console',
     why: 'they meet only in contract and over HTTP',
     from: /^gateway\//,
@@ -147,7 +161,7 @@ export function importsOf(file: string, text: string, exists: (path: string) => 
 }
 
 function resolve(from: string, specifier: string, exists: (path: string) => boolean): string {
-  const workspace = /^@countersign\/(contract|gateway)\/(.+)$/.exec(specifier)
+  const workspace = /^@countersign\/(contract|gateway|cli)\/(.+)$/.exec(specifier)
   if (workspace) return `${workspace[1]}/src/${workspace[2]}.ts`
   if (specifier.startsWith('.')) {
     const path = posix.join(posix.dirname(from), specifier.replace(/\?.*$/, ''))
@@ -179,7 +193,7 @@ export function circles(imports: Import[]): string[][] {
 
 if (import.meta.main) {
   const root = dirname(import.meta.dirname)
-  const files = globSync(['{contract,gateway,src,demo,e2e,bench,scripts}/**/*.{ts,tsx}'], {
+  const files = globSync(['{contract,gateway,cli,src,demo,e2e,bench,scripts}/**/*.{ts,tsx}'], {
     cwd: root,
     exclude: (path) => path.includes('node_modules'),
   }).map((file) => file.split(sep).join('/'))

@@ -1,0 +1,143 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+import { writeBundle } from '@countersign/contract/ledger/bundle'
+import { formatVerifierKey } from '@countersign/contract/ledger/note'
+import { collect, crypto, key, smallWorld, type World } from '@countersign/contract/ledger/testing/world'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+
+const bin = join(import.meta.dirname, '..', 'bin', 'countersign.js')
+const vkey = formatVerifierKey(key('first'))
+let folder: string
+let world: World
+let bundle: Uint8Array
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'cli-'))
+  world = smallWorld()
+  bundle = await collect(writeBundle(crypto, await world.bundle('se_one'), [key('first')]))
+  put('whole.tar', bundle)
+  put('cut.tar', bundle.subarray(0, bundle.length / 2))
+  const changed = Buffer.from(bundle)
+  changed.write('select 9 -- se_one', changed.indexOf('select 7 -- se_one'))
+  put('changed.tar', changed)
+  const content = await world.bundle('se_one')
+  const entries = content.entries.filter(({ type }) => type !== 'session.closed')
+  put('lacking.tar', await collect(writeBundle(crypto, { ...content, entries }, [key('first')])))
+  const odd = { ...content, madeBy: { id: 'x', issuer: 'i', subject: 's', name: '\u001b]0;evil\u0007\u202eada' } }
+  put('odd.tar', await collect(writeBundle(crypto, odd, [key('first')])))
+})
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+const put = (name: string, bytes: Uint8Array) => writeFileSync(join(folder, name), bytes)
+function run(...args: string[]) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { cwd: folder, encoding: 'utf8' })
+  return { status, stdout, stderr }
+}
+
+describe('countersign', () => {
+  it.each<[args: string[], status: number, words: RegExp]>([
+    [['--help'], 0, /usage: countersign COMMAND/],
+    [['verify', '--help'], 0, /usage: countersign COMMAND/],
+    [['--version'], 0, /^\d+\.\d+\.\d+\n$/],
+    [[], 2, /a command is missing; see countersign --help/],
+    [['surf'], 2, /there is no command "surf"/],
+    [['login'], 2, /login is not in this version/],
+    [['token', '--audience', 'orders'], 2, /token is not in this version/],
+    [['grants'], 2, /not in this version/],
+    [['approvals', 'list'], 2, /not in this version/],
+    [['sessions'], 2, /not in this version/],
+    [['kube-credential'], 2, /not in this version/],
+    [['verify'], 2, /verify needs a FILE/],
+    [['verify', 'a', 'b'], 2, /unexpected "b" after verify/],
+    [['verify', 'whole.tar', '--keys', 'x'], 2, /--keys/],
+    [['verify', 'nowhere.tar'], 2, /nowhere\.tar can't be read: there is no such file/],
+    [['verify', '.'], 2, /that is a folder/],
+    [['verify', 'whole.tar', '--key', 'mine'], 2, /--key: this is no key/],
+  ])('%j exits %i', (args, status, words) => {
+    const result = run(...args)
+    expect(status === 0 ? result.stdout : result.stderr).toMatch(words)
+    if (status !== 0) expect(result.stdout).toBe('')
+    expect(result.status).toBe(status)
+  })
+
+  it.each<[file: string, key: string[], status: number, words: RegExp]>([
+    ['whole.tar', ['--key', vkey], 0, /^whole: whole\.tar\n/],
+    ['whole.tar', [], 2, /^can't tell: whole\.tar\n[^\n]+give it with --key\n/],
+    [
+      'whole.tar',
+      ['--key', formatVerifierKey(key('other'))],
+      1,
+      /^broken: .*\n.*\n\n {2}first +changed \(checkpoint\)/,
+    ],
+    [
+      'changed.tar',
+      ['--key', vkey],
+      1,
+      /first +changed \(recordings\/se_one\.ndjson, entry \d+, byte 700\): recording se_one/,
+    ],
+    ['changed.tar', [], 1, /^broken: changed\.tar\n/],
+    ['cut.tar', ['--key', vkey], 1, /^broken: cut\.tar\n.*\n\n {2}first +changed \(.*byte \d+\)/],
+    [
+      'lacking.tar',
+      ['--key', vkey],
+      1,
+      /^incomplete: lacking\.tar\n.*\n\n {2}first +missing .*has no end in this bundle/,
+    ],
+  ])('verify %s %j exits %i', (file, more, status, words) => {
+    const result = run('verify', file, ...more)
+    expect(result.stderr).toBe('')
+    expect(result.stdout).toMatch(words)
+    expect(result.status).toBe(status)
+  })
+
+  it('says as JSON what it says in lines', () => {
+    const { status, stdout } = run('verify', 'changed.tar', '--key', vkey, '--json')
+    expect(stdout.split('\n')).toHaveLength(2)
+    expect(JSON.parse(stdout)).toMatchObject({
+      outcome: 'broken',
+      exit: 1,
+      integrity: 'broken',
+      completeness: 'complete',
+      about: { kind: 'session', session: 'se_one' },
+      findings: [{ about: 'integrity', where: { recording: 'se_one', offset: 700 } }, { code: 'member-hash' }],
+    })
+    expect(status).toBe(1)
+  })
+
+  it('prints nothing that a terminal obeys', () => {
+    for (const flags of [[], ['--json']]) {
+      const { stdout } = run('verify', 'odd.tar', '--key', vkey, ...flags)
+      expect(stdout).toMatch(
+        flags.length > 0 ? /\\u001b\]0;evil\\u0007\\u202eada/ : /\\u\{1b\}\]0;evil\\u\{7\}\\u\{202e\}ada/,
+      )
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+      expect(stdout).not.toMatch(/[\0-\x09\x0b-\x1f\u202e]/)
+    }
+  })
+
+  it('stops at Ctrl-C, and has found out nothing', async () => {
+    const pipe = join(folder, 'pipe')
+    spawnSync('mkfifo', [pipe])
+    const child = spawn(process.execPath, [bin, 'verify', pipe], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const said = text(child.stderr)
+    const exit = once(child, 'exit')
+    // Opened once somebody reads: then it waits for what is not written.
+    const to = await open(pipe, 'w')
+    child.kill('SIGINT')
+    await to.write(bundle.subarray(0, 1000))
+    expect(await said).toBe('countersign: stopped: nothing was found out\n')
+    await to.close()
+    expect((await exit)[0]).toBe(130)
+  })
+
+  it('needs no package but contract', () => {
+    const { dependencies } = JSON.parse(
+      spawnSync('cat', [join(bin, '../../package.json')], { encoding: 'utf8' }).stdout,
+    ) as { dependencies: object }
+    expect(Object.keys(dependencies)).toEqual(['@countersign/contract'])
+  })
+})
