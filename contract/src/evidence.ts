@@ -31,10 +31,21 @@ export type Cosignature = z.infer<typeof Cosignature>
 
 /** The console makes ids, so that what was sent twice is there once. */
 const OwnId = z.string().regex(/^[a-z]{2}_[a-z2-7]{24}$/, 'two letters, _, and 24 of a-z 2-7')
+export const AnnotationId = OwnId.startsWith('an_', 'begins with an_')
+export const PlaybackId = OwnId.startsWith('pb_', 'begins with pb_')
+
+/** A lone surrogate has no canonical form, so it couldn't be sealed; U+0000 is none of any text's. */
+const written = (most: number) =>
+  z
+    .string()
+    .max(most)
+    .refine((text) => text.isWellFormed() && !text.includes('\0'), { message: 'has characters that no text has' })
+/** Milliseconds since a recording began; no session lasts ten years. */
+const Moment = z.number().nonnegative().max(315_360_000_000)
 
 /** A remark of a person on a moment or a range of a recording. */
 export const Annotation = z.object({
-  id: OwnId.describe('an_…'),
+  id: AnnotationId,
   session: z.string(),
   by: PersonRef,
   from: z.number().nonnegative().describe('milliseconds since the recording began'),
@@ -43,6 +54,10 @@ export const Annotation = z.object({
   tags: z.array(z.string()),
   madeAt: Instant.describe('by the clock of who made it, perhaps offline'),
   receivedAt: Instant.optional().describe('absent while the gateway has not got it'),
+  logged: z
+    .boolean()
+    .optional()
+    .describe('whether all that is said of it here is in the ledger, on disk; not on the feed'),
   withdrawn: z.object({ at: Instant, reason: z.string() }).optional(),
 })
 export type Annotation = z.infer<typeof Annotation>
@@ -52,9 +67,9 @@ const Tag = z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N} _.:-]{0,39}$/u)
 /** Body of `PUT /v1/sessions/ID/annotations/ANNOTATION`. The same again is 200, another text under the same id 409. */
 export const NewAnnotation = z
   .strictObject({
-    from: z.number().nonnegative(),
-    to: z.number().nonnegative().optional(),
-    text: z.string().min(1).max(10_000),
+    from: Moment,
+    to: Moment.optional(),
+    text: written(10_000).refine((text) => text.trim() !== '', { message: 'says something' }),
     tags: z.array(Tag).max(20).default([]),
     madeAt: Instant,
   })
@@ -62,7 +77,8 @@ export const NewAnnotation = z
 export type NewAnnotation = z.infer<typeof NewAnnotation>
 
 /** Body of `POST /v1/sessions/ID/annotations/ANNOTATION/withdraw`, for who made it. It stays in the log. */
-export const WithdrawAnnotation = z.strictObject({ reason: z.string().max(2000).default('') })
+export const WithdrawAnnotation = z.strictObject({ reason: written(2000).default('') })
+export type WithdrawAnnotation = z.input<typeof WithdrawAnnotation>
 
 /** Body of `PUT /v1/sessions/ID/playbacks/PLAYBACK` (pb_…): what was played from a library without the gateway. */
 export const OfflinePlayback = z.strictObject({ playedAt: Instant })

@@ -18,6 +18,7 @@ import { classProblemKinds } from './masking/resolve.ts'
 import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
 import { loadPolicies, type Policies } from './policy/policy.ts'
 import { listenPostgres, type PostgresListener, type PostgresTarget } from './postgres/postgres.ts'
+import { createAnnotations } from './sessions/annotations/annotations.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -127,6 +128,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         issuers: () => inForce.config.identity.issuers,
         approvals,
         sessions: room,
+        annotations: createAnnotations({ store }),
         feed: store.feed,
         policies: () => inForce.policies,
         readiness: () => readiness[state.phase],

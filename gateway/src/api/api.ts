@@ -3,6 +3,7 @@ import type { Server as TlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
 import { Problem, type Readiness } from '@countersign/contract/api'
 import { Approval } from '@countersign/contract/approval'
+import { Annotation } from '@countersign/contract/evidence'
 import { FeedMessage } from '@countersign/contract/feed'
 import { RecordingEvent, RecordingHeader } from '@countersign/contract/recording'
 import { Session } from '@countersign/contract/session'
@@ -23,8 +24,10 @@ import { formatListen, isLoopback, parseListen } from '../config/address.ts'
 import type { IssuerConfig } from '../config/schema.ts'
 import type { Identity } from '../identity/principal.ts'
 import type { Policies } from '../policy/policy.ts'
+import type { AnnotationsRoom } from '../sessions/annotations/annotations.ts'
 import type { SessionsRoom } from '../sessions/sessions.ts'
 import type { Feed } from '../store/feed.ts'
+import { annotationRoutes } from './annotation-routes.ts'
 import { approvalRoutes } from './approval-routes.ts'
 import { createCallers } from './caller.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
@@ -45,6 +48,7 @@ export interface ApiOptions {
   issuers: () => readonly IssuerConfig[]
   approvals: Approvals
   sessions: SessionsRoom
+  annotations: AnnotationsRoom
   feed: Feed
   policies: () => Policies
   readiness: () => Readiness | Promise<Readiness>
@@ -113,6 +117,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     serviceRoutes(typed, options)
     approvalRoutes(typed, options.approvals)
     sessionRoutes(typed, options.sessions)
+    annotationRoutes(typed, { annotations: options.annotations, sessions: options.sessions, clock })
     const feed = feedRoute(typed, {
       feed: options.feed,
       approvals: options.approvals,
@@ -194,7 +199,7 @@ function routesByPath(app: FastifyInstance): { allowedAt: (path: string) => stri
 /** OpenAPI 3.1 from the schemas; those with a name of their own are told once. */
 function documentOf(url: string | undefined) {
   const named = z.registry<{ id: string }>()
-  const schemas = { Approval, FeedMessage, Problem, RecordingEvent, RecordingHeader, Session }
+  const schemas = { Annotation, Approval, FeedMessage, Problem, RecordingEvent, RecordingHeader, Session }
   for (const [id, schema] of Object.entries(schemas)) named.add(schema, { id })
   return {
     openapi: {

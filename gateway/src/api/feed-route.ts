@@ -106,10 +106,12 @@ function viewOf(
   const ofSessions = sessionScope(caller)
 
   const seesSession = async (session: Session): Promise<boolean> => {
-    if (ofSessions.see === 'all') return true
     if (ofSessions.see === 'own') return session.agent === ofSessions.agent
-    return sessions.isHeldFor(session.id, ofSessions.groups)
+    return personSees(session.id)
   }
+  /** What people say of a session is nothing for its agent. */
+  const personSees = async (session: string): Promise<boolean> =>
+    ofSessions.see === 'all' || (ofSessions.see === 'groups' && sessions.isHeldFor(session, ofSessions.groups))
   return (message) => {
     switch (message.type) {
       case 'approval.opened':
@@ -120,6 +122,9 @@ function viewOf(
       case 'session.opened':
       case 'session.closed':
         return seesSession(message.data).then((sees) => (sees ? message : undefined))
+      case 'annotation.added':
+      case 'annotation.withdrawn':
+        return personSees(message.data.session).then((sees) => (sees ? message : undefined))
       default:
         // What is new on the feed is nobody's until it is said here whose it is.
         return undefined

@@ -143,8 +143,8 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom): void {
   )
 }
 
-/** @throws HttpProblem 404 */
-async function visible(sessions: SessionsRoom, scope: Scope, id: string): Promise<Session> {
+/** A session that a caller with that scope may see. @throws HttpProblem 404 */
+export async function visible(sessions: SessionsRoom, scope: Scope, id: string): Promise<Session> {
   const session = await sessions.get(id)
   const sees =
     session !== undefined &&

@@ -7,6 +7,7 @@ import type { Tables } from './tables.ts'
  * what is committed comes into the ledger even where the gateway is killed the moment after. Only what commands do is
  * not said here: that the ledger takes from the recordings.
  * A payload with a member `session` is found with that session's evidence.
+ * @returns the row's number: the ledger has the entry, on disk, once the row is gone
  * @throws ZodError where the payload is not one of its type
  */
 export async function appendAudit<T extends EntryType>(
@@ -14,10 +15,12 @@ export async function appendAudit<T extends EntryType>(
   type: T,
   payload: PayloadInput<T>,
   at: Date = new Date(),
-): Promise<void> {
+): Promise<number> {
   const checked = payloads[type].parse(payload)
-  await tx
+  const { id } = await tx
     .insertInto('audit_outbox')
     .values({ at: at.toISOString(), type, payload: JSON.stringify(checked) })
-    .execute()
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return id
 }

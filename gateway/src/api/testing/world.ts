@@ -14,6 +14,7 @@ import type { Command } from '../../gate/command.ts'
 import { createIdentity } from '../../identity/identity.ts'
 import type { AgentPrincipal, Identity } from '../../identity/principal.ts'
 import type { Policies } from '../../policy/policy.ts'
+import { createAnnotations } from '../../sessions/annotations/annotations.ts'
 import type { LiveSession } from '../../sessions/session.ts'
 import { createSessions, type SessionsRoom } from '../../sessions/sessions.ts'
 import { openStore, type Store } from '../../store/store.ts'
@@ -99,6 +100,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
       issuers: () => issuers,
       approvals,
       sessions,
+      annotations: createAnnotations({ store, clock: () => (options.clock ?? Date.now)() }),
       feed: store.feed,
       policies: () => policies,
       readiness: () => ({ ready: true, reasons: [] }),

@@ -3,6 +3,7 @@ import * as ground from './0001_ground.ts'
 import * as recordings from './0002_recordings.ts'
 import * as classifiedColumns from './0003_classified_columns.ts'
 import * as ledger from './0004_ledger.ts'
+import * as annotations from './0005_annotations.ts'
 
 /** Every migration in its order. A released one is never changed: what comes after it is a new number. */
 export const migrations: Record<string, Migration> = {
@@ -10,4 +11,5 @@ export const migrations: Record<string, Migration> = {
   '0002_recordings': recordings,
   '0003_classified_columns': classifiedColumns,
   '0004_ledger': ledger,
+  '0005_annotations': annotations,
 }
