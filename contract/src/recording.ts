@@ -17,6 +17,7 @@ export const RecordingHeader = z.object({
   agent: AgentRef,
   purpose: z.string().optional(),
   client: z.object({ address: z.string(), application: z.string().optional() }),
+  policy: z.string().optional().describe('version of the policy set in force when it began'),
   startedAt: z.iso.datetime(),
   resultBound: z
     .object({ rows: z.number().int(), bytes: z.number().int() })
@@ -44,6 +45,10 @@ export const CommandEvent = z.object({
   kind: z.string(),
   effects: z.array(Effect),
   digest: z.string(),
+  classes: z
+    .array(z.string())
+    .optional()
+    .describe('data classes that it may read or write; absent where there are none'),
   verdict: VerdictRecord,
 })
 
