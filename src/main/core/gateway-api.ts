@@ -1,9 +1,10 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
-import { text } from 'node:stream/consumers'
+import { buffer } from 'node:stream/consumers'
 import { rootCertificates } from 'node:tls'
 import { listOf, Problem } from '@countersign/contract/api'
 import { Approval, type DecisionRequest } from '@countersign/contract/approval'
+import { type Cosignature, LedgerState } from '@countersign/contract/evidence'
 import { Me, SignIn } from '@countersign/contract/identity'
 import { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
@@ -41,9 +42,18 @@ export interface GatewayApi extends Disposable {
   session(token: string, id: string): Promise<Session | null>
   recording(token: string, session: string): Promise<string>
   terminate(token: string, session: string, reason: string): Promise<void>
+  ledger(token: string): Promise<LedgerState>
+  /** The newest signed checkpoint, verbatim. */
+  checkpoint(token: string): Promise<string>
+  /** A tile by its path (C2SP tlog-tiles); null where there is none. */
+  tile(token: string, path: string): Promise<Uint8Array | null>
+  cosign(token: string, cosignature: Cosignature): Promise<void>
+  /** A session's evidence bundle, bit by bit; it may be large. `signal` ends it. */
+  bundle(token: string, session: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
 }
 
 interface Asked {
+  accept?: string
   method?: 'GET' | 'POST'
   token?: string
   body?: unknown
@@ -57,6 +67,9 @@ interface Asked {
 /** Past this a list is not a list that a person works through; the rest is found by searching. */
 const longestList = 10_000
 const mebibyte = 1024 * 1024
+/** Nothing of a log is larger: a signed checkpoint with its cosignatures, a tile of 256 hashes. */
+const largestNote = 64_000
+const largestTile = 8192
 
 /**
  * The REST half of a gateway at `base`. `ca` (PEM) is trusted besides the system's authorities; verification itself is
@@ -67,7 +80,7 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
   const options = { keepAlive: true, maxSockets: 6, ...(secure && ca ? { ca: trusted(ca) } : {}) }
   const agent = secure ? new https.Agent(options) : new http.Agent(options)
 
-  const ask = (path: string, asked: Asked = {}) => request(base, agent, path, asked)
+  const ask = async (path: string, asked: Asked = {}) => (await request(base, agent, path, asked)).toString('utf8')
   const askFor = async <T>(schema: z.ZodType<T>, path: string, asked: Asked = {}): Promise<T> =>
     understood(schema, path, await ask(path, asked))
   const orNull = async <T>(answer: Promise<T>): Promise<T | null> => {
@@ -109,6 +122,22 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
     async terminate(token, session, reason) {
       await ask(`/v1/sessions/${encodeURIComponent(session)}/terminate`, { method: 'POST', token, body: { reason } })
     },
+    ledger: (token) => askFor(LedgerState, '/v1/ledger', { token, most: 4 * mebibyte }),
+    checkpoint: (token) => ask('/v1/ledger/checkpoint', { token, accept: 'text/plain', most: largestNote }),
+    tile: (token, path) =>
+      orNull(
+        request(base, agent, `/v1/ledger/${path}`, { token, accept: 'application/octet-stream', most: largestTile }),
+      ),
+    async cosign(token, body) {
+      await ask('/v1/ledger/cosignatures', { method: 'POST', token, body })
+    },
+    bundle: (token, session, signal) =>
+      respond(base, agent, `/v1/sessions/${encodeURIComponent(session)}/bundle`, {
+        token,
+        signal,
+        accept: 'application/x-tar',
+        patience: 60_000,
+      }),
     [Symbol.dispose]: () => agent.destroy(),
   }
 }
@@ -143,7 +172,13 @@ export function trusted(ca: string): string[] {
   return [...rootCertificates, ca]
 }
 
-function request(base: URL, agent: http.Agent, path: string, asked: Asked): Promise<string> {
+/** The whole answer of a call. @throws Unreachable, Refused, ConsoleError where it is larger than it may be */
+async function request(base: URL, agent: http.Agent, path: string, asked: Asked): Promise<Buffer> {
+  return read(base, await respond(base, agent, path, asked), asked.most ?? 32 * mebibyte)
+}
+
+/** The answer of a call, to be read. @throws Unreachable, Refused */
+function respond(base: URL, agent: http.Agent, path: string, asked: Asked): Promise<IncomingMessage> {
   const body = asked.body === undefined ? undefined : JSON.stringify(asked.body)
   return new Promise((resolve, reject) => {
     let sent = false
@@ -154,7 +189,7 @@ function request(base: URL, agent: http.Agent, path: string, asked: Asked): Prom
       timeout: asked.patience ?? 10_000,
       ...(asked.signal ? { signal: asked.signal } : {}),
       headers: {
-        accept: 'application/json, application/x-ndjson',
+        accept: asked.accept ?? 'application/json, application/x-ndjson',
         ...(asked.token ? { authorization: `Bearer ${asked.token}` } : {}),
         ...(body === undefined
           ? {}
@@ -167,27 +202,34 @@ function request(base: URL, agent: http.Agent, path: string, asked: Asked): Prom
     outgoing.once('timeout', () => outgoing.destroy(new Error('it did not answer in time')))
     outgoing.once('error', (error) => reject(new Unreachable(inWords(base, error), sent)))
     outgoing.once('response', (incoming) => {
-      read(incoming, asked.most ?? 32 * mebibyte).then(
-        (answer) => {
-          const status = incoming.statusCode ?? 0
-          if (status >= 200 && status < 300) resolve(answer)
-          else reject(new Refused(status, problemOf(status, answer)))
-        },
-        (error: Error) => reject(error instanceof ConsoleError ? error : new Unreachable(inWords(base, error), true)),
+      const status = incoming.statusCode ?? 0
+      if (status >= 200 && status < 300) return resolve(incoming)
+      read(base, incoming, mebibyte).then(
+        (answer) => reject(new Refused(status, problemOf(status, answer.toString('utf8')))),
+        reject,
       )
     })
     outgoing.end(body)
   })
 }
 
-async function read(incoming: IncomingMessage, most: number): Promise<string> {
+async function read(base: URL, incoming: IncomingMessage, most: number): Promise<Buffer> {
   let size = 0
   incoming.on('data', (chunk: Buffer) => {
     size += chunk.length
     if (size > most)
-      incoming.destroy(new ConsoleError('too-large', `The answer is larger than ${most / mebibyte} MiB.`))
+      incoming.destroy(
+        new ConsoleError(
+          'too-large',
+          `The answer is larger than ${most < mebibyte ? `${most} bytes` : `${most / mebibyte} MiB`}.`,
+        ),
+      )
   })
-  return text(incoming)
+  try {
+    return await buffer(incoming)
+  } catch (error) {
+    throw error instanceof ConsoleError ? error : new Unreachable(inWords(base, error as Error), true)
+  }
 }
 
 function understood<T>(schema: z.ZodType<T>, path: string, answer: string): T {
