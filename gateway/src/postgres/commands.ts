@@ -39,6 +39,7 @@ interface UnderWay {
   id: string
   command: Command
   submission: Submission
+  touched: Touched | undefined
   /** Whether its record is written. */
   recorded: boolean
   /** Why it wasn't recorded, for the client. */
@@ -66,14 +67,14 @@ export class Commands {
 
   /** Whether policy already says no; a hold is not a no. What mode observe would refuse passes. */
   denies(text: string, meaning: Meaning): boolean {
-    if (this.#neverRuns(text, meaning)) return true
+    if (this.#neverRuns(meaning, this.#toRecord(text, meaning))) return true
     if (this.#live.connection.mode === 'observe') return false
     return this.#gate.preview(this.#command(text, [], meaning)).outcome === 'deny'
   }
 
   /** Whether policy says yes at once. */
   allows(text: string, parameters: Parameter[], meaning: Meaning): boolean {
-    if (this.#neverRuns(text, meaning)) return false
+    if (this.#neverRuns(meaning, this.#toRecord(text, meaning))) return false
     return this.#gate.preview(this.#command(text, parameters, meaning)).outcome === 'allow'
   }
 
@@ -81,9 +82,10 @@ export class Commands {
   submit(submission: Submission): Answer | Promise<Answer> {
     const { text, meaning, parameters, hold, signal } = submission
     const command = this.#command(text, parameters, meaning)
-    const never = this.#neverRuns(text, meaning)
-    if (never) return this.#refuse(command, never)
-    const under: UnderWay = { id: randomUUID(), command, submission, recorded: false, failure: undefined }
+    const touched = this.#toRecord(text, meaning)
+    const never = this.#neverRuns(meaning, touched)
+    if (never) return this.#refuse(command, never, touched)
+    const under: UnderWay = { id: randomUUID(), command, submission, touched, recorded: false, failure: undefined }
     const verdict = this.#gate.submit(command, {
       hold,
       signal,
@@ -106,9 +108,13 @@ export class Commands {
   }
 
   /** Why nobody may run it, whatever policy says and also where it only observes; undefined where that's for the gate. */
-  #neverRuns(text: string, meaning: Meaning): Words | undefined {
-    const { refused } = meaning.analysis
-    return refused ? refusedForEveryone(refused) : this.#touching?.of(text, meaning)?.refused
+  #neverRuns({ analysis: { refused } }: Meaning, touched: Touched | undefined): Words | undefined {
+    return refused ? refusedForEveryone(refused) : touched?.refused
+  }
+
+  /** As `touched`, where it is a text that may run at all. */
+  #toRecord(text: string, meaning: Meaning): Touched | undefined {
+    return meaning.analysis.refused ? undefined : this.#touching?.of(text, meaning)
   }
 
   /** What a text touches of classified data; undefined where nothing of it is to be masked. */
@@ -117,10 +123,11 @@ export class Commands {
   }
 
   /** Records a command that the gate need not be asked about, and its refusal. */
-  #refuse(command: Command, words: Words): Answer {
+  #refuse(command: Command, words: Words, touched: Touched | undefined): Answer {
     try {
       const id = randomUUID()
-      this.#record(id, command, { outcome: 'denied', policies: [], digest: digestOf(command), reason: words.message })
+      const verdict: Verdict = { outcome: 'denied', policies: [], digest: digestOf(command), reason: words.message }
+      this.#record(id, command, verdict, touched)
       this.journal.write(refusedResult(id, words))
       return { refused: words, fatal: false }
     } catch (error) {
@@ -150,7 +157,7 @@ export class Commands {
   #recordVerdict(under: UnderWay, verdict: Verdict): void {
     // A second time tells that a release, already recorded, came to nothing.
     if (under.recorded) this.#recordHold(under.id, verdict)
-    else this.#record(under.id, under.command, verdict)
+    else this.#record(under.id, under.command, verdict, under.touched)
     under.recorded = true
   }
 
@@ -216,7 +223,8 @@ export class Commands {
     }
   }
 
-  #record(id: string, command: Command, verdict: Verdict): void {
+  #record(id: string, command: Command, verdict: Verdict, touched: Touched | undefined): void {
+    const classes = touched?.classes.length ? (touched.classes as string[]) : undefined
     this.journal.write({
       type: 'command',
       command: id,
@@ -225,6 +233,7 @@ export class Commands {
       kind: command.kind,
       effects: recordedEffects(command),
       digest: verdict.digest,
+      ...(classes && { classes }),
       verdict: verdictRecord(verdict),
     })
     this.#recordHold(id, verdict)

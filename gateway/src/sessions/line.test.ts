@@ -28,17 +28,20 @@ const effect = fc.record({
 })
 const event = fc.oneof(
   fc
-    .record({
-      type: fc.constant('command'),
-      command: text,
-      text,
-      parameters: row,
-      kind: text,
-      effects: fc.array(effect, { maxLength: 2 }),
-      digest: text,
-      verdict: verdict.map(([always, sometimes]) => ({ ...always, ...sometimes })),
-    })
-    .map((it) => it as NewRecordingEvent),
+    .tuple(
+      fc.record({
+        type: fc.constant('command'),
+        command: text,
+        text,
+        parameters: row,
+        kind: text,
+        effects: fc.array(effect, { maxLength: 2 }),
+        digest: text,
+        verdict: verdict.map(([always, sometimes]) => ({ ...always, ...sometimes })),
+      }),
+      fc.record({ classes: fc.array(text, { maxLength: 2 }) }, some),
+    )
+    .map(([always, sometimes]) => ({ ...always, ...sometimes }) as NewRecordingEvent),
   fc
     .tuple(
       fc.record({
@@ -81,7 +84,14 @@ it('knows every member that such an event may have', () => {
   const members = (schema: { shape: object }) => Object.keys(schema.shape).filter((key) => !/^(seq|t|type)$/.test(key))
   const written = (event: object) => Object.keys(JSON.parse(lineOf(event as NewRecordingEvent, 1, 0))).slice(3)
   const whole = (schema: { shape: object }) => Object.fromEntries(members(schema).map((key) => [key, '1']))
-  const filled = { ...whole(CommandEvent), type: 'command', parameters: [], effects: [], verdict: whole(VerdictRecord) }
+  const filled = {
+    ...whole(CommandEvent),
+    type: 'command',
+    parameters: [],
+    effects: [],
+    classes: [],
+    verdict: whole(VerdictRecord),
+  }
   const command = JSON.parse(lineOf({ ...filled, verdict: { ...filled.verdict, policies: [] } } as never, 1, 0))
   expect(Object.keys(command).slice(3).sort()).toEqual(members(CommandEvent).sort())
   expect(Object.keys(command.verdict).sort()).toEqual(Object.keys(VerdictRecord.shape).sort())

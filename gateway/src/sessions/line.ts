@@ -26,12 +26,13 @@ export function lineOf(event: NewRecordingEvent, seq: number, micros: number): s
   }
 }
 
-function commandMembers({ command, text, parameters, kind, effects, digest, verdict }: Command): string {
+function commandMembers({ command, text, parameters, kind, effects, digest, classes, verdict }: Command): string {
   const { outcome, policies, reason, observed } = verdict
   let decided = `{"outcome":"${outcome}","policies":${shared(policies)}`
   if (reason !== undefined) decided += `,"reason":${quoted(reason)}`
   if (observed !== undefined) decided += `,"observed":${observed}`
-  return `"command":${quoted(command)},"text":${quoted(text)},"parameters":${values(parameters)},"kind":${quoted(kind)},"effects":${shared(effects)},"digest":${quoted(digest)},"verdict":${decided}}`
+  const touched = classes === undefined ? '' : `,"classes":${shared(classes)}`
+  return `"command":${quoted(command)},"text":${quoted(text)},"parameters":${values(parameters)},"kind":${quoted(kind)},"effects":${shared(effects)},"digest":${quoted(digest)}${touched},"verdict":${decided}}`
 }
 
 function rowsMembers({ command, columns, rows, truncated }: Rows): string {

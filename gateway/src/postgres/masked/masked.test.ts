@@ -107,6 +107,24 @@ test('who may see one class sees it and no other; what is made of both is masked
   })
 })
 
+test('a command is recorded with the classes that it may read or write, seen or not, answered or not', async () => {
+  world.gate.revealed.add('email')
+  await using agent = closing(await client())
+  for (const sql of [
+    'SELECT 1',
+    'SELECT count(*) FROM person',
+    `UPDATE person SET note = 'x' WHERE id = 99`,
+    'SELECT id FROM letters WHERE id = 99',
+  ])
+    await agent.query(sql)
+  expect(world.sessions.last.of('command').map(({ classes }) => classes)).toEqual([
+    undefined,
+    ['email', 'note'],
+    ['email', 'note'],
+    ['letter'],
+  ])
+})
+
 test('policy is asked for every command: what was revealed is masked from the moment that it is not', async () => {
   await using agent = closing(await client())
   const seen = []
