@@ -4,13 +4,14 @@ import { invalidity, isNamed, PairError, readCertificates, readPair, type TlsPai
 import { type Path, parseDocument } from './document.ts'
 import { type LoadedMasking, maskingOf } from './masking.ts'
 import type { Problem } from './problem.ts'
+import { type LoadedRetention, retentionOf } from './retention.ts'
 import type { GatewayConfig, IssuerConfig, PostgresConnectionConfig } from './schema.ts'
 import { readBounded, resolveSecret, SecretError } from './secret.ts'
 import { checkSense, type Findings, partsOf } from './sense.ts'
 import { shapeProblems } from './shape.ts'
 
 /** gateway.yaml as the gateway uses it: paths absolute, secrets and certificates read. */
-export interface LoadedConfig extends Pick<GatewayConfig, 'identity' | 'approvals' | 'retention' | 'limits'> {
+export interface LoadedConfig extends Pick<GatewayConfig, 'identity' | 'approvals' | 'limits'> {
   /** Absolute path of the file that it came from. */
   file: string
   /** Absolute path of the folder for the store, recordings and keys. */
@@ -20,11 +21,13 @@ export interface LoadedConfig extends Pick<GatewayConfig, 'identity' | 'approval
   /** Absent: a self-signed pair is made in the data folder. */
   tls?: TlsPair
   connections: Map<string, LoadedPostgresConnection>
+  retention: LoadedRetention
   /** Absolute path of the folder of *.cedar files. */
   policy: string
 }
 
-export interface LoadedPostgresConnection extends Omit<PostgresConnectionConfig, 'password' | 'tls' | 'masking'> {
+export interface LoadedPostgresConnection
+  extends Omit<PostgresConnectionConfig, 'password' | 'tls' | 'masking' | 'retention'> {
   name: string
   masking: LoadedMasking
   password?: string
@@ -90,7 +93,7 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
   }
   if (problems.length > 0 || !parts.whole) return failed()
 
-  const { data, api, postgres, policy, identity, approvals, retention, limits } = parts.whole
+  const { data, api, postgres, policy, identity, approvals, limits } = parts.whole
   return {
     ok: true,
     warnings: inOrder(warnings),
@@ -105,7 +108,7 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
       policy: resolve(context.folder, policy),
       identity,
       approvals,
-      retention,
+      retention: retentionOf(parts.whole),
       limits,
     },
   }
@@ -145,7 +148,7 @@ async function loadConnection(
   { folder, environment, now, findings }: Context,
 ): Promise<Omit<LoadedPostgresConnection, 'masking'>> {
   const path: Path = ['connections', name]
-  const { password: reference, tls, masking: _, ...rest } = connection
+  const { password: reference, tls, masking: _, retention: __, ...rest } = connection
   const loaded: Omit<LoadedPostgresConnection, 'masking'> = {
     ...rest,
     name,

@@ -73,12 +73,33 @@ export const MaskingOfConnection = z.strictObject({
   detect: detect.optional(),
 })
 
+/** How long something is kept after a session has ended: a duration, or `forever`, which is Infinity. */
+const Keep = z
+  .union([z.literal('forever'), Duration], {
+    error: 'write a duration such as 90d (a number and m, h or d), or forever',
+  })
+  .transform((kept) => (kept === 'forever' ? Number.POSITIVE_INFINITY : kept))
+  .refine((ms) => ms >= 60_000 && (ms <= 36_500 * 86_400_000 || ms === Number.POSITIVE_INFINITY), {
+    error: 'must be between 1m and 36500d, or forever',
+  })
+
+/** What is kept how long, for all connections or for one, where what is given goes before what is given for all. */
+export const RetentionOfConnection = z.strictObject({
+  recordings: Keep.optional(),
+  approvals: Keep.optional(),
+  annotations: Keep.optional(),
+  entries: Keep.optional(),
+  /** At most so long, where commands or results of a session touched the class. */
+  classes: z.record(DataClassName, Keep).default({}),
+})
+
 const common = {
   tags: z.array(text).default([]),
   access: z.enum(['standing', 'jit']).default('standing'),
   mode: z.enum(['enforce', 'observe']).default('enforce'),
   data_classes: z.record(z.string(), DataClassName).default({}),
   masking: MaskingOfConnection.prefault({}),
+  retention: RetentionOfConnection.prefault({}),
 }
 
 /** How the connection to the target is protected, in libpq's words. Absent: disable on loopback, verify-full elsewhere. */
@@ -184,7 +205,7 @@ export const GatewayConfig = z.strictObject({
       webhooks: z.array(z.url()).default([]),
     })
     .prefault({}),
-  retention: z.strictObject({ recordings: Duration.prefault('90d') }).prefault({}),
+  retention: RetentionOfConnection.extend({ recordings: Keep.prefault('90d') }).prefault({}),
   limits: z
     .strictObject({
       max_statement: Size.prefault('1MiB'),

@@ -2,6 +2,7 @@ import { formatListen, isLoopback, parseListen } from './address.ts'
 import type { Path } from './document.ts'
 import { Connection, type ConnectionConfig, GatewayConfig, Issuer, type IssuerConfig } from './schema.ts'
 import { checkMasking } from './sense-masking.ts'
+import { checkRetention } from './sense-retention.ts'
 
 /** What the checks below tell their findings to; `path` is where in the file. */
 export interface Findings {
@@ -43,6 +44,7 @@ export function checkSense(content: unknown, parts: Parts, findings: Findings): 
   checkIssuers(parts, findings)
   for (const [name, connection] of parts.connections) checkConnection(name, connection, findings)
   checkMasking(parts, findings)
+  checkRetention(parts, findings)
   if (parts.whole) checkRoles(parts.whole, findings)
 }
 
@@ -62,8 +64,6 @@ function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Fin
     cannot(['recordings'], 'keep recordings in S3', 'write recordings: file')
   const webhooks = (given.approvals as { webhooks?: unknown[] } | undefined)?.webhooks
   if (Array.isArray(webhooks) && webhooks.length > 0) cannot(['approvals', 'webhooks'], 'call webhooks', 'remove them')
-  if (given.retention !== undefined)
-    warning(['retention'], 'this version deletes no recordings yet', 'they stay until you remove them')
   for (const [name, connection] of parts.connections) {
     const path = ['connections', name]
     if (connection.kind !== 'postgres')
