@@ -75,6 +75,10 @@ export class Tail {
   get state(): TailState {
     return { ...this.#state }
   }
+  /** Undefined until it was read. */
+  get header(): RecordingHeader | undefined {
+    return this.#header
+  }
   /** The next byte to be given. */
   get reads(): number {
     return this.#state.offset - this.#again + this.#restLength
