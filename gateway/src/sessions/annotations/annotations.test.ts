@@ -183,7 +183,7 @@ test('says when the ledger has it', async () => {
 test('the feed tells who sees the session, and nobody else', async () => {
   const after = await world.store.feed.newest()
   const clients = await Promise.all(
-    (Object.keys(listeners) as Caller[]).map(
+    (['ada', 'sam', 'aud', 'agent', 'other-agent'] as const).map(
       async (as) => [as, await world.listen(`/v1/feed?after=${after}`, as)] as const,
     ),
   )
