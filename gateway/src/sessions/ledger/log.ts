@@ -1,0 +1,404 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import type { LedgerHead } from '@countersign/contract/evidence'
+import { signCheckpoint } from '@countersign/contract/ledger/checkpoint'
+import { utf8 } from '@countersign/contract/ledger/encoding'
+import { SALT_BYTES, sealEntry } from '@countersign/contract/ledger/entry'
+import type { GrowingLog, TileBytes } from '@countersign/contract/ledger/growth'
+import { formatVerifierKey, type SignerKey } from '@countersign/contract/ledger/note'
+import { type Actor, neverErased } from '@countersign/contract/ledger/payloads'
+import type { LedgerCrypto, LedgerSigning } from '@countersign/contract/ledger/ports'
+import { TILE_WIDTH } from '@countersign/contract/ledger/tiles'
+import type { z } from 'zod'
+import { type Disk, realDisk, replaceFile } from './disk.ts'
+import { RecentHeads } from './heads.ts'
+import { type KeyLink, newKey, writeKey, writeVerifierKey } from './key.ts'
+import type { Erasure } from './ledger.ts'
+import { LedgerStopped } from './ledger.ts'
+import { openLog } from './opening.ts'
+import type { EntryRows, Meta, Tail } from './rows.ts'
+import { passes, stopped } from './stopped.ts'
+import type { TileFolder } from './tile-folder.ts'
+
+export interface NewLedgerEntry {
+  /** ISO 8601, UTC, milliseconds. */
+  at: string
+  type: string
+  /** As its schema has it; nobody looks again. */
+  payload: unknown
+  /** The session with whose evidence it is found. */
+  session?: string | undefined
+}
+
+export interface LogOptions {
+  /** `data/ledger`; made with mode 0700 in a folder that is there. */
+  folder: string
+  /** The log's name, used when it is made: a URL without its scheme (C2SP tlog-checkpoint). */
+  origin?: string
+  crypto: LedgerCrypto & LedgerSigning
+  disk?: Disk
+}
+
+interface Queued {
+  n: number
+  at: string
+  type: string
+  session: string | null
+  payload: Uint8Array
+  salt: Uint8Array
+  leaf: Uint8Array
+}
+
+/** What opening has found, and a log goes on with. */
+export interface LogParts {
+  options: LogOptions & { disk: Disk }
+  rows: EntryRows
+  tiles: TileFolder
+  growing: GrowingLog
+  /** The newest checkpoint on disk. */
+  head: LedgerHead | undefined
+  /** First key first, the one in force last. */
+  keys: KeyLink[]
+  signer: SignerKey
+  /** The key that is being replaced by `signer`. */
+  replaced?: SignerKey
+  lock: { close(): void }
+}
+
+/** Names in `meta` that are the log's own. */
+const OWN = 'log.'
+
+/**
+ * The gateway's log, written by one process and one thread: entries are queued by `add`, on disk after `commit`, covered
+ * by a signed checkpoint after `sign`. All of it is synchronous, so that nothing comes between.
+ * Whatever moment the process or the machine ends at, what was committed is there when it is opened again.
+ */
+export class LedgerLog {
+  readonly #parts: LogParts
+  readonly #heads: RecentHeads
+  #queue: Queued[] = []
+  #size: number
+  #tails = new Map<string, Tail | undefined>()
+  #meta = new Map<string, Meta | undefined>()
+  /** Tiles that no checkpoint covers yet. */
+  #unwritten: TileBytes[] = []
+  #salts: Uint8Array = new Uint8Array(0)
+  #saltAt = 0
+  #broken: LedgerStopped | undefined
+
+  /**
+   * Opens the log, making folder and key where it is the first time, and mends what a crash has left.
+   * @returns found: what was mended or lost, in words
+   * @throws LedgerStopped where it can't go on
+   */
+  static async open(options: LogOptions): Promise<{ log: LedgerLog; found: string[] }> {
+    try {
+      await mkdir(options.folder, { recursive: true, mode: 0o700 })
+      const origin = options.origin ?? `${hostname().replace(/[\s+]/gu, '-')}/ledger`
+      const { parts, found } = await openLog({ ...options, origin, disk: options.disk ?? realDisk })
+      try {
+        const log = new LedgerLog(parts)
+        log.#mend(found)
+        return { log, found }
+      } catch (error) {
+        parts.rows.close()
+        parts.lock.close()
+        throw error
+      }
+    } catch (error) {
+      throw stopped("The ledger can't be opened", error)
+    }
+  }
+
+  private constructor(parts: LogParts) {
+    this.#parts = parts
+    this.#size = parts.growing.size
+    this.#heads = new RecentHeads(parts.options.crypto)
+    if (parts.head) this.#heads.add(parts.head)
+  }
+
+  get origin(): string {
+    return this.#parts.signer.name
+  }
+  /** Entries that are committed. */
+  get size(): number {
+    return this.#size
+  }
+  /** Verifier keys, the first one first, the one in force last. */
+  get keys(): string[] {
+    return this.#parts.keys.map(({ vkey }) => vkey)
+  }
+  /** The signed checkpoints by which one key was handed over to the next. */
+  get handovers(): string[] {
+    return this.#parts.keys.flatMap(({ handover }) => handover ?? [])
+  }
+  /** Set once it can't be known what is on disk: only opening it again helps. */
+  get broken(): LedgerStopped | undefined {
+    return this.#broken
+  }
+  /** The newest signed checkpoint, with its cosignatures. */
+  get head(): LedgerHead {
+    return this.#heads.newest!
+  }
+
+  /**
+   * Queues an entry and answers its number. It counts once `commit` has returned.
+   * @throws TypeError where the payload has no canonical form; LedgerError where type or time make no leaf
+   */
+  add(entry: NewLedgerEntry): number {
+    const n = this.#size + this.#queue.length
+    const { at, type } = entry
+    const { leaf, payload, salt } = sealEntry(this.#parts.options.crypto.sha256, {
+      n,
+      at,
+      type,
+      payload: entry.payload,
+      salt: this.#salt(),
+    })
+    this.#queue.push({ n, at, type, session: entry.session ?? null, payload, salt, leaf })
+    return n
+  }
+
+  #salt(): Uint8Array {
+    if (this.#saltAt === this.#salts.length) {
+      this.#salts = randomBytes(SALT_BYTES * 512)
+      this.#saltAt = 0
+    }
+    const salt = this.#salts.subarray(this.#saltAt, this.#saltAt + SALT_BYTES)
+    this.#saltAt += SALT_BYTES
+    return salt
+  }
+
+  /** As it will be after the next commit. */
+  tail(session: string): Tail | undefined {
+    return this.#tails.has(session) ? this.#tails.get(session) : this.#parts.rows.tail(session)
+  }
+  /** All that are on disk. */
+  tails(): { session: string; tail: Tail }[] {
+    return this.#parts.rows.tails()
+  }
+  setTail(session: string, tail: Tail): void {
+    this.#tails.set(session, tail)
+  }
+  dropTail(session: string): void {
+    this.#tails.set(session, undefined)
+  }
+
+  /** As it will be after the next commit. */
+  meta(name: string): Meta | undefined {
+    return this.#meta.has(name) ? this.#meta.get(name) : this.#parts.rows.meta(name)
+  }
+  /** Undefined removes it. */
+  setMeta(name: string, value: Meta | undefined): void {
+    if (name.startsWith(OWN)) throw new RangeError(`names that begin with ${OWN} are the log's own`)
+    this.#meta.set(name, value)
+  }
+
+  /**
+   * Has everything queued on disk, in one transaction.
+   * @throws LedgerStopped: nothing of it counts, all of it stays queued, and the next commit tries again
+   */
+  commit(): void {
+    if (this.#queue.length + this.#tails.size + this.#meta.size === 0) return
+    this.#attempt("The ledger can't be written", () => {
+      const { rows, growing } = this.#parts
+      rows.write({ entries: this.#queue, tails: this.#tails, meta: this.#meta })
+      for (const { leaf } of this.#queue) growing.append(leaf)
+      this.#size = growing.size
+      this.#queue = []
+      this.#tails.clear()
+      this.#meta.clear()
+    })
+  }
+
+  /**
+   * A signed checkpoint of all that is committed; its tiles are on disk before it is.
+   * @throws LedgerStopped; a later call tries again
+   */
+  sign(): LedgerHead {
+    const { head } = this
+    if (head && head.size === this.#size && !this.#parts.replaced) return head
+    return this.#attempt("The ledger's checkpoint can't be written", () => this.#sign())
+  }
+
+  #sign(): LedgerHead {
+    const { growing, tiles, options, signer, replaced } = this.#parts
+    const changed = growing.changed()
+    // Partial tiles of a size that got no checkpoint are of no use.
+    if (changed.length > 0) this.#unwritten = this.#unwritten.filter(({ tile }) => tile.width === TILE_WIDTH)
+    this.#unwritten.push(...changed)
+    tiles.write(this.#unwritten)
+    const size = growing.size
+    const keys = replaced ? [replaced, signer] : [signer]
+    const note = signCheckpoint(options.crypto, { size, root: growing.root() }, keys)
+    const head = { origin: this.origin, size, note }
+    if (replaced) this.#keepHandover(note)
+    this.#keepHead(head)
+    if (replaced) this.#finishRotation()
+    for (const { tile } of this.#unwritten) if (tile.width === TILE_WIDTH) tiles.removePartial(tile)
+    this.#unwritten = []
+    return head
+  }
+
+  #keepHead(head: LedgerHead): void {
+    const { disk, folder } = this.#parts.options
+    replaceFile(disk, join(folder, 'checkpoint'), utf8(head.note))
+    this.#heads.add(head)
+    // With the next commit: so a checkpoint that was put back from an older copy is known as such.
+    this.#meta.set(`${OWN}signed`, head.note)
+  }
+
+  /**
+   * Puts a new key in the place of the one in force: entry, new key and handover are on disk when it returns.
+   * Answers the new verifier key.
+   * @throws LedgerStopped; once its entry is committed, the next `sign` or opening goes on with it
+   */
+  rotateKey(reason: string, by: z.input<typeof Actor>): string {
+    const { options, keys, signer } = this.#parts
+    if (this.#parts.replaced) this.sign()
+    const next = newKey(options.crypto, this.origin)
+    const to = formatVerifierKey(next)
+    this.commit()
+    this.#attempt("The new key can't be written", () => writeKey(options.disk, join(options.folder, 'key.next'), next))
+    const from = keys.at(-1)!.vkey
+    const entry = this.add({ at: new Date().toISOString(), type: 'key.rotated', payload: { from, to, reason, by } })
+    const links = [...keys, { vkey: to, entry }]
+    this.#meta.set(`${OWN}keys`, JSON.stringify(links))
+    this.commit()
+    this.#parts.keys = links
+    this.#parts.replaced = signer
+    this.#parts.signer = next
+    this.sign()
+    return to
+  }
+
+  #keepHandover(note: string): void {
+    const { disk, folder } = this.#parts.options
+    const [last] = this.#parts.keys.slice(-1)
+    const place = join(folder, 'handover')
+    if (disk.makeFolder(place)) disk.syncFolder(folder)
+    replaceFile(disk, join(place, String(last!.entry)), utf8(note))
+    last!.handover = note
+  }
+
+  #finishRotation(): void {
+    const { options, keys, signer } = this.#parts
+    options.disk.rename(join(options.folder, 'key.next'), join(options.folder, 'key'))
+    options.disk.syncFolder(options.folder)
+    writeVerifierKey(options.disk, options.folder, signer)
+    this.#meta.set(`${OWN}keys`, JSON.stringify(keys))
+    delete this.#parts.replaced
+  }
+
+  /**
+   * Adds a witness's cosignature to the checkpoint that it is for, and answers that with it.
+   * @param key the witness's verifier key
+   * @param note the checkpoint with its line
+   * @throws LedgerError where it is not good, or for none of the last checkpoints; LedgerStopped
+   */
+  cosign(key: string, note: string): LedgerHead {
+    const cosigned = this.#heads.withCosignature(key, note)
+    if (cosigned.size === this.head.size)
+      this.#attempt("The cosignature can't be written", () => this.#keepHead(cosigned))
+    else this.#heads.cosigned(cosigned)
+    return cosigned
+  }
+
+  /**
+   * Writes the deletion.run entry, has it on disk and covered by a checkpoint, then erases. Answers the entry's number.
+   * As `erasing`, all at once.
+   * @throws LedgerStopped
+   */
+  erase(erasure: Erasure, at: Date = new Date()): number {
+    const steps = this.erasing(erasure, at)
+    for (;;) {
+      const { done, value } = steps.next()
+      if (done) return value
+    }
+  }
+
+  /**
+   * Erases payloads and salts bit by bit: between two steps the log may be used as ever. The first step has the
+   * deletion.run entry on disk; if the process ends before the last one, opening the log goes on with it.
+   * @throws LedgerStopped; RangeError for entries that aren't there
+   */
+  *erasing(erasure: Erasure, at: Date = new Date()): Generator<void, number> {
+    for (const [first, last] of erasure.entries)
+      if (!Number.isSafeInteger(first) || first < 0 || !(last >= first) || last >= this.#size)
+        throw new RangeError(`entries ${first} to ${last} can't be erased: there are ${this.#size}`)
+    this.commit()
+    const n = this.add({ at: at.toISOString(), type: 'deletion.run', payload: erasure })
+    const unfinished = this.#unfinished()
+    this.#meta.set(`${OWN}erasing`, JSON.stringify([...unfinished, { n, entries: erasure.entries }]))
+    this.commit()
+    this.sign()
+    yield
+    yield* this.#erase(n, erasure.entries)
+    return n
+  }
+
+  #unfinished(): { n: number; entries: [number, number][] }[] {
+    return JSON.parse((this.meta(`${OWN}erasing`) as string | undefined) ?? '[]')
+  }
+
+  *#erase(n: number, entries: readonly [number, number][]): Generator<void> {
+    const { rows } = this.#parts
+    for (const [first, last] of entries)
+      for (let from = first; from <= last; from += ERASED_AT_ONCE) {
+        const to = Math.min(last, from + ERASED_AT_ONCE - 1)
+        this.#attempt("The ledger's entries can't be erased", () => rows.erase(from, to, [...neverErased]))
+        yield
+      }
+    const rest = this.#unfinished().filter((one) => one.n !== n)
+    this.#meta.set(`${OWN}erasing`, rest.length > 0 ? JSON.stringify(rest) : undefined)
+    this.#meta.set(`${OWN}scrub`, 1)
+    this.commit()
+    this.scrub()
+  }
+
+  /**
+   * Overwrites what erased entries have left in the write-ahead log. False where a reader still holds on to it: then it
+   * is to be called again.
+   */
+  scrub(): boolean {
+    if (this.meta(`${OWN}scrub`) === undefined) return true
+    const { rows } = this.#parts
+    return this.#attempt("The ledger's write-ahead log can't be emptied", () => {
+      if (!rows.emptyLog()) return false
+      this.#meta.set(`${OWN}scrub`, undefined)
+      this.commit()
+      return true
+    })
+  }
+
+  /** What was begun before the log was opened. */
+  #mend(found: string[]): void {
+    for (const { n, entries } of this.#unfinished()) {
+      found.push(`the deletion of entry ${n} had not ended: it has now`)
+      for (const _ of this.#erase(n, entries));
+    }
+    this.scrub()
+    this.sign()
+  }
+
+  /** Ends it; what is queued is not committed. */
+  close(): void {
+    this.#parts.rows.close()
+    this.#parts.lock.close()
+  }
+
+  #attempt<T>(doing: string, work: () => T): T {
+    if (this.#broken) throw this.#broken
+    try {
+      return work()
+    } catch (error) {
+      const why = stopped(doing, error)
+      if (!(error instanceof LedgerStopped) && !passes(error)) this.#broken = why
+      throw why
+    }
+  }
+}
+
+const ERASED_AT_ONCE = 5000

@@ -1,0 +1,185 @@
+import { closeSync, openSync } from 'node:fs'
+import Database from 'better-sqlite3'
+
+/** An entry as it is kept beside the log: all that its leaf is made of. */
+export interface EntryRow {
+  n: number
+  at: string
+  type: string
+  session: string | null
+  /** Canonical JSON. Null once it is erased; so is the salt. */
+  payload: Uint8Array | null
+  salt: Uint8Array | null
+  /** SHA-256(salt || payload), kept only where these are erased: with it the leaf can be made again. */
+  commitment: Uint8Array | null
+}
+
+/** How far a session's recording was read into the log. */
+export interface Tail {
+  /** Bytes of the recording that were read. */
+  offset: number
+  /** Of the last event that was read. */
+  seq: number
+  /** Where the chunk begins that is not yet an entry. */
+  chunkFrom: number
+  /** Chunks that are entries. */
+  chunks: number
+  /** Commands that are entries. */
+  commands: number
+}
+
+export type Meta = string | number
+
+export interface Batch {
+  entries: readonly Omit<EntryRow, 'commitment'>[]
+  /** Undefined: it is dropped. */
+  tails: ReadonlyMap<string, Tail | undefined>
+  meta: ReadonlyMap<string, Meta | undefined>
+}
+
+/** For SQLite to make the commitment of what it erases. */
+type Commit = (salt: Uint8Array, payload: Uint8Array) => Uint8Array
+
+const columns = 'n, at, type, session, payload, salt, commitment'
+
+/** The tables beside the log (docs/formats.md, "Ledger"): one writer, who has each batch on disk when `write` returns. */
+export class EntryRows {
+  readonly #database: Database.Database
+  readonly #insert: Database.Statement<unknown[]>
+  readonly #putTail: Database.Statement<unknown[]>
+  readonly #dropTail: Database.Statement<unknown[]>
+  readonly #putMeta: Database.Statement<unknown[]>
+  readonly #dropMeta: Database.Statement<unknown[]>
+  readonly #begin: Database.Statement<unknown[]>
+  readonly #commit: Database.Statement<unknown[]>
+
+  /** Opens or makes the file (mode 0600). @throws SqliteError */
+  constructor(file: string, commit: Commit) {
+    closeSync(openSync(file, 'a', 0o600))
+    const database = new Database(file, { timeout: 5000 })
+    this.#database = database
+    try {
+      database.pragma('journal_mode = WAL')
+      database.pragma('synchronous = FULL')
+      // What is erased is overwritten with zeroes, and statements keep no copies of pages in files of their own.
+      database.pragma('secure_delete = ON')
+      database.pragma('temp_store = MEMORY')
+      database.pragma('trusted_schema = OFF')
+      database.pragma('wal_autocheckpoint = 4000')
+      database.exec(schema)
+      database.function('commitment_of', { deterministic: true }, (salt, payload) =>
+        commit(salt as Uint8Array, payload as Uint8Array),
+      )
+      this.#insert = database.prepare(
+        'insert into entries (n, at, type, session, payload, salt) values (?, ?, ?, ?, ?, ?)',
+      )
+      this.#putTail = database.prepare('insert or replace into tails values (?, ?, ?, ?, ?, ?)')
+      this.#dropTail = database.prepare('delete from tails where session = ?')
+      this.#putMeta = database.prepare('insert or replace into meta values (?, ?)')
+      this.#dropMeta = database.prepare('delete from meta where name = ?')
+      this.#begin = database.prepare('begin immediate')
+      this.#commit = database.prepare('commit')
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  }
+
+  /** Entries are numbered from 0 without gaps. */
+  count(): number {
+    return this.#database.prepare('select coalesce(max(n) + 1, 0) from entries').pluck().get() as number
+  }
+
+  /** In one transaction, on disk when it returns. @throws SqliteError; nothing of it counts then */
+  write(batch: Batch): void {
+    this.#transaction(() => {
+      for (const { n, at, type, session, payload, salt } of batch.entries)
+        this.#insert.run(n, at, type, session, payload, salt)
+      for (const [session, tail] of batch.tails)
+        if (tail) this.#putTail.run(session, tail.offset, tail.seq, tail.chunkFrom, tail.chunks, tail.commands)
+        else this.#dropTail.run(session)
+      for (const [name, value] of batch.meta)
+        if (value === undefined) this.#dropMeta.run(name)
+        else this.#putMeta.run(name, value)
+    })
+  }
+
+  #transaction(work: () => void): void {
+    this.#begin.run()
+    try {
+      work()
+      this.#commit.run()
+    } catch (error) {
+      // SQLite has rolled back by itself after SQLITE_FULL and its like.
+      if (this.#database.inTransaction) this.#database.exec('rollback')
+      throw error
+    }
+  }
+
+  tail(session: string): Tail | undefined {
+    return this.#database.prepare(`select ${tailColumns} from tails where session = ?`).get(session) as Tail | undefined
+  }
+
+  tails(): { session: string; tail: Tail }[] {
+    const rows = this.#database.prepare(`select session, ${tailColumns} from tails`).all()
+    return (rows as ({ session: string } & Tail)[]).map(({ session, ...tail }) => ({ session, tail }))
+  }
+
+  meta(name: string): Meta | undefined {
+    return this.#database.prepare('select value from meta where name = ?').pluck().get(name) as Meta | undefined
+  }
+
+  /** Entries from `from` up to, not including, `to`, in batches. */
+  *entries(from: number, to: number): Generator<EntryRow[]> {
+    const statement = this.#database.prepare(
+      `select ${columns} from entries where n >= ? and n < ? order by n limit 1000`,
+    )
+    for (let at = from; at < to; ) {
+      const rows = statement.all(at, to) as EntryRow[]
+      if (rows.length === 0) return
+      yield rows
+      at = rows.at(-1)!.n + 1
+    }
+  }
+
+  /**
+   * Erases payload and salt of the entries from `first` to `last`, both included, but for those of some types.
+   * Answers how many had one.
+   */
+  erase(first: number, last: number, but: readonly string[]): number {
+    const types = but.map(() => '?').join(', ')
+    const statement = this.#database.prepare(
+      `update entries set commitment = commitment_of(salt, payload), payload = null, salt = null
+       where n between ? and ? and payload is not null and type not in (${types})`,
+    )
+    let changes = 0
+    this.#transaction(() => {
+      changes = statement.run(first, last, ...but).changes
+    })
+    return changes
+  }
+
+  /** Puts all into entries.sqlite and empties the write-ahead log. False where a reader still needs what was before. */
+  emptyLog(): boolean {
+    const [result] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+    return result!.busy === 0
+  }
+
+  close(): void {
+    this.#database.close()
+  }
+}
+
+const tailColumns = 'offset, seq, chunk_from as chunkFrom, chunks, commands'
+
+const schema = `
+  create table if not exists entries (
+    n integer primary key, at text not null, type text not null, session text,
+    payload blob, salt blob, commitment blob);
+  create index if not exists entries_by_session on entries (session, n) where session is not null;
+  create index if not exists entries_by_type on entries (type, n) where type not in ('command', 'recording.chunk');
+  create table if not exists tails (
+    session text primary key, offset integer not null, seq integer not null,
+    chunk_from integer not null, chunks integer not null, commands integer not null) without rowid;
+  create table if not exists meta (name text primary key, value any) strict, without rowid;
+`
