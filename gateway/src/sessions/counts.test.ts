@@ -63,3 +63,19 @@ test('what has its result is forgotten, and so is the oldest of what never gets 
   }
   expect(counting.counts.held).toBe(6 * HELD_KNOWN)
 })
+
+test('notes the classes that commands and results touched, whatever the agent saw of them', () => {
+  const counting = new Counting()
+  const rows = (...classes: string[]): NewRecordingEvent => ({
+    type: 'rows',
+    command: 'a',
+    columns: [
+      { name: 'id', type: 23 },
+      { name: 'v', type: 25, masked: classes.map((one) => ({ class: one, style: 'redact', revealed: one === 'ssn' })) },
+    ],
+    rows: [],
+  })
+  for (const event of [command('a', 'allow'), rows('ssn', 'card'), rows()]) counting.add(event)
+  counting.add({ ...command('b', 'deny'), classes: ['email', 'ssn'] } as NewRecordingEvent)
+  expect([...counting.classes].sort()).toEqual(['card', 'email', 'ssn'])
+})

@@ -97,6 +97,10 @@ export class FileRecorder implements Recorder {
   get counts(): RecordingCounts {
     return this.#counting.counts
   }
+  /** Data classes that what was recorded touched. */
+  get classes(): string[] {
+    return [...this.#counting.classes].sort()
+  }
   /** Length of the recording in bytes; whole lines only. */
   get bytes(): number {
     return this.#bytes

@@ -31,6 +31,8 @@ export function placeOf(folder: string, session: string, openedAt: string): Reco
 export interface Sealed {
   header: RecordingHeader | undefined
   counts: RecordingCounts
+  /** Data classes that commands and results touched. */
+  classes: string[]
   /** Of the whole recording, uncompressed. */
   bytes: number
   end: z.infer<typeof EndEvent> | undefined
@@ -108,7 +110,8 @@ export async function mend(
     if (event.type === 'command') onText(event.text)
     else if (event.type === 'end') ended = event
   }
-  if (!header) return { header, counts, bytes: whole, end: undefined }
+  const classes = [...counting.classes].sort()
+  if (!header) return { header, counts, classes, bytes: whole, end: undefined }
 
   const { size } = await stat(plain)
   const torn = size - whole
@@ -136,7 +139,7 @@ export async function mend(
       await handle.close()
     }
   }
-  return { header, counts, bytes: whole, end: ended }
+  return { header, counts, classes, bytes: whole, end: ended }
 }
 
 /** More than one torn line is more than a killed gateway leaves behind: it is set aside, for whoever looks into it. */

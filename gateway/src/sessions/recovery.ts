@@ -42,6 +42,7 @@ export async function recoverRecordings(room: {
       reason: killed,
       at: room.now(),
       counts,
+      classes: undefined,
       bytes: recording.bytes,
       complete: false,
     })
@@ -68,11 +69,19 @@ export async function recoverRecordings(room: {
       log.error({ session: id, path }, 'a recording without a beginning was found: it is left as it is')
       return
     }
-    if (known) await rows.complete(id, found.counts, found.bytes)
+    if (known) await rows.complete(id, found)
     else {
       const { state, reason, t } = found.end
       const at = new Date(Date.parse(found.header.startedAt) + t).toISOString()
-      await rows.close(id, { state, reason, at, counts: found.counts, bytes: found.bytes, complete: true })
+      await rows.close(id, {
+        state,
+        reason,
+        at,
+        counts: found.counts,
+        classes: found.classes,
+        bytes: found.bytes,
+        complete: true,
+      })
       log.info({ session: id, state }, 'a session that a killed gateway left open was ended')
     }
     await seal(placeOf(folder, id, session.openedAt))

@@ -35,6 +35,8 @@ export interface Closing {
   reason: string
   at: string
   counts: RecordingCounts
+  /** Data classes that it touched; undefined where that can't be told. */
+  classes: string[] | undefined
   bytes: number
   complete: boolean
 }
@@ -79,6 +81,7 @@ export function createRows(store: Store) {
             closed_at: closing.at,
             closed_because: closing.reason,
             ...closing.counts,
+            classes: closing.classes === undefined ? null : JSON.stringify(closing.classes),
             recording_bytes: closing.bytes,
             recording_complete: closing.complete ? 1 : 0,
           })
@@ -91,10 +94,15 @@ export function createRows(store: Store) {
     },
 
     /** What became known of a recording after its session was closed. */
-    async complete(id: string, counts: RecordingCounts, bytes: number): Promise<void> {
+    async complete(id: string, found: Pick<Closing, 'counts' | 'classes' | 'bytes'>): Promise<void> {
       await store.db
         .updateTable('sessions')
-        .set({ ...counts, recording_bytes: bytes, recording_complete: 1 })
+        .set({
+          ...found.counts,
+          ...(found.classes && { classes: JSON.stringify(found.classes) }),
+          recording_bytes: found.bytes,
+          recording_complete: 1,
+        })
         .where('id', '=', id)
         .execute()
     },

@@ -155,6 +155,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
         ...end,
         at: now(),
         counts: recorder.counts,
+        classes: recorder.classes,
         bytes: recorder.bytes,
         complete,
       })
@@ -172,7 +173,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
     try {
       if (!complete) {
         const mended = await mend(place.plain, end)
-        if (mended.end) await rows.complete(id, mended.counts, mended.bytes)
+        if (mended.end) await rows.complete(id, mended)
       }
       await seal(place)
     } catch (error) {

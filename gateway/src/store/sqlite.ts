@@ -30,6 +30,9 @@ export function openSqlite(file: string): Database.Database {
     database.pragma('synchronous = FULL')
     database.pragma('foreign_keys = ON')
     database.pragma('trusted_schema = OFF')
+    // What is deleted is overwritten, and statements keep no copies of it in files of their own.
+    database.pragma('secure_delete = ON')
+    database.pragma('temp_store = MEMORY')
   } catch (error) {
     database.close()
     throw error

@@ -88,6 +88,15 @@ export interface SessionsTable {
   recording_complete: ColumnType<Flag, Flag | undefined, Flag>
   /** 1 once the ledger has its end, and so all of its recording. */
   in_ledger: ColumnType<Flag, Flag | undefined, Flag>
+  /** Data classes that its commands or results touched, once it has ended; null where nobody has noted them. */
+  classes: ColumnType<Json | null, undefined, Json | null>
+  /** When retention took the recording, with what else says what was done; */
+  recording_erased_at: ColumnType<Timestamp | null, undefined, Timestamp>
+  /** what its approvals say of held commands; */
+  approvals_erased_at: ColumnType<Timestamp | null, undefined, Timestamp>
+  annotations_erased_at: ColumnType<Timestamp | null, undefined, Timestamp>
+  /** what is left of the payloads of its entries. */
+  entries_erased_at: ColumnType<Timestamp | null, undefined, Timestamp>
 }
 
 /** What waits to be written into the ledger (store/audit.ts). */

@@ -4,6 +4,7 @@ import * as recordings from './0002_recordings.ts'
 import * as classifiedColumns from './0003_classified_columns.ts'
 import * as ledger from './0004_ledger.ts'
 import * as annotations from './0005_annotations.ts'
+import * as retention from './0006_retention.ts'
 
 /** Every migration in its order. A released one is never changed: what comes after it is a new number. */
 export const migrations: Record<string, Migration> = {
@@ -12,4 +13,5 @@ export const migrations: Record<string, Migration> = {
   '0003_classified_columns': classifiedColumns,
   '0004_ledger': ledger,
   '0005_annotations': annotations,
+  '0006_retention': retention,
 }
