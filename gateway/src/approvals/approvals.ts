@@ -9,7 +9,7 @@ import { createExpiry } from './expiry.ts'
 import { mayDecide } from './may-decide.ts'
 import { milliseconds, narrowest, type Vote } from './quorum.ts'
 import { type Held, newApprovalId, newRow, type OpenApproval, readHeld } from './rows.ts'
-import { cancelWaitingOnes, close, move, readApproval, say, type Tx } from './transitions.ts'
+import { cancelWaitingOnes, close, move, readApproval, say, sayOpened, type Tx } from './transitions.ts'
 
 export type { Decided } from './decide.ts'
 export type { Held, OpenApproval } from './rows.ts'
@@ -131,7 +131,7 @@ export function createApprovals(options: {
           .insertInto('approvals')
           .values(newRow(id, request, at, config().expires))
           .execute()
-        return (await say(tx, 'approval.opened', id, now())).approval
+        return (await sayOpened(tx, id, now())).approval
       })
       expiry.dueAt(Date.parse(approval.expiresAt))
       return approval
@@ -231,7 +231,7 @@ export function createApprovals(options: {
         if (!held || held.approval.expiresAt <= now().toISOString()) return undefined
         const again = { state: 'pending' as const, requirements: JSON.stringify(requirements), use_by: null }
         if (!(await move(tx, id, ['approved'], again))) return undefined
-        return (await say(tx, 'approval.opened', id, now())).approval
+        return (await sayOpened(tx, id, now())).approval
       })
       if (reopened) expiry.dueAt(Date.parse(reopened.expiresAt))
       return reopened !== undefined

@@ -1,10 +1,11 @@
 import type { Approval, DecisionRequest } from '@countersign/contract/approval'
 import type { z } from 'zod'
 import type { PersonPrincipal } from '../identity/principal.ts'
+import { appendAudit } from '../store/audit.ts'
 import { late } from './expiry.ts'
 import { mayDecide } from './may-decide.ts'
 import { unmet } from './quorum.ts'
-import { close, move, readApproval, say, type Tx } from './transitions.ts'
+import { close, move, readApproval, say, sayClosed, type Tx } from './transitions.ts'
 
 export type Decided =
   | { ok: true; approval: Approval }
@@ -56,11 +57,26 @@ export async function decideIn(
       at: at.toISOString(),
     })
     .execute()
+  const { issuer, subject, name } = person
+  await appendAudit(
+    tx,
+    'approval.decided',
+    {
+      approval: id,
+      session: approval.session,
+      person: { id: person.id, issuer, subject, name },
+      verdict: request.verdict,
+      reason: request.reason,
+      window,
+      digest: request.digest,
+    },
+    at,
+  )
   if (request.verdict === 'deny') {
     const because = `denied by ${person.name}${request.reason === '' ? '' : `: ${request.reason}`}`
     await move(tx, id, ['pending'], { state: 'denied', closed_at: at.toISOString(), closed_because: because })
     await say(tx, 'approval.decided', id, at)
-    return { ok: true, approval: (await say(tx, 'approval.closed', id, at)).approval }
+    return { ok: true, approval: (await sayClosed(tx, id, { state: 'denied', because, at })).approval }
   }
   const after = (await readApproval(tx, id))!
   if (unmet(after.requirements, after.votes).length === 0) {

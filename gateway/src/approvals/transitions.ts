@@ -1,5 +1,6 @@
 import type { ApprovalState } from '@countersign/contract/approval'
 import type { Kysely, Transaction } from 'kysely'
+import { appendAudit } from '../store/audit.ts'
 import { appendFeed } from '../store/feed.ts'
 import type { ApprovalsTable, Tables } from '../store/tables.ts'
 import { type Held, readHeld } from './rows.ts'
@@ -23,6 +24,49 @@ export async function say(
   return held
 }
 
+/** Puts an approval that waits for people on the feed and into the ledger: a new one, or one of which more is asked now. */
+export async function sayOpened(tx: Tx, id: string, at: Date): Promise<Held> {
+  const held = await say(tx, 'approval.opened', id, at)
+  const { connection, agent, session, command, expiresAt } = held.approval
+  await appendAudit(
+    tx,
+    'approval.opened',
+    {
+      approval: id,
+      session,
+      connection,
+      agent,
+      digest: command.digest,
+      requirements: held.requirements.map(({ policy, reason, groups, quorum }) => ({
+        policy,
+        ...(reason === undefined ? {} : { reason }),
+        groups,
+        quorum,
+      })),
+      expiresAt,
+    },
+    at,
+  )
+  return held
+}
+
+/** Puts an approval that has ended on the feed and into the ledger. */
+export async function sayClosed(
+  tx: Tx,
+  id: string,
+  to: { state: Exclude<ApprovalState, 'pending'>; because: string | null; at: Date },
+): Promise<Held> {
+  const held = await say(tx, 'approval.closed', id, to.at)
+  const { session } = held.approval
+  await appendAudit(
+    tx,
+    'approval.closed',
+    { approval: id, session, state: to.state, ...(to.because === null ? {} : { reason: to.because }) },
+    to.at,
+  )
+  return held
+}
+
 /** Compare and set: true for whoever came first. */
 export async function move(tx: Tx, id: string, from: ApprovalState[], to: Partial<ApprovalsTable>): Promise<boolean> {
   const { numUpdatedRows } = await tx
@@ -39,11 +83,11 @@ export async function close(
   tx: Tx,
   id: string,
   from: ApprovalState[],
-  to: { state: ApprovalState; because: string | null; at: Date },
+  to: { state: Exclude<ApprovalState, 'pending'>; because: string | null; at: Date },
 ): Promise<boolean> {
   const closed = { state: to.state, closed_at: to.at.toISOString(), closed_because: to.because }
   if (!(await move(tx, id, from, closed))) return false
-  await say(tx, 'approval.closed', id, to.at)
+  await sayClosed(tx, id, to)
   return true
 }
 

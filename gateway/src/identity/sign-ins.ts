@@ -1,0 +1,118 @@
+import type { PayloadInput } from '@countersign/contract/ledger/payloads'
+import type { Kysely } from 'kysely'
+import type { BaseLogger } from 'pino'
+import { appendAudit } from '../store/audit.ts'
+import type { Tables } from '../store/tables.ts'
+import type { Principal } from './principal.ts'
+
+export interface SignIn {
+  via: 'api' | 'postgres'
+  /** IP address of the client. */
+  address: string
+  who?: Principal
+  connection?: string
+}
+
+/** Who signed in and who was refused, for the ledger. Quick, never throws. A token's text is never told to it. */
+export interface SignIns {
+  /** Somebody was let in. To be called once per token, not per request. */
+  ok(signIn: SignIn & { who: Principal }): void
+  /** Somebody was refused. `reason` is one of few texts, none of which the one who was refused can choose. */
+  refused(signIn: SignIn & { reason: string }): void
+}
+
+export interface SignInLog extends SignIns, AsyncDisposable {
+  /** Writes down what was told so far. */
+  flush(): Promise<void>
+}
+
+/** What is told within this time is written together: refusals of one address and reason as one entry with a `count`. */
+const togetherMs = { ok: 250, refused: 30_000 }
+/** So many kinds of refusal at a time have an entry of their own; those of further addresses are counted together. */
+export const MOST_KINDS = 64
+/** So many that were let in wait to be written at most, and are written at once when there is a tenth of it. */
+export const MOST_WAITING = 10_000
+
+type Payload = PayloadInput<'sign-in'> & { count?: number }
+
+/**
+ * Writes sign-ins for the ledger. However many are refused, little is written: a flood costs its sender more than us.
+ * What was refused in the last half minute before a kill isn't written.
+ */
+export function createSignInLog(options: {
+  db: Kysely<Tables>
+  log: Pick<BaseLogger, 'error'>
+  togetherMs?: Partial<typeof togetherMs>
+}): SignInLog {
+  const { db, log } = options
+  const wait = { ...togetherMs, ...options.togetherMs }
+  let waiting: { at: Date; payload: Payload }[] = []
+  let refusals = new Map<string, { at: Date; payload: Payload; count: number }>()
+  let timer: { at: number; is: NodeJS.Timeout } | undefined
+  let writing: Promise<void> = Promise.resolve()
+
+  const flush = () => {
+    clearTimeout(timer?.is)
+    timer = undefined
+    writing = writing.then(write).catch((error) => log.error({ error }, 'sign-ins could not be written down'))
+    return writing
+  }
+  const write = async () => {
+    const all = [
+      ...waiting,
+      ...[...refusals.values()].map(({ at, payload, count }) => ({ at, payload: { ...payload, count } })),
+    ]
+    waiting = []
+    refusals = new Map()
+    if (all.length === 0) return
+    await db.transaction().execute(async (tx) => {
+      for (const { at, payload } of all) await appendAudit(tx, 'sign-in', payload, at)
+    })
+  }
+  const flushIn = (ms: number) => {
+    const at = performance.now() + ms
+    if (timer && timer.at <= at) return
+    clearTimeout(timer?.is)
+    timer = { at, is: setTimeout(() => void flush(), ms).unref() }
+  }
+
+  return {
+    flush,
+    ok(signIn) {
+      if (waiting.length >= MOST_WAITING) return log.error({}, 'the store takes no sign-ins: one is not in the ledger')
+      waiting.push({ at: new Date(), payload: { outcome: 'ok', ...told(signIn) } })
+      if (waiting.length % (MOST_WAITING / 10) === 0) void flush()
+      else flushIn(wait.ok)
+    },
+    refused({ reason, ...signIn }) {
+      let key = JSON.stringify([signIn.via, signIn.address, signIn.who?.id, signIn.connection, reason])
+      let payload: Payload = { outcome: 'refused', ...told(signIn), reason }
+      if (!refusals.has(key) && refusals.size >= MOST_KINDS) {
+        key = JSON.stringify([signIn.via, reason])
+        payload = { outcome: 'refused', via: signIn.via, address: 'further ones', reason }
+      }
+      const known = refusals.get(key)
+      if (known) known.count++
+      else refusals.set(key, { at: new Date(), payload, count: 1 })
+      flushIn(wait.refused)
+    },
+    [Symbol.asyncDispose]: flush,
+  }
+}
+
+function told({ via, address, who, connection }: SignIn) {
+  return {
+    via,
+    address,
+    ...(who === undefined ? {} : { who: actorOf(who) }),
+    ...(connection === undefined ? {} : { connection }),
+  }
+}
+
+/** Who somebody is, without what their token said beyond it. */
+function actorOf(who: Principal): NonNullable<Payload['who']> {
+  const { id, issuer, subject, name } = who
+  if (who.kind === 'person') return { kind: 'person', id, issuer, subject, name }
+  const { expiresAt: _, ...agent } = who
+  return agent
+}

@@ -1,0 +1,42 @@
+import { hash } from 'node:crypto'
+import type { Kysely } from 'kysely'
+import { appendAudit } from '../store/audit.ts'
+import type { Tables } from '../store/tables.ts'
+import type { Policies } from './policy.ts'
+
+/**
+ * Keeps a policy set that is about to be in force, and tells the ledger of it unless it is the one that was told of
+ * last. In a transaction of the caller's, before the set decides anything.
+ * @param reason why it is in force now, in words
+ * @returns whether it is another one than before
+ */
+export async function putInForce(
+  tx: Kysely<Tables>,
+  { version, texts }: Pick<Policies, 'version' | 'texts'>,
+  reason: string,
+  at: Date = new Date(),
+): Promise<boolean> {
+  // `at` is when a version was last put in force: one that comes back after another one is told of again.
+  const last = await tx.selectFrom('policy_versions').select(['version', 'at']).orderBy('at', 'desc').executeTakeFirst()
+  if (last?.version === version) return false
+  // Never before the last one, whatever the clock did meanwhile.
+  const since = new Date(Math.max(at.getTime(), last ? Date.parse(last.at) + 1 : 0)).toISOString()
+  const files = JSON.stringify(texts.map(({ file, text }) => ({ file, text })))
+  await tx
+    .insertInto('policy_versions')
+    .values({ version, at: since, files })
+    .onConflict((c) => c.column('version').doUpdateSet({ at: since }))
+    .execute()
+  await appendAudit(
+    tx,
+    'policy.changed',
+    {
+      version,
+      files: texts.map(({ file, text }) => ({ path: file, sha256: hash('sha256', text) })),
+      by: { kind: 'gateway' },
+      reason,
+    },
+    at,
+  )
+  return true
+}
