@@ -64,16 +64,21 @@ export type Annotation = z.infer<typeof Annotation>
 
 const Tag = z.string().regex(/^[\p{L}\p{N}][\p{L}\p{N} _.:-]{0,39}$/u)
 
+const noted = {
+  from: Moment,
+  to: Moment.optional(),
+  text: written(10_000).refine((text) => text.trim() !== '', { message: 'says something' }),
+  tags: z.array(Tag).max(20).default([]),
+}
+const inOrder = ({ from, to }: { from: number; to?: number | undefined }) => to === undefined || to >= from
+const outOfOrder = { message: '`to` is not before `from`', path: ['to'] }
+
+/** What is noted: of a moment, or of a range. */
+export const Note = z.strictObject(noted).refine(inOrder, outOfOrder)
+export type Note = z.infer<typeof Note>
+
 /** Body of `PUT /v1/sessions/ID/annotations/ANNOTATION`. The same again is 200, another text under the same id 409. */
-export const NewAnnotation = z
-  .strictObject({
-    from: Moment,
-    to: Moment.optional(),
-    text: written(10_000).refine((text) => text.trim() !== '', { message: 'says something' }),
-    tags: z.array(Tag).max(20).default([]),
-    madeAt: Instant,
-  })
-  .refine(({ from, to }) => to === undefined || to >= from, { message: '`to` is not before `from`', path: ['to'] })
+export const NewAnnotation = z.strictObject({ ...noted, madeAt: Instant }).refine(inOrder, outOfOrder)
 export type NewAnnotation = z.infer<typeof NewAnnotation>
 
 /** Body of `POST /v1/sessions/ID/annotations/ANNOTATION/withdraw`, for who made it. It stays in the log. */
@@ -94,6 +99,7 @@ export const LegalHold = z.object({
   connections: z.array(z.string()),
   agents: z.array(z.string()),
   lifted: z.object({ by: PersonRef, reason: z.string(), at: Instant }).optional(),
+  covers: Count.optional().describe('sessions that it keeps by now and that are still there'),
 })
 export type LegalHold = z.infer<typeof LegalHold>
 
@@ -110,6 +116,17 @@ export const NewLegalHold = z
   })
 export type NewLegalHold = z.infer<typeof NewLegalHold>
 
+/** Body of `POST /v1/legal-holds/ID/lift`. */
+export const LiftLegalHold = z.strictObject({ reason: z.string().trim().min(1).max(2000) })
+export type LiftLegalHold = z.infer<typeof LiftLegalHold>
+
+/**
+ * What of a session retention takes: the recording with all else that says what was done; what approvals say of held
+ * commands; annotations; what is left of the payloads of its entries.
+ */
+export const RetentionPart = z.enum(['recording', 'approvals', 'annotations', 'entries'])
+export type RetentionPart = z.infer<typeof RetentionPart>
+
 /** Why something is to be deleted, or is kept though its time is over. */
 export const RetentionItem = z.object({
   session: z.string(),
@@ -117,6 +134,7 @@ export const RetentionItem = z.object({
   agent: z.string(),
   closedAt: Instant,
   rule: z.string().describe('the rule that it falls under, in words'),
+  takes: z.array(RetentionPart),
   bytes: Count,
   entries: Count.describe('entries whose payload and salt go'),
   heldBy: z.array(z.string()).describe('legal holds that keep it; nothing of it goes'),
@@ -134,9 +152,33 @@ export const RetentionRun = z.object({
   bytes: Count,
   entries: Count,
   kept: Count.describe('whose time is over, but which a legal hold keeps'),
+  more: z.boolean().describe('there is more than one run takes: the next one goes on'),
+  done: z.boolean().describe('false while what its entry names is being removed, or where it is dry'),
   items: z.array(RetentionItem).describe('the first 10,000'),
 })
 export type RetentionRun = z.infer<typeof RetentionRun>
+
+/** A rule in force. Of rules that fit, the shortest counts. */
+export const RetentionRule = z.object({
+  connection: z.string().optional().describe('absent: of all that have no rule of their own for it'),
+  what: z.enum(['recordings', 'approvals', 'annotations', 'entries', 'class']),
+  class: z.string().optional(),
+  keeps: z.number().positive().nullable().describe('milliseconds after a session has ended; null: for ever'),
+})
+export type RetentionRule = z.infer<typeof RetentionRule>
+
+/** Answer of `GET /v1/retention`. */
+export const RetentionState = z.object({
+  rules: z.array(RetentionRule),
+  nextRun: Instant.optional().describe('when the gateway looks next; absent while it stops'),
+  waiting: Count.describe('sessions whose time is over and which the ledger has not got yet: nothing of them goes'),
+  runs: z.array(RetentionRun).describe('the last 20, newest first, without items'),
+})
+export type RetentionState = z.infer<typeof RetentionState>
+
+/** Body of `POST /v1/retention/runs`. */
+export const StartRetentionRun = z.strictObject({ dry: z.boolean() })
+export type StartRetentionRun = z.infer<typeof StartRetentionRun>
 
 /** A command as the search finds it: `GET /v1/commands`, newest first. Alike ones of a session are one, with a count. */
 export const FoundCommand = z.object({

@@ -4,7 +4,7 @@ import { buffer } from 'node:stream/consumers'
 import { rootCertificates } from 'node:tls'
 import { listOf, Problem } from '@countersign/contract/api'
 import { Approval, type DecisionRequest } from '@countersign/contract/approval'
-import { type Cosignature, LedgerState } from '@countersign/contract/evidence'
+import { Annotation, type Cosignature, LedgerState, type NewAnnotation } from '@countersign/contract/evidence'
 import { Me, SignIn } from '@countersign/contract/identity'
 import { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
@@ -25,9 +25,12 @@ export class Unreachable extends Error {
 export class Refused extends Error {
   override name = 'Refused'
   readonly status: number
-  constructor(status: number, message: string) {
+  /** Seconds after which it may be asked again, where the gateway said so (RFC 9110, Retry-After). */
+  readonly retryAfter: number | undefined
+  constructor(status: number, message: string, retryAfter?: number) {
     super(message)
     this.status = status
+    this.retryAfter = retryAfter
   }
 }
 
@@ -42,6 +45,12 @@ export interface GatewayApi extends Disposable {
   session(token: string, id: string): Promise<Session | null>
   recording(token: string, session: string): Promise<string>
   terminate(token: string, session: string, reason: string): Promise<void>
+  /** All of a session's annotations. */
+  annotations(token: string, session: string): Promise<Annotation[]>
+  putAnnotation(token: string, session: string, id: string, body: NewAnnotation): Promise<Annotation>
+  withdrawAnnotation(token: string, session: string, id: string, reason: string): Promise<Annotation>
+  /** Tells a playback that the gateway couldn't see. */
+  putPlayback(token: string, session: string, id: string, playedAt: string): Promise<void>
   ledger(token: string): Promise<LedgerState>
   /** The newest signed checkpoint, verbatim. */
   checkpoint(token: string): Promise<string>
@@ -54,7 +63,7 @@ export interface GatewayApi extends Disposable {
 
 interface Asked {
   accept?: string
-  method?: 'GET' | 'POST'
+  method?: 'GET' | 'POST' | 'PUT'
   token?: string
   body?: unknown
   signal?: AbortSignal
@@ -138,9 +147,29 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
         accept: 'application/x-tar',
         patience: 60_000,
       }),
+    async annotations(token, session) {
+      const items: Annotation[] = []
+      let after: string | undefined
+      do {
+        const path = `${pathOf(session)}/annotations${parameters({ limit: 1000, after })}`
+        const page = await askFor(listOf(Annotation), path, { token, most: 64 * mebibyte })
+        items.push(...page.items)
+        after = page.next ?? undefined
+      } while (after !== undefined && items.length < longestList)
+      return items
+    },
+    putAnnotation: (token, session, id, body) =>
+      askFor(Annotation, `${pathOf(session)}/annotations/${id}`, { method: 'PUT', token, body }),
+    withdrawAnnotation: (token, session, id, reason) =>
+      askFor(Annotation, `${pathOf(session)}/annotations/${id}/withdraw`, { method: 'POST', token, body: { reason } }),
+    async putPlayback(token, session, id, playedAt) {
+      await ask(`${pathOf(session)}/playbacks/${id}`, { method: 'PUT', token, body: { playedAt } })
+    },
     [Symbol.dispose]: () => agent.destroy(),
   }
 }
+
+const pathOf = (session: string) => `/v1/sessions/${encodeURIComponent(session)}`
 
 /**
  * The address of a gateway as a person types it.
@@ -205,7 +234,10 @@ function respond(base: URL, agent: http.Agent, path: string, asked: Asked): Prom
       const status = incoming.statusCode ?? 0
       if (status >= 200 && status < 300) return resolve(incoming)
       read(base, incoming, mebibyte).then(
-        (answer) => reject(new Refused(status, problemOf(status, answer.toString('utf8')))),
+        (answer) => {
+          const wait = secondsIn(incoming.headers['retry-after'])
+          reject(new Refused(status, problemOf(status, answer.toString('utf8')), wait))
+        },
         reject,
       )
     })
@@ -246,6 +278,11 @@ function problemOf(status: number, answer: string): string {
   const problem = Problem.safeParse(safeJson(answer))
   if (problem.success) return problem.data.detail ?? problem.data.title
   return `the gateway answered ${status} ${http.STATUS_CODES[status] ?? ''}`.trim()
+}
+
+/** Seconds of a Retry-After; its other form, a date, is used by no gateway of ours. */
+function secondsIn(header: string | undefined): number | undefined {
+  return header !== undefined && /^\d{1,6}$/.test(header) ? Number(header) : undefined
 }
 
 function safeJson(answer: string): unknown {
