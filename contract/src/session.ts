@@ -25,6 +25,13 @@ export const Session = z.object({
     errors: z.number().int(),
   }),
   recording: z.object({ bytes: z.number().int(), complete: z.boolean() }),
+  retention: z
+    .object({
+      until: z.iso.datetime().optional().describe('when the recording goes by the rules in force; absent: never'),
+      heldBy: z.array(z.string()).describe('legal holds that keep it, whatever the rules say'),
+      erasedAt: z.iso.datetime().optional().describe('when the gateway erased the recording: copies are to go, too'),
+    })
+    .optional(),
 })
 export type Session = z.infer<typeof Session>
 
