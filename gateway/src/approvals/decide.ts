@@ -65,6 +65,8 @@ export async function decideIn(
       approval: id,
       session: approval.session,
       person: { id: person.id, issuer, subject, name },
+      // By which the quorum was counted: what the store says of it later can be held against this.
+      groups: person.groups,
       verdict: request.verdict,
       reason: request.reason,
       window,

@@ -97,6 +97,10 @@ export class FileRecorder implements Recorder {
   get counts(): RecordingCounts {
     return this.#counting.counts
   }
+  /** When the last event was written, as the recording tells it: ISO 8601, UTC, whole milliseconds. */
+  get lastAt(): string {
+    return new Date(this.#startedAt + this.#micros / 1000).toISOString()
+  }
   /** Data classes that what was recorded touched. */
   get classes(): string[] {
     return [...this.#counting.classes].sort()

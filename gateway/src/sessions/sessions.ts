@@ -153,7 +153,8 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       await texts.flush().catch((error) => log.error({ error }, 'commands could not be indexed'))
       await rows.close(session.id, {
         ...end,
-        at: now(),
+        // The ledger has it from the recording: the two are held against each other.
+        at: recorder.lastAt,
         counts: recorder.counts,
         classes: recorder.classes,
         bytes: recorder.bytes,
