@@ -1,0 +1,418 @@
+import type { Cosignature, LedgerHead, LedgerState } from '@countersign/contract/evidence'
+import { base64 } from '@countersign/contract/ledger/encoding'
+import { LedgerError } from '@countersign/contract/ledger/errors'
+import { formatVerifierKey, parseVerifierKey } from '@countersign/contract/ledger/note'
+import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
+import { ConsoleError } from '../../../console-api.ts'
+import type { SeenCheckpoint, WitnessState, WitnessStatus } from '../../../witness-api.ts'
+import { SignedOut } from '../account.ts'
+import { Refused, Unreachable } from '../gateway-api.ts'
+import type { Clock } from '../ports/clock.ts'
+import type { Log } from '../ports/log.ts'
+import type { Notifier } from '../ports/notifier.ts'
+import type { SecureStorage } from '../ports/secure-storage.ts'
+import { type Alarms, createAlarms, evidenceFile } from './alarms.ts'
+import { type BundleDesk, createBundleDesk } from './bundle-desk.ts'
+import { createCosigner } from './cosigner.ts'
+import { storedChain } from './keys.ts'
+import { type LogClient, look, row, type Suspect, shownOf, suspicion } from './look.ts'
+import { seenCheckpoints, stateOf } from './witness-state.ts'
+import { openWitnessStore } from './witness-store.ts'
+
+/** A gateway as the witness asks it. */
+export interface WitnessClient extends LogClient {
+  cosign(cosignature: Cosignature): Promise<void>
+}
+
+/** Milliseconds between looks. */
+export interface Pace {
+  /** After one that found news: checkpoints may come each second. */
+  gap: number
+  /** Before what is suspect is looked at again. */
+  again: number
+  /** While nothing is told. */
+  idle: number
+  /** After trouble. */
+  retry: number
+  /** Trouble on a live link that lasts so long is a gateway that hides its log. */
+  hiddenAfter: number
+  /** Between two cosignatures. */
+  cosign: number
+}
+
+const usualPace: Pace = {
+  gap: 5_000,
+  again: 2_000,
+  idle: 60_000,
+  retry: 30_000,
+  hiddenAfter: 10 * 60_000,
+  cosign: 60_000,
+}
+
+/** So often the same is found before it is said, unless it is certain. */
+const looksBeforeAlarm = 3
+/** Checkpoints of the feed that wait for the next look. */
+const mostHeard = 64
+const longestNote = 64_000
+
+export interface WitnessOptions {
+  folder: string
+  secrets: SecureStorage
+  notifier: Notifier
+  clock: Clock
+  log: Log
+  changed(state: WitnessState): void
+  pace?: Partial<Pace>
+}
+
+/** Watches the log of the gateway that the console is at, and verifies what is said to come from it. */
+export interface Witness extends Disposable {
+  readonly bundles: BundleDesk
+  state(): WitnessState
+  /** The gateway that the console is at; offline too. */
+  at(gateway: string | null): void
+  /** The link is live: look now, and from now on. */
+  live(client: WitnessClient): void
+  away(): void
+  heard(head: LedgerHead): void
+  /** Looks now; resolves with what came of it. @throws ConsoleError where the link isn't live */
+  check(): Promise<WitnessState>
+  checkpoints(skip: number, limit: number): SeenCheckpoint[]
+  /** @throws ConsoleError where it isn't kept */
+  note(log: number, size: number, root: string): string
+  /** @throws ConsoleError for what is no key of a log */
+  pin(vkey: string): Promise<WitnessState>
+  acknowledge(id: string, by: string, reason: string): WitnessState
+  evidence(id: string): Promise<{ name: string; data: string }>
+  setCosigning(on: boolean): Promise<WitnessState>
+  clicked(tag: string): string | undefined
+  /** Somebody else signed in. */
+  forget(): void
+}
+
+export function createWitness(options: WitnessOptions): Witness {
+  const { clock, log } = options
+  const crypto = nodeCrypto
+  const pace = { ...usualPace, ...options.pace }
+  const store = openWitnessStore(options.folder)
+  const alarms: Alarms = createAlarms(store, options.notifier)
+  const cosigner = createCosigner(crypto, options.secrets, store)
+  let gateway: string | null = null
+  let client: WitnessClient | undefined
+  let status: WitnessStatus = { state: 'never' }
+  let ledger: LedgerState | undefined
+  let heard: string[] = []
+  let running: Promise<void> | undefined
+  let lookedAt = Number.NEGATIVE_INFINITY
+  let suspected: { kind: string; times: number } | undefined
+  let troubleSince: number | undefined
+  let cosignProblem: string | null = null
+  let cancelTimer = () => {}
+  let disposed = false
+  const now = () => new Date(clock.now()).toISOString()
+
+  const state = () =>
+    stateOf({
+      crypto,
+      store,
+      gateway,
+      status: current(),
+      ledger,
+      cosigning: { possible: cosigner.possible, problem: cosignProblem },
+      bundles,
+    })
+  const current = (): WitnessStatus => (gateway && alarms.open(gateway).length > 0 ? { state: 'alarm' } : status)
+  const say = () => {
+    if (!disposed) options.changed(state())
+  }
+  const bundles = createBundleDesk({ crypto, store, clock, changed: say, saw: sawInBundle })
+
+  function next(wait: number) {
+    cancelTimer()
+    if (client && !disposed) cancelTimer = clock.after(wait, () => void run())
+  }
+
+  /** One look at a time; what comes meanwhile is for the next. */
+  function run(): Promise<void> {
+    cancelTimer()
+    running ??= once().finally(() => {
+      running = undefined
+    })
+    return running
+  }
+
+  async function once(): Promise<void> {
+    const asking = client
+    const where = gateway
+    if (!asking || !where) return
+    lookedAt = clock.now()
+    if (status.state === 'never') {
+      status = { state: 'checking' }
+      say()
+    }
+    const told = heard
+    heard = []
+    let wait = pace.idle
+    try {
+      const found = await look({ crypto, store, client: asking, gateway: where, heard: told, now: now() })
+      if (client !== asking || disposed) return
+      troubleSince = undefined
+      if (found.found === 'consistent') {
+        suspected = undefined
+        ledger = found.ledger
+        alarms.good(where)
+        status = { state: 'consistent', checkedAt: now() }
+        await cosignIfWanted(asking, where, found.newest)
+      } else if (found.found === 'trouble') status = { state: 'unproven', since: now(), problem: found.problem }
+      else wait = weigh(where, found.suspect)
+    } catch (error) {
+      if (client !== asking || disposed) return
+      wait = stumble(where, error)
+    }
+    if (heard.length > 0) wait = Math.min(wait, pace.gap)
+    say()
+    next(wait)
+  }
+
+  /** Something suspect: said at once where it is certain, else when it was found several times in a row. */
+  function weigh(where: string, found: Suspect): number {
+    suspected =
+      suspected?.kind === found.kind ? { kind: found.kind, times: suspected.times + 1 } : { kind: found.kind, times: 1 }
+    const open = alarms.open(where).some(({ kind }) => kind === found.kind)
+    if (!found.certain && !open && suspected.times < looksBeforeAlarm) return pace.again
+    const origin = store.logOf(where)?.origin ?? found.shown?.origin ?? ''
+    const raised = alarms.raise(where, origin, found, now())
+    if (!open) log.warn('the log of the gateway', { found: found.kind, raised })
+    status = { state: 'unproven', since: now(), problem: sentence(found.text) }
+    return pace.idle
+  }
+
+  function stumble(where: string, error: unknown): number {
+    if (error instanceof Refused && error.status === 403) {
+      status = { state: 'forbidden', problem: error.message }
+      return pace.idle
+    }
+    const seen = store.logOf(where)
+    const before = seen && store.largest(seen.id)
+    if (error instanceof Refused && (error.status === 404 || error.status === 410 || error.status === 501)) {
+      if (before) return weigh(where, hidden(where, `it answers ${error.status} where its log was: ${error.message}`))
+      status = { state: 'no-ledger' }
+      return pace.idle
+    }
+    if (before && error instanceof ConsoleError)
+      return weigh(where, hidden(where, `what it answers is no log: ${error.message}`))
+    troubleSince ??= clock.now()
+    const problem = error instanceof Error ? error.message : String(error)
+    const calm = error instanceof Unreachable || error instanceof SignedOut || error instanceof Refused
+    if (!calm) log.warn('a look at the log failed', { problem })
+    if (before && clock.now() - troubleSince >= pace.hiddenAfter) {
+      const minutes = Math.round((clock.now() - troubleSince) / 60_000)
+      alarms.raise(
+        where,
+        seen.origin,
+        hidden(where, `it is there, but has not shown its log for ${minutes} minutes: ${problem}`),
+        now(),
+      )
+    }
+    if (status.state !== 'unproven') status = { state: 'unproven', since: now(), problem }
+    return pace.retry
+  }
+
+  function hidden(where: string, text: string): Suspect {
+    const seen = store.logOf(where)
+    return suspicion('hidden', text, { known: seen && store.largest(seen.id), key: seen?.pinned })
+  }
+
+  async function cosignIfWanted(
+    asking: WitnessClient,
+    where: string,
+    newest: { size: number; note: string; log: number },
+  ) {
+    if (store.kept(`cosign ${where}`) !== 'on' || !cosigner.possible) return
+    const last = Number(store.kept(`cosigned ${newest.log}`)?.split(' ')[0] ?? -1)
+    const lastAt = Date.parse(store.kept(`cosigned ${newest.log}`)?.split(' ')[1] ?? '') || 0
+    if (newest.size <= last || clock.now() - lastAt < pace.cosign) return
+    try {
+      await asking.cosign(await cosigner.sign(newest.note, Math.floor(clock.now() / 1000)))
+      store.keep(`cosigned ${newest.log}`, `${newest.size} ${now()}`)
+      cosignProblem = null
+    } catch (error) {
+      cosignProblem = error instanceof Error ? error.message : String(error)
+    }
+  }
+
+  /** A checkpoint in a bundle that was signed by a trusted key is one that this desktop has seen. */
+  function sawInBundle(note: string, name: string): void {
+    for (const one of store.logs()) {
+      if (one.givenUpAt !== null) continue
+      try {
+        const opened = storedChain(crypto, store, one).open(note)
+        const seen = row(one, opened, note, { seenAt: now(), how: 'bundle', source: name, state: 'pending' })
+        const twin = store
+          .ofSize(one.id, seen.size)
+          .find(({ root, state }) => root !== seen.root && state !== 'conflict')
+        if (twin) {
+          const text = `it signed two different logs of ${seen.size} entries, one of them in the bundle ${name}`
+          const shown = shownOf(note, now(), name)
+          store.addCheckpoint({ ...seen, state: 'conflict' })
+          const found = suspicion('forked', text, { known: twin, shown, key: one.pinned, certain: true })
+          alarms.raise(gateway ?? one.origin, one.origin, found, now())
+        } else if (store.addCheckpoint(seen)) soon()
+        return
+      } catch (error) {
+        if (!(error instanceof LedgerError)) throw error
+      }
+    }
+  }
+
+  /** The next look comes as soon as it may. */
+  function soon() {
+    if (client && !running) next(Math.max(0, lookedAt + pace.gap - clock.now()))
+  }
+
+  alarms.remind()
+
+  return {
+    bundles,
+    state,
+    at(next) {
+      if (gateway === next) return
+      gateway = next
+      ledger = undefined
+      heard = []
+      suspected = undefined
+      troubleSince = undefined
+      status = { state: 'never' }
+      say()
+    },
+    live(asking) {
+      client = asking
+      void run()
+    },
+    away() {
+      client = undefined
+      cancelTimer()
+      troubleSince = undefined
+      suspected = undefined
+    },
+    heard({ note }) {
+      if (!client) return
+      if (note.length <= longestNote && heard.length < mostHeard) heard.push(note)
+      soon()
+    },
+    async check() {
+      if (!client)
+        throw new ConsoleError('not-connected', 'There is no connection to the gateway. Try again once it is live.')
+      await running
+      await run()
+      return state()
+    },
+    checkpoints(skip, limit) {
+      const seen = gateway === null ? undefined : store.logOf(gateway)
+      return seen ? seenCheckpoints(crypto, store, seen, ledger, limit, skip) : []
+    },
+    note(id, size, root) {
+      const found = store.ofSize(id, size).find((one) => one.root === root)
+      if (found) return found.note
+      throw new ConsoleError('no-such-checkpoint', 'This checkpoint is not kept here any more.')
+    },
+    async pin(typed) {
+      if (gateway === null)
+        throw new ConsoleError('no-gateway', 'Sign in at a gateway first: a key is pinned for its log.')
+      const vkey = logKey(typed.trim())
+      const known = store.logOf(gateway)
+      if (known && known.origin !== vkey.name)
+        throw new ConsoleError(
+          'other-log',
+          `This is a key of the log ${vkey.name}; the gateway’s is ${known.origin}. If you expected that one, don’t rely on this gateway.`,
+        )
+      const text = formatVerifierKey(vkey)
+      if (!known) {
+        const made = store.addLog({ origin: vkey.name, pinned: text, how: 'person', pinnedAt: now(), since: now() })
+        store.bind(gateway, made.id)
+      } else {
+        const rotations = store.rotations(known.id)
+        const from = known.pinned === text ? 0 : rotations.findIndex(({ to }) => to === text) + 1
+        store.pin(known.id, text, 'person', now())
+        store.setRotations(known.id, known.pinned === text || from > 0 ? rotations.slice(from) : [])
+      }
+      suspected = undefined
+      if (client) {
+        status = { state: 'checking' }
+        await running
+        await run()
+      }
+      say()
+      return state()
+    },
+    acknowledge(id, by, reason) {
+      const alarm = alarms.acknowledge(id, by, reason, now())
+      const was = store.logOf(alarm.gateway)
+      if (was && alarm.replaces && !alarm.back) {
+        store.together(() => {
+          store.giveUp(was.id, now())
+          store.bind(alarm.gateway, undefined)
+          if (alarm.kind === 'forked' || alarm.kind === 'rolled-back') {
+            // The key is none the worse for it: the log is watched anew, by the same one.
+            const { origin, pinned, how, pinnedAt } = was
+            const again = store.addLog({ origin, pinned, how, pinnedAt, since: now() })
+            store.setRotations(again.id, store.rotations(was.id))
+            store.bind(alarm.gateway, again.id)
+          } else store.keep(`accepted ${alarm.gateway}`, now())
+        })
+      }
+      suspected = undefined
+      if (client) void (running ?? Promise.resolve()).then(run)
+      say()
+      return state()
+    },
+    async evidence(id) {
+      const alarm = store.alarms().find((one) => one.id === id)
+      if (!alarm) throw new ConsoleError('no-such-alarm', 'There is no such alarm.')
+      const { name, bytes } = await evidenceFile(alarm)
+      return { name, data: base64(bytes) }
+    },
+    async setCosigning(on) {
+      if (gateway === null) throw new ConsoleError('no-gateway', 'Sign in at a gateway first.')
+      if (on && !cosigner.possible)
+        throw new ConsoleError('no-keychain', 'This computer has no safe place for a key, so it can’t cosign.')
+      store.keep(`cosign ${gateway}`, on ? 'on' : 'off')
+      cosignProblem = null
+      if (on && client) {
+        await running
+        await run()
+      }
+      say()
+      return state()
+    },
+    clicked: (tag) => alarms.clicked(tag),
+    forget() {
+      store.forget()
+    },
+    [Symbol.dispose]() {
+      disposed = true
+      client = undefined
+      cancelTimer()
+      bundles[Symbol.dispose]()
+      // A look that is under way must find its store: it ends with its next answer, and nothing is told any more.
+      if (running) void running.finally(() => store[Symbol.dispose]())
+      else store[Symbol.dispose]()
+    },
+  }
+
+  function logKey(typed: string) {
+    try {
+      const key = parseVerifierKey(crypto.sha256, typed)
+      if (key.type === 'ed25519') return key
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error
+      throw new ConsoleError(
+        'bad-key',
+        `${sentence(error.message)} A log’s key looks like gw.example.com/ledger+9f2c41aa+AWd….`,
+      )
+    }
+    throw new ConsoleError('bad-key', 'This is a witness’s key, not a log’s.')
+  }
+}
+
+const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
