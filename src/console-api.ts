@@ -3,6 +3,7 @@ import { Me } from '@countersign/contract/identity'
 import { RecordingLine } from '@countersign/contract/recording'
 import { Session, SessionState } from '@countersign/contract/session'
 import { z } from 'zod'
+import { VerificationProgress, WitnessState, witnessCalls } from './witness-api.ts'
 
 /**
  * What the renderer may ask of the core, and what the core tells the renderer: the same over Electron's IPC (preload)
@@ -59,6 +60,7 @@ export const Snapshot = z.object({
   settings: Settings,
   approvals: z.array(Approval),
   sessions: z.array(Session).describe('the newest ones; others by searchSessions'),
+  witness: WitnessState,
 })
 export type Snapshot = z.infer<typeof Snapshot>
 
@@ -77,6 +79,8 @@ export const ConsoleEvent = z.discriminatedUnion('type', [
     notification: z.object({ tag: z.string(), title: z.string(), body: z.string(), target: z.string() }),
   }),
   z.object({ type: z.literal('withdraw'), tag: z.string() }),
+  z.object({ type: z.literal('witness'), witness: WitnessState }),
+  z.object({ type: z.literal('verification'), verification: VerificationProgress }),
 ])
 export type ConsoleEvent = z.infer<typeof ConsoleEvent>
 
@@ -120,6 +124,7 @@ export const calls = {
   saveSettings: { input: Settings, output: Settings },
   notificationClicked: { input: z.object({ tag: z.string() }), output: z.object({}) },
   windowFocus: { input: z.object({ focused: z.boolean() }), output: z.object({}) },
+  ...witnessCalls,
 } as const
 
 export type CallName = keyof typeof calls

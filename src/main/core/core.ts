@@ -27,6 +27,8 @@ import type { SecureStorage } from './ports/secure-storage.ts'
 import { signIn } from './sign-in.ts'
 import { recordingLibrary } from './store/recordings.ts'
 import { openStore } from './store/store.ts'
+import { witnessAnswers } from './witness/answers.ts'
+import { createWitness, type Pace, type WitnessClient } from './witness/witness.ts'
 
 /** What a shell gives the core. */
 export interface CoreOptions {
@@ -43,6 +45,8 @@ export interface CoreOptions {
   opener: BrowserOpener
   clock?: Clock
   log?: Log
+  /** How often the gateway's log is looked at, where it is not as usual. */
+  witness?: Partial<Pace>
 }
 
 type Input<N extends CallName> = z.input<(typeof calls)[N]['input']>
@@ -83,11 +87,23 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const emit = (event: ConsoleEvent) => {
     for (const listener of listeners) listener(event)
   }
+  const witness = createWitness({
+    folder: options.folder,
+    secrets: options.secrets,
+    notifier: options.notifier,
+    clock,
+    log,
+    changed: (witness) => emit({ type: 'witness', witness }),
+    ...(options.witness && { pace: options.witness }),
+  })
+  witness.at(settings.gateway)
   const say = (next: Link) => {
     link = next
     log.info('link', { state: next.state, ...('problem' in next && next.problem ? { problem: next.problem } : {}) })
     emit({ type: 'link', link })
     if (next.state === 'live') attend()
+    if (next.state === 'live' && linked) witness.live(witnessClient(linked.api))
+    else witness.away()
   }
   const attention = createAttention({
     notifier: options.notifier,
@@ -115,6 +131,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     settings,
     approvals: me ? store.approvals(shown.closed) : [],
     sessions: me ? store.sessions({ limit: shown.sessions }).items : [],
+    witness: witness.state(),
   })
   const changes = {
     approvals(approvals: Approval[]) {
@@ -122,7 +139,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       attend()
     },
     sessions: (sessions: Session[]) => emit({ type: 'sessions', sessions }),
+    checkpoint: witness.heard,
     me(next: Me) {
+      if (me && me.id !== next.id) witness.forget()
       me = next
       emit({ type: 'me', me })
     },
@@ -155,6 +174,13 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     }
     linked = { api, link: started, stop }
   }
+
+  const witnessClient = (api: GatewayApi): WitnessClient => ({
+    ledger: async () => api.ledger(await accounts.token()),
+    checkpoint: async () => api.checkpoint(await accounts.token()),
+    tile: async (path) => api.tile(await accounts.token(), path),
+    cosign: async (cosignature) => api.cosign(await accounts.token(), cosignature),
+  })
 
   async function disconnect() {
     const last = linked
@@ -203,9 +229,11 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         if (mine.signal.aborted) throw new ConsoleError('sign-in-cancelled', 'The sign-in was cancelled.')
         if (settings.gateway !== base.origin) {
           if (me) store.forget()
+          if (me) witness.forget()
           me = null
           saveSettings({ ...settings, gateway: base.origin })
         }
+        witness.at(base.origin)
         await accounts.save(base.origin, how, tokens)
         connect(base.origin)
       } finally {
@@ -244,6 +272,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       await disconnect()
       await accounts.clear()
       store.forget()
+      witness.forget()
       me = null
       attend()
       say({ state: 'signed-out', gateway: settings.gateway })
@@ -272,7 +301,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         gateway: me || !next.gateway ? settings.gateway : gatewayAddress(next.gateway).origin,
       }),
     notificationClicked({ tag }) {
-      const target = attention.clicked(tag)
+      const target = attention.clicked(tag) ?? witness.clicked(tag)
       if (target) emit({ type: 'open', target })
       return {}
     },
@@ -281,6 +310,15 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       if (focused) linked?.link.wake()
       return {}
     },
+    ...witnessAnswers({
+      witness,
+      person: () => me?.name ?? 'somebody who was not signed in',
+      async bundleOf(session, signal) {
+        const now = await live()
+        return now.api.bundle(now.token, session, signal)
+      },
+      progress: (verification) => emit({ type: 'verification', verification }),
+    }),
   }
 
   await accounts.load()
@@ -319,6 +357,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       attention[Symbol.dispose]()
       accounts[Symbol.dispose]()
       listeners.clear()
+      witness[Symbol.dispose]()
       store[Symbol.dispose]()
     },
   }

@@ -1,4 +1,5 @@
 import type { Approval } from '@countersign/contract/approval'
+import type { LedgerHead } from '@countersign/contract/evidence'
 import type { FeedMessage } from '@countersign/contract/feed'
 import type { Me } from '@countersign/contract/identity'
 import { RecordingLine } from '@countersign/contract/recording'
@@ -28,6 +29,7 @@ export interface Changes {
   approvals(approvals: Approval[]): void
   sessions(sessions: Session[]): void
   me(me: Me): void
+  checkpoint(head: LedgerHead): void
   anew(): void
 }
 
@@ -106,6 +108,9 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
         case 'session.opened':
         case 'session.closed':
           return saveSessions([message.data], message.seq)
+        case 'ledger.checkpoint':
+          changes.checkpoint(message.data)
+          return store.keep('seq', message.seq)
         case 'unknown':
           return store.keep('seq', message.seq)
       }

@@ -1,0 +1,74 @@
+import { Buffer } from 'node:buffer'
+import type { z } from 'zod'
+import { ConsoleError } from '../../../console-api.ts'
+import type { VerificationProgress, witnessCalls } from '../../../witness-api.ts'
+import type { Witness } from './witness.ts'
+
+type Calls = typeof witnessCalls
+
+/** Where a session's bundle comes from: the library where it is kept there, else the gateway. @throws ConsoleError where neither has it */
+export type BundleSource = (session: string, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>
+
+/** The witness's part of ConsoleApi. */
+export function witnessAnswers(options: {
+  witness: Witness
+  /** Who acknowledges. */
+  person(): string
+  bundleOf: BundleSource
+  progress(told: VerificationProgress): void
+}): { [N in keyof Calls]: (input: z.output<Calls[N]['input']>) => unknown } {
+  const { witness } = options
+  const { bundles } = witness
+  const underWay = new Map<string, AbortController>()
+
+  async function verifySession(session: string) {
+    if (underWay.has(session)) throw new ConsoleError('busy', 'This session is being verified already.')
+    const stopping = new AbortController()
+    underWay.set(session, stopping)
+    let told = 0
+    try {
+      options.progress({ session, bytes: 0, state: 'verifying' })
+      const source = await options.bundleOf(session, stopping.signal)
+      return await bundles.verifySession(session, source, {
+        signal: stopping.signal,
+        onProgress(bytes) {
+          if (bytes - told < 1024 * 1024) return
+          told = bytes
+          options.progress({ session, bytes, state: 'verifying' })
+        },
+      })
+    } catch (error) {
+      if (stopping.signal.aborted) throw new ConsoleError('cancelled', 'The verification was cancelled.')
+      throw error
+    } finally {
+      underWay.delete(session)
+      options.progress({ session, bytes: told, state: 'ended' })
+    }
+  }
+
+  return {
+    checkLog: () => witness.check(),
+    witnessedCheckpoints: ({ skip, limit }) => witness.checkpoints(skip, limit),
+    checkpointNote: ({ log, size, root }) => ({ note: witness.note(log, size, root) }),
+    pinKey: ({ vkey }) => witness.pin(vkey),
+    acknowledgeAlarm: ({ id, reason }) => witness.acknowledge(id, options.person(), reason),
+    exportAlarm: ({ id }) => witness.evidence(id),
+    setCosigning: ({ on }) => witness.setCosigning(on),
+    openBundle: ({ name, bytes }) => ({ upload: bundles.open(name, bytes) }),
+    async bundleSlice({ upload, offset, data }) {
+      await bundles.slice(upload, offset, Buffer.from(data, 'base64'))
+      return {}
+    },
+    closeBundle: ({ upload }) => bundles.close(upload),
+    cancelBundle({ upload }) {
+      bundles.cancel(upload)
+      return {}
+    },
+    bundleVerdict: ({ id }) => bundles.verdict(id),
+    verifySession: ({ session }) => verifySession(session),
+    cancelVerification({ session }) {
+      underWay.get(session)?.abort()
+      return {}
+    },
+  }
+}
