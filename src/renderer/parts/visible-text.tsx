@@ -1,5 +1,5 @@
 import { useMemo } from 'react'
-import { visibleRuns } from './visible.ts'
+import { visibleRuns } from '../../visible.ts'
 
 /** Text from outside, as text: what it could hide is shown as marks. A mark takes no part in copying. */
 export function VisibleText({ children }: { children: string }) {

@@ -2,7 +2,7 @@ import type { Approval, Effect } from '@countersign/contract/approval'
 import type { Me } from '../../app/store.ts'
 import type { Tone } from '../../parts/basics.tsx'
 import { duration } from '../../parts/time.ts'
-import { hiddenCount, mixedWords } from '../../parts/visible.ts'
+import { hiddenCount, mixedWords } from '../../../visible.ts'
 import { listed } from './arrange.ts'
 
 /** How a decided approval ended, in a line: what was decided, by whom, and what then happened. */

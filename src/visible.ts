@@ -26,6 +26,13 @@ export function visibleRuns(text: string): Run[] {
   return runs
 }
 
+/** `text` with a mark such as ⟨U+202E⟩ where something hides: for files and paper, where marks can't be styled. */
+export function visibleText(text: string): string {
+  return visibleRuns(text)
+    .map(({ given, mark }) => (mark === undefined ? given : `⟨${mark}⟩`))
+    .join('')
+}
+
 /** How many characters of `text` can't be seen as they are (a carriage return before a line feed is none of them). */
 export function hiddenCount(text: string): number {
   let count = 0
