@@ -3,6 +3,7 @@ import { Me } from '@countersign/contract/identity'
 import { RecordingLine } from '@countersign/contract/recording'
 import { Session, SessionState } from '@countersign/contract/session'
 import { z } from 'zod'
+import { annotationCalls, annotationEvents, OutboxState } from './annotations-api.ts'
 import { VerificationProgress, WitnessState, witnessCalls } from './witness-api.ts'
 
 /**
@@ -61,6 +62,7 @@ export const Snapshot = z.object({
   approvals: z.array(Approval),
   sessions: z.array(Session).describe('the newest ones; others by searchSessions'),
   witness: WitnessState,
+  outbox: OutboxState,
 })
 export type Snapshot = z.infer<typeof Snapshot>
 
@@ -81,6 +83,7 @@ export const ConsoleEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('withdraw'), tag: z.string() }),
   z.object({ type: z.literal('witness'), witness: WitnessState }),
   z.object({ type: z.literal('verification'), verification: VerificationProgress }),
+  ...annotationEvents,
 ])
 export type ConsoleEvent = z.infer<typeof ConsoleEvent>
 
@@ -125,6 +128,7 @@ export const calls = {
   notificationClicked: { input: z.object({ tag: z.string() }), output: z.object({}) },
   windowFocus: { input: z.object({ focused: z.boolean() }), output: z.object({}) },
   ...witnessCalls,
+  ...annotationCalls,
 } as const
 
 export type CallName = keyof typeof calls

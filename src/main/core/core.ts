@@ -18,6 +18,7 @@ import { createDecisions } from './decisions.ts'
 import { fetchRecording, followGateway, shown, supersedes } from './follow.ts'
 import { type GatewayApi, gatewayAddress, gatewayApi, Refused } from './gateway-api.ts'
 import { type GatewayLink, keepLinked } from './link.ts'
+import { openOutbox } from './outbox/outbox.ts'
 import type { Badge } from './ports/badge.ts'
 import type { BrowserOpener } from './ports/browser-opener.ts'
 import { type Clock, systemClock } from './ports/clock.ts'
@@ -87,6 +88,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const emit = (event: ConsoleEvent) => {
     for (const listener of listeners) listener(event)
   }
+  const outbox = await openOutbox({ folder: options.folder, secrets: options.secrets, clock, emit })
+  /** What waits to be sent is of who is signed in, and for their gateway. */
+  const own = () => outbox.belongTo(accounts.current() ?? settings.gateway ?? undefined, me)
   const witness = createWitness({
     folder: options.folder,
     secrets: options.secrets,
@@ -101,6 +105,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     link = next
     log.info('link', { state: next.state, ...('problem' in next && next.problem ? { problem: next.problem } : {}) })
     emit({ type: 'link', link })
+    const { api } = linked ?? {}
+    outbox.connect(api && next.state === 'live' ? { api, token: accounts.token } : undefined)
     if (next.state === 'live') attend()
     if (next.state === 'live' && linked) witness.live(witnessClient(linked.api))
     else witness.away()
@@ -132,6 +138,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     approvals: me ? store.approvals(shown.closed) : [],
     sessions: me ? store.sessions({ limit: shown.sessions }).items : [],
     witness: witness.state(),
+    outbox: outbox.state(),
   })
   const changes = {
     approvals(approvals: Approval[]) {
@@ -143,9 +150,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     me(next: Me) {
       if (me && me.id !== next.id) witness.forget()
       me = next
+      own()
       emit({ type: 'me', me })
     },
+    heard: outbox.heard,
     anew() {
+      outbox.lookAgain()
       emit({ type: 'snapshot', snapshot: snapshot() })
       attend()
     },
@@ -185,6 +195,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   async function disconnect() {
     const last = linked
     linked = undefined
+    outbox.connect(undefined)
     await last?.stop()
   }
 
@@ -230,7 +241,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         if (settings.gateway !== base.origin) {
           if (me) store.forget()
           if (me) witness.forget()
+          if (me) outbox.forget()
           me = null
+          own()
           saveSettings({ ...settings, gateway: base.origin })
         }
         witness.at(base.origin)
@@ -273,7 +286,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       await accounts.clear()
       store.forget()
       witness.forget()
+      outbox.forget()
       me = null
+      own()
       attend()
       say({ state: 'signed-out', gateway: settings.gateway })
       emit({ type: 'snapshot', snapshot: snapshot() })
@@ -289,6 +304,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       return { ...found, source: 'gateway' }
     },
     recording: async ({ session }) => fetchRecording(session, await asking(), store, library),
+    ...outbox.answers,
     async terminate({ session, reason }) {
       const now = await live()
       await now.api.terminate(now.token, session, reason)
@@ -322,6 +338,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   }
 
   await accounts.load()
+  own()
   const gateway = accounts.current()
   if (gateway) connect(gateway)
 
@@ -357,6 +374,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       attention[Symbol.dispose]()
       accounts[Symbol.dispose]()
       listeners.clear()
+      await outbox[Symbol.asyncDispose]()
       witness[Symbol.dispose]()
       store[Symbol.dispose]()
     },

@@ -29,6 +29,8 @@ export interface Changes {
   approvals(approvals: Approval[]): void
   sessions(sessions: Session[]): void
   me(me: Me): void
+  /** Every message, before what it changes is stored. */
+  heard(message: Parameters<LinkTarget['apply']>[0]): void
   checkpoint(head: LedgerHead): void
   anew(): void
 }
@@ -100,6 +102,7 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
     },
 
     async apply(message, token) {
+      changes.heard(message)
       switch (message.type) {
         case 'approval.opened':
         case 'approval.decided':
@@ -111,6 +114,8 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
         case 'ledger.checkpoint':
           changes.checkpoint(message.data)
           return store.keep('seq', message.seq)
+        case 'annotation.added':
+        case 'annotation.withdrawn':
         case 'unknown':
           return store.keep('seq', message.seq)
       }

@@ -35,8 +35,11 @@ export interface OutboxStore extends Disposable {
   /** At the end of the line. */
   add(owner: Owner, entry: Pick<Entry, 'id' | 'kind' | 'session' | 'subject' | 'at' | 'body'>): void
   entry(owner: Owner, id: string): Entry | undefined
-  /** In the order in which they were added. */
-  entries(owner: Owner): Entry[]
+  /** What waits about a session, in the order in which it was added. */
+  entriesOf(owner: Owner, session: string): Entry[]
+  /** Conflicts first, then in the order in which they were added. */
+  foremost(owner: Owner, limit: number): Entry[]
+  counts(owner: Owner): { all: number; conflicts: number; playbacks: number }
   /** The next one to send of these kinds, and not about something that an earlier one is in conflict about. */
   next(owner: Owner, kinds: readonly string[]): Entry | undefined
   /** Changes what is said, in its place; `id` gives it another one, and to what waits behind it about the same. */
@@ -127,7 +130,13 @@ export function openOutboxStore(folder: string, seal: Seal): OutboxStore {
     'INSERT INTO outbox (id, owner, kind, session, subject, at, body) VALUES (?, ?, ?, ?, ?, ?, ?)',
   )
   const one = db.prepare(`SELECT ${columns} FROM outbox WHERE owner = ? AND id = ?`)
-  const all = db.prepare(`SELECT ${columns} FROM outbox WHERE owner = ? ORDER BY n`)
+  const ofOneSession = db.prepare(`SELECT ${columns} FROM outbox WHERE owner = ? AND session = ? ORDER BY n`)
+  const first = db.prepare(`SELECT ${columns} FROM outbox WHERE owner = ? ORDER BY status IS NULL, n LIMIT ?`)
+  const count = db.prepare(
+    `SELECT count(*) AS "all", count(status) AS conflicts,
+       count(*) FILTER (WHERE kind = 'playback' AND status IS NULL) AS playbacks
+     FROM outbox WHERE owner = ?`,
+  )
   const firstFree = db.prepare(
     `SELECT ${columns} FROM outbox AS o
      WHERE owner = ? AND status IS NULL AND kind IN (SELECT value FROM json_each(?))
@@ -196,7 +205,10 @@ export function openOutboxStore(folder: string, seal: Seal): OutboxStore {
       const row = one.get(nameOf(owner), id) as Row | undefined
       return row && entryOf(owner, row)
     },
-    entries: (owner) => (all.all(nameOf(owner)) as Row[]).map((row) => entryOf(owner, row)),
+    entriesOf: (owner, session) =>
+      (ofOneSession.all(nameOf(owner), session) as Row[]).map((row) => entryOf(owner, row)),
+    foremost: (owner, limit) => (first.all(nameOf(owner), limit) as Row[]).map((row) => entryOf(owner, row)),
+    counts: (owner) => count.get(nameOf(owner)) as ReturnType<OutboxStore['counts']>,
     next(owner, kinds) {
       const row = firstFree.get(nameOf(owner), JSON.stringify(kinds)) as Row | undefined
       return row && entryOf(owner, row)

@@ -1,301 +1,185 @@
-import { randomBytes } from 'node:crypto'
-import type { Annotation } from '@countersign/contract/evidence'
-import { type ConflictChoice, noOutbox, type OutboxItem, type OutboxState } from '../../../annotations-api.ts'
-import { ConsoleError } from '../../../console-api.ts'
-import { SignedOut } from '../account.ts'
-import { type GatewayApi, Refused, Unreachable } from '../gateway-api.ts'
+import type { FeedMessage } from '@countersign/contract/feed'
+import type { Me } from '@countersign/contract/identity'
+import type { z } from 'zod'
+import type { annotationCalls, OutboxState } from '../../../annotations-api.ts'
+import type { ConsoleEvent } from '../../../console-api.ts'
+import type { GatewayApi } from '../gateway-api.ts'
 import type { Clock } from '../ports/clock.ts'
-import { type KindName, kindOf, kinds, kindsOf, lanes } from './kinds.ts'
-import type { Entry, OutboxStore, Owner } from './outbox-store.ts'
+import type { SecureStorage } from '../ports/secure-storage.ts'
+import { createNotes, mayAnnotate } from './notes.ts'
+import { type Owner, openOutboxStore } from './outbox-store.ts'
+import { sealFor } from './seal.ts'
+import { createSending, type Sender } from './sending.ts'
 
-/** The way to the gateway while the link is live. `token` as Accounts gives it. */
-export interface Sender {
-  api: GatewayApi
-  token(rejected?: string): Promise<string>
+type Calls = typeof annotationCalls
+type Answers = {
+  [N in keyof Calls]: (
+    input: z.output<Calls[N]['input']>,
+  ) => z.output<Calls[N]['output']> | Promise<z.output<Calls[N]['output']>>
 }
 
 /**
- * Sends what a person wrote, once the gateway can be reached: in order, one after the other in each lane. An entry stays
- * until the gateway has said that it took it, and is sent again under the same id until then; what the gateway refuses
- * waits for the person's choice. Nothing goes to another gateway, or under another name, than it was written for.
+ * What a person wrote, with or without a gateway: kept here until it is sent, then kept as what the gateway has.
+ * Approvals never come through here (decisions.ts): they are for now, or not at all.
  */
-export interface Outbox {
-  /** Whose entries are shown and sent. */
-  belongTo(owner: Owner | undefined): void
-  /** What to send by; undefined while there is no live link. */
-  connect(sender: Sender | undefined): void
-  /** Puts something in line; it is on disk when this returns. @throws ConsoleError where nobody is signed in, or it is full */
-  add(kind: KindName, entry: { id?: string; session: string; subject?: string; body: unknown }): Entry
-  /** Changes what waits, unless it is on its way just now. @throws ConsoleError */
-  edit(id: string, body: unknown): Entry
-  /** Takes out what was never on its way; false where it may have arrived. */
-  takeBack(id: string): boolean
-  /** What becomes of a conflict. `body` goes with `edit`. @throws ConsoleError */
-  resolve(id: string, choice: ConflictChoice, body?: unknown): void
-  entries(): Entry[]
-  /** The entry that is on its way, in any lane. */
-  isSending(id: string): boolean
+export interface Outbox extends AsyncDisposable {
+  /** The calls of ConsoleApi that are answered here. */
+  readonly answers: Answers
   state(): OutboxState
-  /** Resolves once nothing is on its way. */
-  stop(): Promise<void>
+  /** Who is signed in, and where: whose entries are shown and sent. */
+  belongTo(gateway: string | undefined, me: Me | null): void
+  /** The way to the gateway while the link is live, undefined while it isn't. */
+  connect(sender: Sender | undefined): void
+  /** A recording was played from this computer: the gateway shall know of it. */
+  played(session: string): void
+  /** Every message of the feed. */
+  heard(message: FeedMessage | { type: 'unknown' }): void
+  /** The feed has a gap: looks again at the annotations of all sessions that are kept here. */
+  lookAgain(): void
+  /** Fetches a session's annotations, to be there without a network. @throws Unreachable, Refused, SignedOut */
+  fetch(session: string): Promise<void>
+  /** Annotations of a session as they are known here, for exports. */
+  annotations(session: string): ReturnType<ReturnType<typeof createNotes>['view']>
+  /** Forgets what the gateway told (a sign-out); what waits to be sent stays for who wrote it. */
+  forget(): void
 }
 
-/** A person writes no more than this without a gateway. */
-const most = 5_000
-const firstWait = 1_000
-const longestWait = 60_000
+/** Opening a recording again within this time is one playback. */
+const samePlaybackMs = 5 * 60_000
+/** News of a session, and of the whole, are told at most this often. */
+const everyMs = 100
 
-export function createOutbox(options: {
-  store: OutboxStore
-  sealed: boolean
+/** Opens the outbox of the console in `folder` (outbox.sqlite). @throws Error when a newer version wrote it */
+export async function openOutbox(options: {
+  folder: string
+  secrets: SecureStorage
   clock: Clock
-  /** Something about these sessions' entries, or the whole, has changed. */
-  changed(session: string | undefined): void
-  /** The gateway has taken something; in one transaction with the entry's going. */
-  took(owner: Owner, annotation: Annotation): void
-}): Outbox {
-  const { store, clock } = options
+  emit(event: ConsoleEvent): void
+}): Promise<Outbox> {
+  const { clock } = options
+  const seal = await sealFor(options.secrets)
+  const store = openOutboxStore(options.folder, seal)
   let owner: Owner | undefined
+  let me: Me | null = null
   let sender: Sender | undefined
-  let stopped = false
-  let problem: string | undefined
-  const running = new Map<string, Promise<void>>()
-  const sending = new Set<string>()
-  const timers = new Map<string, () => void>()
-  const failures = new Map<string, number>()
+  let gap = false
+  const last = new Map<string, number>()
 
-  const need = (): Owner => {
-    if (owner) return owner
-    throw new ConsoleError('signed-out', 'Sign in first: what you write is kept for you and your gateway.')
-  }
+  const tell = bundled(clock, (session: string) => {
+    if (session === '') options.emit({ type: 'outbox', outbox: sending.state() })
+    else options.emit({ type: 'annotations', session, items: notes.view(session) })
+  })
+  const sending = createSending({
+    store,
+    sealed: seal.closed,
+    clock,
+    changed(session) {
+      tell.soon('')
+      if (session !== undefined) tell.soon(session)
+    },
+    took: (by, annotation) => notes.took(by, annotation),
+  })
+  const asking = async (): Promise<{ api: GatewayApi; token: string } | undefined> =>
+    sender && { api: sender.api, token: await sender.token() }
+  const notes = createNotes({
+    store,
+    sending,
+    clock,
+    owner: () => owner,
+    me: () => me,
+    asking,
+    changed: (session) => tell.soon(session),
+  })
 
-  function go() {
-    for (const lane of lanes) if (!running.has(lane) && !timers.has(lane)) start(lane)
-  }
-
-  function start(lane: string) {
-    if (!sender || !owner || stopped) return
-    const run = drain(lane).finally(() => {
-      running.delete(lane)
-      // Something may have come in line between the last look and now.
-      if (!timers.has(lane) && sender && owner && !stopped && store.next(owner, kindsOf(lane))) start(lane)
-    })
-    running.set(lane, run)
-  }
-
-  async function drain(lane: string): Promise<void> {
-    // Whatever is begun ends in a task of its own: `add` shall not send by itself.
-    await Promise.resolve()
-    while (sender && owner && !stopped) {
-      const by = sender
-      const mine = owner
-      const entry = store.next(mine, kindsOf(lane))
-      if (!entry) return
-      sending.add(entry.id)
-      store.change(mine, entry.id, { tried: true })
-      options.changed(entry.session)
-      const outcome = await send(by, entry)
-      sending.delete(entry.id)
-      if (outcome.is === 'taken') {
-        failures.delete(lane)
-        problem = undefined
-        store.together(() => {
-          store.remove(mine, entry.id)
-          if (outcome.annotation) options.took(mine, outcome.annotation)
-        })
-      } else if (outcome.is === 'refused') {
-        store.change(mine, entry.id, { conflict: { status: outcome.status, problem: outcome.problem } })
-      } else {
-        if (!outcome.maybeArrived && !entry.tried) store.change(mine, entry.id, { tried: false })
-        problem = outcome.problem
-        later(lane, outcome.wait)
+  const answers: Answers = {
+    async annotations({ session }) {
+      let source: 'gateway' | 'local' = 'local'
+      if (sender) {
+        try {
+          await notes.fetch(session)
+          source = 'gateway'
+        } catch {
+          // What is kept here is shown, and said to be that.
+        }
       }
-      options.changed(entry.session)
-      if (outcome.is === 'failed') return
-    }
-  }
-
-  function later(lane: string, wait: number | undefined) {
-    const times = failures.get(lane) ?? 0
-    failures.set(lane, times + 1)
-    const ms = wait ?? Math.min(longestWait, firstWait * 2 ** times) * (0.5 + Math.random() / 2)
-    timers.set(
-      lane,
-      clock.after(ms, () => {
-        timers.delete(lane)
-        if (!running.has(lane)) start(lane)
-      }),
-    )
-  }
-
-  function forgetTimers() {
-    for (const cancel of timers.values()) cancel()
-    timers.clear()
-    failures.clear()
+      return { items: notes.view(session), tags: notes.tags(), mayAnnotate: mayAnnotate(me), source }
+    },
+    annotate: ({ session, id, note }) => notes.write(session, id, note),
+    withdrawAnnotation({ session, id, reason }) {
+      notes.withdraw(session, id, reason)
+      return {}
+    },
+    resolveConflict({ id, choice, note }) {
+      notes.resolve(id, choice, note)
+      return {}
+    },
   }
 
   return {
-    belongTo(next) {
-      if (owner?.gateway === next?.gateway && owner?.person === next?.person) return
-      owner = next
-      problem = undefined
-      forgetTimers()
-      options.changed(undefined)
-      go()
+    answers,
+    state: () => sending.state(),
+    belongTo(gateway, who) {
+      me = who
+      const person = who?.kind === 'person' ? who.id : undefined
+      if (owner?.gateway === gateway && owner?.person === person) return
+      owner = gateway !== undefined && person !== undefined ? { gateway, person } : undefined
+      last.clear()
+      if (owner) store.forgetAnnotations(owner)
+      sending.belongTo(owner)
     },
-
     connect(next) {
       sender = next
-      forgetTimers()
-      if (!next) return
-      problem = undefined
-      go()
+      sending.connect(next)
+      if (next && gap) notes.fetchAgain()
+      if (next) gap = false
     },
-
-    add(kind, { id = newId(kind), session, subject = id, body }) {
-      const mine = need()
-      if (store.entries(mine).length >= most)
-        throw new ConsoleError('outbox-full', `${most} things wait to be sent already: connect to the gateway first.`)
-      const at = new Date(clock.now()).toISOString()
-      store.add(mine, { id, kind, session, subject, at, body: kinds[kind].body.parse(body) })
-      options.changed(session)
-      go()
-      return store.entry(mine, id)!
+    played(session) {
+      if (!owner) return
+      const now = clock.now()
+      const before = last.get(session)
+      if (before !== undefined && now - before < samePlaybackMs) return
+      last.set(session, now)
+      sending.add('playback', { session, body: { playedAt: new Date(now).toISOString() } })
     },
-
-    edit(id, body) {
-      const mine = need()
-      const entry = store.entry(mine, id)
-      if (!entry) throw new ConsoleError('sent', 'It was sent meanwhile: withdraw it, and write another one.')
-      if (sending.has(id)) throw new ConsoleError('sending', 'It is being sent just now: try again in a moment.')
-      store.change(mine, id, { body: kindOf(entry)!.body.parse(body) })
-      options.changed(entry.session)
-      return store.entry(mine, id)!
+    heard: notes.heard,
+    lookAgain() {
+      gap = true
+      if (!sender) return
+      gap = false
+      notes.fetchAgain()
     },
-
-    takeBack(id) {
-      const mine = need()
-      const entry = store.entry(mine, id)
-      if (!entry || entry.tried || sending.has(id)) return false
-      store.remove(mine, id)
-      options.changed(entry.session)
-      return true
-    },
-
-    resolve(id, choice, body) {
-      const mine = need()
-      const entry = store.entry(mine, id)
-      if (!entry?.conflict) throw new ConsoleError('no-conflict', 'There is nothing to choose any more: look again.')
-      if (!choicesOf(entry).includes(choice)) throw new ConsoleError('no-choice', 'This can’t be chosen here.')
-      const kind = kindOf(entry)
-      const fresh = { conflict: undefined, tried: false }
-      store.together(() => {
-        if (choice === 'discard') {
-          for (const each of store.entries(mine)) if (each.subject === entry.id) store.remove(mine, each.id)
-          store.remove(mine, id)
-        } else if (choice === 'again') store.change(mine, id, fresh)
-        else
-          store.change(mine, id, {
-            ...fresh,
-            id: newId(entry.kind as KindName),
-            body: kind!.body.parse(choice === 'edit' ? body : entry.body),
-          })
-      })
-      options.changed(entry.session)
-      go()
-    },
-
-    entries: () => (owner ? store.entries(owner) : []),
-    isSending: (id) => sending.has(id),
-
-    state() {
-      const others = store.others(owner)
-      if (!owner) return { ...noOutbox, others, sealed: options.sealed }
-      const entries = store.entries(owner)
-      const waiting = entries.filter(({ conflict }) => !conflict)
-      const items = [...entries.filter(({ conflict }) => conflict), ...waiting].slice(0, 500)
-      return {
-        waiting: waiting.length,
-        conflicts: entries.length - waiting.length,
-        notes: waiting.filter(({ kind }) => kind !== 'playback').length,
-        others,
-        sealed: options.sealed,
-        ...(problem !== undefined && waiting.length > 0 && { problem }),
-        items: items.map((entry) => itemOf(entry, sending.has(entry.id))),
-      }
-    },
-
-    async stop() {
-      stopped = true
-      forgetTimers()
-      await Promise.all(running.values())
+    fetch: notes.fetch,
+    annotations: notes.view,
+    forget: () => store.forgetAnnotations(),
+    async [Symbol.asyncDispose]() {
+      tell.stop()
+      await sending.stop()
+      store[Symbol.dispose]()
     },
   }
 }
 
-type Outcome =
-  | { is: 'taken'; annotation: Annotation | undefined }
-  | { is: 'refused'; status: number; problem: string }
-  | { is: 'failed'; problem: string; wait: number | undefined; maybeArrived: boolean }
-
-/** Statuses that say nothing about what was sent: they pass. */
-const passing = new Set([401, 408, 425, 429])
-
-async function send(by: Sender, entry: Entry): Promise<Outcome> {
-  const kind = kindOf(entry)
-  if (entry.conflict) return { is: 'refused', ...entry.conflict }
-  if (!kind) return { is: 'refused', status: 0, problem: 'A newer version of the console wrote this: update this one.' }
-  const body = kind.body.safeParse(entry.body)
-  if (!body.success)
-    return { is: 'refused', status: 0, problem: 'It is not in a form that this version of the console can send.' }
-  let rejected: string | undefined
-  for (;;) {
-    try {
-      const token = await by.token(rejected)
-      try {
-        const annotation = await kind.send({ api: by.api, token }, { ...entry, body: body.data })
-        return { is: 'taken', annotation }
-      } catch (error) {
-        if (!(error instanceof Refused) || error.status !== 401 || rejected !== undefined) throw error
-        rejected = token
-      }
-    } catch (error) {
-      if (error instanceof Refused && error.status >= 400 && error.status < 500 && !passing.has(error.status))
-        return { is: 'refused', status: error.status, problem: error.message }
-      const wait = error instanceof Refused && error.retryAfter !== undefined ? error.retryAfter * 1000 : undefined
-      const never = (error instanceof Unreachable && !error.maybeArrived) || error instanceof SignedOut
-      const words = error instanceof Error ? error.message : String(error)
-      return { is: 'failed', problem: words, wait, maybeArrived: !never }
-    }
+/** Calls `then` for each key at once, and where more comes soon after, once more when it has calmed down. */
+function bundled(clock: Clock, then: (key: string) => void): { soon(key: string): void; stop(): void } {
+  const quiet = new Map<string, { again: boolean; cancel: () => void }>()
+  const run = (key: string) => {
+    const entry = { again: false, cancel: () => {} }
+    quiet.set(key, entry)
+    entry.cancel = clock.after(everyMs, () => {
+      quiet.delete(key)
+      if (entry.again) run(key)
+    })
+    then(key)
   }
-}
-
-function choicesOf(entry: Entry): ConflictChoice[] {
-  if (!entry.conflict) return []
-  const kind = kindOf(entry)
-  // What can't be read or understood can only be waited with, or thrown away.
-  return kind && entry.conflict.status !== 0 ? kind.choices(entry.conflict.status) : ['discard']
-}
-
-function itemOf(entry: Entry, isSending: boolean): OutboxItem {
-  const kind = kindOf(entry)
-  const body = kind?.body.safeParse(entry.body)
   return {
-    id: entry.id,
-    kind: kind ? (entry.kind as KindName) : 'annotation',
-    session: entry.session,
-    at: entry.at,
-    ...(body?.success ? kind!.about(body.data) : { about: '' }),
-    state: entry.conflict ? 'conflict' : isSending ? 'sending' : 'waiting',
-    ...(entry.conflict && { problem: entry.conflict.problem }),
-    choices: choicesOf(entry),
+    soon(key) {
+      const entry = quiet.get(key)
+      if (entry) entry.again = true
+      else run(key)
+    },
+    stop() {
+      for (const { cancel } of quiet.values()) cancel()
+      quiet.clear()
+    },
   }
-}
-
-const prefix: Record<KindName, string> = { annotation: 'an', withdrawal: 'wd', playback: 'pb' }
-const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
-
-/** Two letters and 120 random bits in base 32: nobody else's. */
-export function newId(kind: KindName): string {
-  return `${prefix[kind]}_${Array.from(randomBytes(24), (byte) => BASE32[byte & 31]).join('')}`
 }
