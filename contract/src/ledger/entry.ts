@@ -1,4 +1,4 @@
-import { canonical, parseCanonical } from '../canonical.ts'
+import { canonicalBytes, parseCanonical } from '../canonical.ts'
 import { concat, fromUtf8, hex, same, utf8 } from './encoding.ts'
 import { LedgerError } from './errors.ts'
 import { type EntryType, type PayloadInput, payloads } from './payloads.ts'
@@ -50,7 +50,7 @@ export function sealEntry(
   entry: { n: number; at: Date | string; type: string; payload: unknown; salt: Uint8Array },
 ): NewEntry {
   if (entry.salt.length !== SALT_BYTES) throw new LedgerError('malformed-entry', `a salt has ${SALT_BYTES} bytes`)
-  const payload = utf8(canonical(entry.payload))
+  const payload = canonicalBytes(entry.payload)
   const at = typeof entry.at === 'string' ? entry.at : entry.at.toISOString()
   const commitment = hex(sha256(entry.salt, payload))
   // Canonical as it stands: no member needs escaping.

@@ -16,7 +16,8 @@ export const nodeCrypto: LedgerCrypto & LedgerSigning = {
         scratch.set(part, at)
         at += part.length
       }
-      return hash('sha256', scratch.subarray(0, length), 'buffer')
+      // As text, which has a character for each byte here: a Buffer of its own takes OpenSSL's caller longer than the hash.
+      return Buffer.from(hash('sha256', scratch.subarray(0, length), 'latin1'), 'latin1')
     }
     const running = createHash('sha256')
     for (const part of parts) running.update(part)
