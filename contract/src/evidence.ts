@@ -99,7 +99,7 @@ export const LegalHold = z.object({
   connections: z.array(z.string()),
   agents: z.array(z.string()),
   lifted: z.object({ by: PersonRef, reason: z.string(), at: Instant }).optional(),
-  covers: Count.optional().describe('sessions that it keeps by now and that are still there'),
+  covers: Count.optional().describe('sessions with a recording that it keeps by now, up to 10,000'),
 })
 export type LegalHold = z.infer<typeof LegalHold>
 

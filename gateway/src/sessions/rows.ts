@@ -224,7 +224,7 @@ function rowOf(session: Session) {
   }
 }
 
-function sessionOf(row: SessionRow): Session {
+export function sessionOf(row: SessionRow): Session {
   return {
     id: row.id,
     state: row.state,
@@ -241,5 +241,6 @@ function sessionOf(row: SessionRow): Session {
     ...(row.closed_because !== null && { closedBecause: row.closed_because }),
     counts: { commands: row.commands, held: row.held, denied: row.denied, errors: row.errors },
     recording: { bytes: row.recording_bytes, complete: row.recording_complete === 1 },
+    ...(row.recording_erased_at !== null && { retention: { heldBy: [], erasedAt: row.recording_erased_at } }),
   }
 }

@@ -19,6 +19,12 @@ export interface Metrics {
   authentications: Counter<'result'>
   reloads: Counter<'result'>
   ready: Gauge
+  retention: {
+    /** By result: done, failed. */
+    runs: Counter<'result'>
+    erasedRecordings: Counter
+    erasedBytes: Counter
+  }
   /** Keys of `data_classes` that don't fit the database, as of the last look at its catalog. */
   classProblems: Gauge<'connection' | 'kind'>
 }
@@ -91,6 +97,24 @@ export function createMetrics(): Metrics {
       labelNames: ['connection', 'kind'],
       registers,
     }),
+    retention: {
+      runs: new Counter({
+        name: 'countersign_retention_runs_total',
+        help: 'Runs of retention, by result',
+        labelNames: ['result'],
+        registers,
+      }),
+      erasedRecordings: new Counter({
+        name: 'countersign_retention_erased_recordings_total',
+        help: 'Recordings that retention has erased',
+        registers,
+      }),
+      erasedBytes: new Counter({
+        name: 'countersign_retention_erased_bytes_total',
+        help: 'Bytes on disk of the recordings that retention has erased',
+        registers,
+      }),
+    },
     ready: new Gauge({ name: 'countersign_ready', help: '1 while new sessions are taken', registers }),
   }
 }

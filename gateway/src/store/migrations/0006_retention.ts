@@ -11,6 +11,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       where ${sql.ref(`${part}_erased_at`)} is null and closed_at is not null`.execute(db)
   }
 
+  // Holds and searches name connections.
+  await db.schema.createIndex('sessions_by_connection').on('sessions').columns(['connection', 'opened_at']).execute()
+
   await db.schema
     .createTable('legal_holds')
     .addColumn('id', 'text', (c) => c.primaryKey().notNull())
@@ -49,6 +52,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('session', 'text', (c) => c.notNull())
     .addColumn('rule', 'text', (c) => c.notNull())
     .addColumn('takes', 'text', (c) => c.notNull())
+    // Digests go too: what they are of could be guessed.
+    .addColumn('digests', 'integer', (c) => c.notNull())
     .addColumn('bytes', 'integer', (c) => c.notNull())
     .addColumn('entries', 'integer', (c) => c.notNull())
     .addPrimaryKeyConstraint('one_item_a_session', ['run', 'session'])
