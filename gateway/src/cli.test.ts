@@ -15,6 +15,7 @@ beforeAll(() => {
     join(folder, 'policy', 'orders.cedar'),
     'permit (principal, action == Action::"sql:connect", resource in Connection::"orders");\n',
   )
+  writeFileSync(join(folder, 'fresh.json'), '{"data":"./fresh-data"}')
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
@@ -61,8 +62,20 @@ describe('command line', () => {
     [['classes'], 2, /classes knows: classes suggest/],
     [['classes', 'suggest'], 2, /classes suggest needs --config FILE/],
     [['classes', 'suggest', '--config', 'x', '--rows', 'many'], 2, /--rows is a number from 1 to 100000/],
-    [['verify', '--bundle', 'x', '--key', 'k'], 2, /this version can't do `verify` yet/],
-    [['export', '--config', 'x'], 2, /this version can't do `export` yet/],
+    [['verify'], 2, /verify needs --config FILE or --bundle FILE, one of them/],
+    [['verify', '--config', 'x', '--bundle', 'y'], 2, /one of them/],
+    [['verify', '--bundle', 'x', '--key', 'k'], 2, /--key: this is no key/],
+    [['verify', '--bundle', 'nowhere.tar'], 2, /nowhere\.tar can't be read: there is no such file/],
+    [['verify', '--config', 'nowhere.yaml'], 2, /nowhere\.yaml does not exist/],
+    [['verify', '--config', 'fresh.json'], 2, /can't tell: there is no data folder .*fresh-data/],
+    [['export', '--config', 'x'], 2, /export needs --config FILE and --session ID/],
+    [['export', '--config', 'x', '--session', '../..'], 2, /no id of a session/],
+    [['export', '--config', 'fresh.json', '--session', 'se_aaaa'], 1, /There is no ledger in .*fresh-data/],
+    [['ledger'], 2, /ledger knows: ledger show-key, ledger rotate-key/],
+    [['ledger', 'show-key'], 2, /ledger show-key needs --config FILE/],
+    [['ledger', 'show-key', '--config', 'fresh.json'], 1, /there is no ledger in .*fresh-data yet/],
+    [['ledger', 'rotate-key', '--config', 'fresh.json'], 2, /rotate-key needs --reason TEXT/],
+    [['ledger', 'rotate-key', '--config', 'fresh.json', '--reason', 'yearly'], 1, /there is no ledger/],
   ])('%j exits %i', async (args, code, words) => {
     const result = await run(args)
     expect(code === 0 ? result.stdout : result.stderr).toMatch(words)

@@ -16,9 +16,17 @@ usage: countersign-gateway COMMAND [OPTIONS]
   policy test DIR          run policy tests                                                   (not in this version)
   policy backtest --config FILE --policy DIR --since 30d
                            what a draft policy would have decided                             (not in this version)
-  verify --config FILE | --bundle FILE [--key VKEY]
-                           check ledger and recordings: exits 0 whole, 1 broken, 2 can't tell (not in this version)
-  export --config FILE     write recordings out                                               (not in this version)
+  verify --config FILE [--key VKEY] [--json]
+                           check ledger, recordings and database against each other, whether the gateway runs or not:
+                           exits 0 whole, 1 broken or incomplete (it says where first), 2 can't tell
+  verify --bundle FILE [--key VKEY] [--json]
+                           check an evidence bundle; without a key that you have from elsewhere the answer is 2
+  export --config FILE --session ID [--out FILE]
+                           write the evidence bundle of a session; --out - is standard output
+  ledger show-key --config FILE
+                           print the verifier key of the ledger, for people to write down
+  ledger rotate-key --config FILE --reason TEXT
+                           put a new key in the place of the ledger's, while the gateway is stopped
 
 options:
   --config FILE            the configuration (gateway.yaml)
@@ -65,9 +73,28 @@ export async function main(args: string[]): Promise<void> {
     case 'policy':
       if (rest[0] !== 'test' && rest[0] !== 'backtest') return misused('policy knows: policy test, policy backtest')
       return notYet(`policy ${rest[0]}`)
-    case 'verify':
-    case 'export':
-      return notYet(command)
+    case 'verify': {
+      if (rest.length > 0) return misused(`unexpected ${JSON.stringify(rest[0])} after verify`)
+      if ((values.config === undefined) === (values.bundle === undefined))
+        return misused('verify needs --config FILE or --bundle FILE, one of them')
+      const { verifyBundle, verifyConfig } = await import('./verify/command.ts')
+      return values.bundle === undefined ? verifyConfig(values.config!, values) : verifyBundle(values.bundle, values)
+    }
+    case 'export': {
+      if (rest.length > 0) return misused(`unexpected ${JSON.stringify(rest[0])} after export`)
+      if (values.config === undefined || values.session === undefined)
+        return misused('export needs --config FILE and --session ID')
+      return (await import('./verify/export.ts')).exportSession(values.config, values.session, values.out)
+    }
+    case 'ledger': {
+      if ((rest[0] !== 'show-key' && rest[0] !== 'rotate-key') || rest.length > 1)
+        return misused('ledger knows: ledger show-key, ledger rotate-key')
+      if (values.config === undefined) return misused(`ledger ${rest[0]} needs --config FILE`)
+      const { rotateKey, showKey } = await import('./verify/ledger-key.ts')
+      if (rest[0] === 'show-key') return showKey(values.config)
+      if (!values.reason?.trim()) return misused('ledger rotate-key needs --reason TEXT: the log tells it to everybody')
+      return rotateKey(values.config, values.reason.trim())
+    }
     case undefined:
       return misused('a command is missing')
     default:
@@ -86,6 +113,9 @@ function parse(args: string[]) {
       since: { type: 'string' },
       bundle: { type: 'string' },
       key: { type: 'string' },
+      session: { type: 'string' },
+      out: { type: 'string' },
+      reason: { type: 'string' },
       connect: { type: 'boolean' },
       connection: { type: 'string' },
       rows: { type: 'string' },
