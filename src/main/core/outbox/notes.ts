@@ -23,6 +23,8 @@ export interface Notes {
   took(owner: Owner, annotation: Annotation): void
   /** Tags by how often they were used. */
   tags(): string[]
+  /** Nothing is asked or kept any more. */
+  stop(): void
 }
 
 /** How long after sending the gateway is asked whether the ledger has it, where no checkpoint says so before. */
@@ -43,6 +45,7 @@ export function createNotes(options: {
   /** While a session is asked for: what was told of it meanwhile, which the answer may not have. */
   const meanwhile = new Map<string, Map<string, Annotation>>()
   let looking = false
+  let stopped = false
   let wanted = false
   let cancelLook: (() => void) | undefined
   let tagged: string[] | undefined
@@ -61,7 +64,7 @@ export function createNotes(options: {
     meanwhile.set(session, told)
     try {
       const annotations = await now.api.annotations(now.token, session)
-      if (options.owner() !== owner) return
+      if (stopped || options.owner() !== owner) return
       const ids = new Map(annotations.map((annotation) => [annotation.id, annotation]))
       for (const annotation of told.values())
         if (isNews(annotation, ids.get(annotation.id))) ids.set(annotation.id, annotation)
@@ -94,7 +97,7 @@ export function createNotes(options: {
 
   async function lookWhileWanted(): Promise<void> {
     looking = true
-    while (wanted) {
+    while (wanted && !stopped) {
       wanted = false
       const owner = options.owner()
       if (owner) await fetchAll(store.unlogged(owner))
@@ -200,6 +203,7 @@ export function createNotes(options: {
 
     took(owner, annotation) {
       save(owner, annotation)
+      if (stopped) return
       cancelLook?.()
       cancelLook = clock.after(soonMs, look)
     },
@@ -209,6 +213,11 @@ export function createNotes(options: {
       if (!owner) return []
       tagged ??= [...store.tags(owner)].sort(([a, n], [b, m]) => m - n || a.localeCompare(b)).map(([tag]) => tag)
       return tagged
+    },
+
+    stop() {
+      stopped = true
+      cancelLook?.()
     },
   }
 }

@@ -153,6 +153,7 @@ export async function openOutbox(options: {
     forget: () => store.forgetAnnotations(),
     async [Symbol.asyncDispose]() {
       tell.stop()
+      notes.stop()
       await sending.stop()
       store[Symbol.dispose]()
     },
