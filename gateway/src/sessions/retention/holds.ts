@@ -107,6 +107,8 @@ async function refuseUnknown(
     .where('id', 'in', sql<string>`(select value from json_each(${JSON.stringify(sessions)}))` as never)
     .execute()
   const known = new Map(there.map((row) => [row.id, row.recording_erased_at]))
+  // What an entry says is gone is gone, also while it is being removed.
+  for (const { session, at } of await beingErased(tx, sessions)) known.set(session, at)
   for (const id of sessions) {
     if (!known.has(id)) throw new HoldRefused('unknown', `There is no session ${id}: nothing would be held.`)
     const erased = known.get(id)
@@ -119,6 +121,17 @@ async function refuseUnknown(
   for (const name of agents)
     if (!/^[^#\s]+#.+$/.test(name) && !(await hasSession(tx, 'agent', name)))
       throw new HoldRefused('unknown', `${name} is no agent: write it as ISSUER#SUBJECT, as its sessions have it.`)
+}
+
+async function beingErased(tx: RetentionTx, sessions: string[]): Promise<{ session: string; at: string }[]> {
+  const rows = await tx
+    .selectFrom('retention_items')
+    .innerJoin('retention_runs', 'retention_runs.id', 'retention_items.run')
+    .select(['session', 'at', 'takes'])
+    .where('state', '=', 'explained')
+    .where('session', 'in', sql<string>`(select value from json_each(${JSON.stringify(sessions)}))` as never)
+    .execute()
+  return rows.filter(({ takes }) => (JSON.parse(takes) as string[]).includes('recording'))
 }
 
 async function hasSession(tx: RetentionTx, column: 'connection' | 'agent', name: string): Promise<boolean> {

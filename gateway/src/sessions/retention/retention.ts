@@ -85,7 +85,7 @@ export function createRetention(options: RetentionOptions): Retention {
     const retention = rules()
     const now = clock()
     using log = entries()
-    return planRun({
+    return await planRun({
       db: store.db,
       retention,
       holds,
@@ -111,7 +111,7 @@ export function createRetention(options: RetentionOptions): Retention {
   }
 
   const finish = async () => {
-    for (const id of await settleRuns(db, entries)) await removeRun(id, removing)
+    for (const id of await alone(() => settleRuns(db, entries))) await removeRun(id, removing)
   }
 
   const takeNow = async (by: RunBy): Promise<RetentionRun> => {
@@ -216,7 +216,11 @@ export function createRetention(options: RetentionOptions): Retention {
 
     holds: (page) => listHolds(db, page),
     hold: (by, asked) =>
-      alone(() => placeHold(db, by, asked, { configured: new Set(options.connections()), at: new Date(clock()) })),
+      alone(async () => {
+        // Whether a run that something ended has taken what is to be held must be known.
+        await settleRuns(db, entries)
+        return placeHold(db, by, asked, { configured: new Set(options.connections()), at: new Date(clock()) })
+      }),
     lift: (id, by, reason) => alone(() => liftHold(db, id, by, reason, new Date(clock()))),
 
     async [Symbol.asyncDispose]() {
