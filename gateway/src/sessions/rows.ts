@@ -1,11 +1,13 @@
+import type { PersonRef } from '@countersign/contract/identity'
 import type { RecordingHeader } from '@countersign/contract/recording'
 import type { Session, SessionState } from '@countersign/contract/session'
-import { sql } from 'kysely'
+import { sql, type Transaction } from 'kysely'
+import { appendAudit } from '../store/audit.ts'
 import { appendFeed } from '../store/feed.ts'
 import type { Store } from '../store/store.ts'
-import type { SessionRow } from '../store/tables.ts'
+import type { SessionRow, Tables } from '../store/tables.ts'
 import type { RecordingCounts } from './counts.ts'
-import { tablesOf } from './tables.ts'
+import { type PlayedWhat, tablesOf } from './tables.ts'
 import { hasCommandLike } from './text.ts'
 
 export interface SessionQuery {
@@ -174,11 +176,14 @@ export function createRows(store: Store) {
       return row !== undefined
     },
 
-    async playback(session: string, by: { id: string; name: string }, what: 'recording' | 'events', at: string) {
-      await db
-        .insertInto('playbacks')
-        .values({ id: undefined, at, session, person: by.id, person_name: by.name, what })
-        .execute()
+    async playback(session: string, by: PersonRef, what: PlayedWhat, at: string) {
+      const { id: person, issuer, subject, name } = by
+      await db.transaction().execute(async (tx) => {
+        const row = { id: undefined, at, session, person, person_name: name, what }
+        await tx.insertInto('playbacks').values(row).execute()
+        const played = { session, by: { id: person, issuer, subject, name }, where: 'gateway' as const, what }
+        await appendAudit(tx as unknown as Transaction<Tables>, 'playback', played, new Date(at))
+      })
     },
   }
 }

@@ -15,14 +15,17 @@ export interface CommandIndexTable {
   text: string
 }
 
-/** Who saw which recording, until the ledger takes over. */
+/** The whole recording, a page of its events, or an evidence bundle with it. */
+export type PlayedWhat = 'recording' | 'events' | 'bundle'
+
+/** Who saw which recording. The ledger has an entry of each. */
 export interface PlaybacksTable {
   id: number | undefined
   at: string
   session: string
   person: string
   person_name: string
-  what: 'recording' | 'events'
+  what: PlayedWhat
 }
 
 export type SessionTables = Tables & {

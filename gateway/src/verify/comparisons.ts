@@ -52,9 +52,17 @@ export interface Comparison {
   young?(row: AboutRow, around: Around): string | undefined
   /** Columns that may differ; why, `also` looks into. */
   mayDiffer?(row: Columns, column: string, said: Said): boolean
+  /** Columns that retention may have emptied, with the part that its entry then names. */
+  emptied?: { part: ErasedPart; columns: Columns }
   /** What else is wrong with a row, in words that go on after "row X was changed: it"; or what it lacks, after "row X". */
   also?(row: AboutRow, said: Said | undefined, around: Around): string | { lacks: string } | undefined
 }
+
+/** What a deletion entry may take of a session, besides entries. */
+export type ErasedPart = 'recording' | 'approvals' | 'annotations'
+export const erasedParts: readonly ErasedPart[] = ['recording', 'approvals', 'annotations']
+/** Where it is kept of which sessions a deletion entry has taken a part. */
+export const goneOf = (part: ErasedPart) => `gone ${part}`
 
 const text = (value: unknown): string => String(value)
 const orNull = (value: unknown): string | number | null =>
@@ -99,8 +107,12 @@ const sessions: Comparison = {
     in_ledger === 0 &&
     ['state', 'closed_because', 'closed_at', 'recording_bytes'].includes(column) &&
     (state === 'open') !== (said.columns.state === 'open'),
-  also({ columns }, said, { ahead, live }) {
+  also({ key, columns }, said, { ahead, live, said: all }) {
     const { state, in_ledger, closed_at, opened_at } = columns
+    for (const part of ['recording', 'approvals', 'annotations'] as const)
+      if (orNull(columns[`${part}_erased_at`]) !== null && !all.get(goneOf(part), key))
+        return `says that its ${part} ${part === 'recording' ? 'was' : 'were'} erased, and no deletion entry says so`
+    if (orNull(columns.entries_erased_at) !== null) return 'says that its entries were erased, and they were not'
     const ended = said?.columns.state !== 'open'
     if (in_ledger === 1 && !ended) return 'says that the log has its end, and it has none'
     if (in_ledger === 0 && ended && state === 'open') {
@@ -164,6 +176,7 @@ const approvals: Comparison = {
     }
   },
   session: ({ columns }) => orNull(columns.session) as string,
+  emptied: { part: 'approvals', columns: { text: '', parameters: '[]', effects: '[]' } },
   also({ key, columns }, said, around) {
     const { state } = columns
     if (said && said.columns.state === undefined && state !== 'pending' && state !== 'approved')
@@ -353,6 +366,21 @@ const legalHolds: Comparison = {
   },
 }
 
+const retentionRuns: Comparison = {
+  table: 'retention_runs',
+  what: 'retention run',
+  sql: 'select id, state, rule, by, entry from retention_runs',
+  row: ({ id, by, ...columns }) => ({ key: text(id), columns: { ...(columns as Columns), by: fromJson(by) } }),
+  types: ['deletion.run'],
+  says: ({ n, payload }) => ({
+    key: text(payload.run),
+    columns: { rule: text(payload.rule), by: asValue(payload.by), entry: n },
+  }),
+  // One that was planned, and of which nothing came.
+  young: ({ columns }) => (columns.state === 'planned' ? '' : undefined),
+  mayDiffer: ({ state }, column) => state === 'planned' && column === 'entry',
+}
+
 export const comparisons: readonly Comparison[] = [
   sessions,
   approvals,
@@ -363,4 +391,5 @@ export const comparisons: readonly Comparison[] = [
   playbacks,
   offlinePlaybacks,
   legalHolds,
+  retentionRuns,
 ]

@@ -1,5 +1,13 @@
 import type { Findings, Place } from '@countersign/contract/ledger/findings'
-import { type Around, type Comparison, comparisons, type SpokenEntry } from './comparisons.ts'
+import {
+  type Around,
+  type Comparison,
+  comparisons,
+  type ErasedPart,
+  erasedParts,
+  goneOf,
+  type SpokenEntry,
+} from './comparisons.ts'
 import { isDamage, type Snapshot } from './reading.ts'
 import { type Columns, erasedOf, fromJson, type Meeting, recordedOf, type SaidRows, type Value } from './said.ts'
 
@@ -38,6 +46,7 @@ export class StoreChecks {
   }
 
   entry(entry: SpokenEntry): void {
+    if (entry.type === 'deletion.run') this.#deletion(entry.payload)
     for (const one of comparisons) {
       if (!(one.types as readonly string[]).includes(entry.type)) continue
       const row = one.says(entry, (key) => this.#said.get(one.table, key))
@@ -45,6 +54,17 @@ export class StoreChecks {
       if (this.#later) this.#said.sayLater(one.table, row.key)
       else this.#said.say(one.table, row.key, row.columns, entry.n >= 0 ? entry.n : undefined)
     }
+  }
+
+  #deletion(payload: Record<string, unknown>) {
+    const named: Record<ErasedPart, unknown> = {
+      recording: payload.recordings,
+      approvals: payload.approvals,
+      annotations: payload.annotations,
+    }
+    for (const part of erasedParts)
+      if (Array.isArray(named[part]))
+        for (const session of named[part]) this.#said.say(goneOf(part), String(session), {})
   }
 
   erased(session: string, type: string): void {
@@ -147,8 +167,12 @@ export class StoreChecks {
       this.#columns(place, where, row, said.columns, by, (column) => one.mayDiffer?.(row, column, said) ?? false)
     }
     const recorded = this.#said.get(recordedOf(table), key)
-    if (recorded && session !== undefined)
-      this.#columns(place, { row: place, recording: session }, row, recorded.columns, 'the recording')
+    if (recorded && session !== undefined) {
+      const { emptied } = one
+      const gone = emptied && this.#said.get(goneOf(emptied.part), session) !== undefined
+      const mayBeEmpty = (column: string) => gone === true && emptied.columns[column] === row[column]
+      this.#columns(place, { row: place, recording: session }, row, recorded.columns, 'the recording', mayBeEmpty)
+    }
     const also = said || one.quiet ? one.also?.({ key, columns: row }, said, around) : undefined
     if (also) {
       if (typeof also === 'string') this.#found.wrong('row-changed', where, `row ${place} was changed: it ${also}`)

@@ -1,0 +1,163 @@
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, relative } from 'node:path'
+import pg from 'pg'
+import { pino } from 'pino'
+import { type RunningIssuer, startIssuer } from '../../../../demo/issuer.ts'
+import { type RunningPostgres, startPostgres } from '../../../../demo/postgres.ts'
+import { loadConfig } from '../../config/config.ts'
+import { type RunningGateway, startGateway } from '../../gateway.ts'
+import { createTelemetry } from '../../telemetry/telemetry.ts'
+import { type StoreReport, type VerifyStoreOptions, verifyStore } from '../verify.ts'
+
+const policy = `permit (principal, action, resource);
+@id("deletes") @hold("dba") @reason("Deletes rows") forbid (principal, action == Action::"sql:write", resource)
+when { context.command.kind == "delete" } unless { context has approval };
+@id("no-truncate") forbid (principal, action == Action::"sql:write", resource) when { context.command.kind == "truncate" };
+`
+
+/** A gateway with an agent that works and people who decide, on a folder of its own. */
+export class GatewayWorld implements AsyncDisposable {
+  readonly folder = mkdtempSync(join(tmpdir(), 'countersign-verified-'))
+  readonly #issuers: { people: RunningIssuer; agents: RunningIssuer }
+  readonly #server: RunningPostgres
+  #gateway: RunningGateway | undefined
+
+  private constructor(people: RunningIssuer, agents: RunningIssuer, server: RunningPostgres) {
+    this.#issuers = { people, agents }
+    this.#server = server
+  }
+
+  static async start(): Promise<GatewayWorld> {
+    const [people, agents, server] = await Promise.all([startIssuer(), startIssuer(), startPostgres()])
+    await server.query(
+      'create table orders (id int primary key, what text); insert into orders values (1, $$a$$), (2, $$b$$)',
+    )
+    const world = new GatewayWorld(people, agents, server)
+    const { folder } = world
+    mkdirSync(join(folder, 'policy'))
+    writeFileSync(join(folder, 'policy', 'base.cedar'), policy)
+    writeFileSync(join(folder, 'password'), server.password, { mode: 0o600 })
+    const orders = { kind: 'postgres', host: server.host, port: server.port, database: 'postgres', user: server.user }
+    const config = {
+      api: { listen: '127.0.0.1:0' },
+      postgres: { listen: '127.0.0.1:0' },
+      identity: {
+        issuers: [
+          { issuer: agents.url, for: 'agents', audience: 'countersign' },
+          { issuer: people.url, for: 'people', audience: 'countersign', client_id: 'console' },
+        ],
+        roles: { approver: ['dba'], auditor: ['audit'], admin: ['platform'] },
+      },
+      connections: { orders: { ...orders, password: { file: './password' } } },
+    }
+    writeFileSync(world.config, JSON.stringify(config))
+    return world
+  }
+
+  get config(): string {
+    return join(this.folder, 'gateway.json')
+  }
+  get data(): string {
+    return join(this.folder, 'countersign-data')
+  }
+
+  async serve(): Promise<RunningGateway> {
+    const loaded = await loadConfig(this.config)
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+    const telemetry = { ...createTelemetry(), log: pino({ level: 'silent' }) }
+    this.#gateway = await startGateway(loaded.config, { telemetry })
+    return this.#gateway
+  }
+
+  async stop(): Promise<void> {
+    await this.#gateway?.stop()
+    this.#gateway = undefined
+  }
+
+  async client(subject = 'deployer', options = ''): Promise<pg.Client> {
+    const [host, port] = this.#gateway!.addresses.postgres!.split(':') as [string, string]
+    const password = await this.#issuers.agents.agentToken({ subject, groups: ['ci'] })
+    const client = new pg.Client({ host, port: Number(port), database: 'orders', user: 'x', password, options })
+    client.on('error', () => {})
+    await client.connect()
+    return client
+  }
+
+  async call(path: string, as: { subject: string; groups: string[] }, init: RequestInit = {}): Promise<Response> {
+    const token = await this.#issuers.people.personToken({ ...as, name: as.subject })
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    return fetch(`http://${this.#gateway!.addresses.api}${path}`, { ...init, headers })
+  }
+
+  /** Ada decides what is held, once it is there. */
+  async decide(verdict: 'approve' | 'deny', window = 'once'): Promise<string> {
+    for (;;) {
+      const answer = await this.call('/v1/approvals?state=pending', ada)
+      const [held] = ((await answer.json()) as { items: { id: string; command: { digest: string } }[] }).items
+      if (!held) continue
+      const body = JSON.stringify({ verdict, reason: `so it is, ${verdict}`, digest: held.command.digest, window })
+      const decided = await this.call(`/v1/approvals/${held.id}/decisions`, ada, { method: 'POST', body })
+      if (decided.status !== 200) throw new Error(await decided.text())
+      return held.id
+    }
+  }
+
+  async sessions(): Promise<string[]> {
+    const answer = await this.call('/v1/sessions', aud)
+    return ((await answer.json()) as { items: { id: string }[] }).items.map(({ id }) => id)
+  }
+
+  /** A day at work: what is allowed, refused, held and approved, denied, expired with its client; then all have gone. */
+  async work(): Promise<void> {
+    const one = await this.client('deployer', '-c countersign.purpose=cleaning')
+    await one.query('select * from orders')
+    await one.query('insert into orders values ($1, $2)', [3, 'c'])
+    await one.query('truncate orders').catch(() => {})
+    await one.query('select nothing').catch(() => {})
+    const held = one.query('delete from orders where id = 1')
+    await this.decide('approve', '1h')
+    await held
+    const denied = one.query('delete from orders where id = 2').catch(() => {})
+    await this.decide('deny')
+    await denied
+    const two = await this.client('reporter')
+    for (let i = 0; i < 20; i++) await two.query(`select ${i} as number, what from orders`)
+    await Promise.all([one.end(), two.end()])
+  }
+
+  /** A copy of the data folder, to be tampered with. */
+  copy(): string {
+    const folder = mkdtempSync(join(tmpdir(), 'countersign-tampered-'))
+    cpSync(this.data, folder, { recursive: true })
+    return folder
+  }
+
+  async [Symbol.asyncDispose]() {
+    await this.stop()
+    await Promise.all([this.#issuers.people.stop(), this.#issuers.agents.stop(), this.#server.stop()])
+    rmSync(this.folder, { recursive: true, force: true })
+  }
+}
+
+export const ada = { subject: 'ada', groups: ['dba'] }
+export const aud = { subject: 'aud', groups: ['audit'] }
+
+/** Verifies a data folder as the command does. */
+export const verify = (data: string, options: Partial<VerifyStoreOptions> = {}): Promise<StoreReport> =>
+  verifyStore({ data, keys: [], maxWindow: 8 * 3_600_000, ...options })
+
+/** All files below a folder, by their path in it. */
+export function filesIn(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => statSync(join(folder, name)).isFile())
+    .map((name) => relative(folder, join(folder, name)))
+    .sort()
+}
+
+/** Flips one bit of a file. */
+export function flip(file: string, bit: number): void {
+  const bytes = readFileSync(file)
+  bytes[bit >> 3]! ^= 1 << (bit & 7)
+  writeFileSync(file, bytes)
+}
