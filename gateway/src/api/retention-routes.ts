@@ -14,7 +14,7 @@ import { LedgerStopped } from '../sessions/ledger/ledger.ts'
 import { BadHoldCursor, HoldRefused, type Retention } from '../sessions/retention/retention.ts'
 import { HttpProblem } from './problem.ts'
 import { answers, bearer, type Routes } from './routes.ts'
-import { forbidden, hasRole } from './visibility.ts'
+import { forbidden, hasRole, seesRetention } from './visibility.ts'
 
 const tags = ['retention']
 const Id = z.object({ id: z.string().max(100) })
@@ -133,11 +133,6 @@ export function retentionRoutes(app: Routes, retention: Retention): void {
       return run
     },
   )
-}
-
-/** Who may know who holds what, and until when it is kept. */
-export function seesRetention(caller: Principal): boolean {
-  return hasRole(caller, 'auditor', 'reviewer', 'admin')
 }
 
 /** @throws HttpProblem 403 */

@@ -5,10 +5,11 @@ import { Session, SessionState, TerminateRequest } from '@countersign/contract/s
 import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
 import type { Principal } from '../identity/principal.ts'
+import type { Retention } from '../sessions/retention/retention.ts'
 import { BadCursor, type SessionQuery, type SessionsRoom } from '../sessions/sessions.ts'
 import { HttpProblem } from './problem.ts'
 import { answers, bearer, problemsOf, type Routes } from './routes.ts'
-import { forbidden, hasRole, recordingScope, type Scope, sessionScope } from './visibility.ts'
+import { forbidden, hasRole, recordingScope, type Scope, seesRetention, sessionScope } from './visibility.ts'
 
 const tags = ['sessions']
 const Id = z.object({ id: z.string().max(100) })
@@ -25,7 +26,10 @@ const EventsQuery = z.object({
   after: z.coerce.number().int().nonnegative().default(0).describe('sequence number of the last event already had'),
   limit: z.coerce.number().int().min(1).max(10_000).default(1000),
 })
-export function sessionRoutes(app: Routes, sessions: SessionsRoom): void {
+
+export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention?: Pick<Retention, 'described'>): void {
+  const described = async (caller: Principal, many: Session[]): Promise<Session[]> =>
+    retention && seesRetention(caller) ? retention.described(many) : many
   app.get(
     '/v1/sessions',
     {
@@ -49,7 +53,8 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom): void {
         asked.agent = scope.agent
       }
       try {
-        return await sessions.list(asked)
+        const { items, next } = await sessions.list(asked)
+        return { items: await described(caller, items), next }
       } catch (error) {
         throw error instanceof BadCursor ? new HttpProblem(400, error.message) : error
       }
@@ -67,7 +72,10 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom): void {
         response: answers(200, 'The session.', Session, 403, 404),
       },
     },
-    ({ caller, params }) => visible(sessions, sessionScope(caller), params.id),
+    async ({ caller, params }) => {
+      const [session] = await described(caller, [await visible(sessions, sessionScope(caller), params.id)])
+      return session!
+    },
   )
 
   app.get(

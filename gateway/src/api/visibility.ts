@@ -43,6 +43,11 @@ export function mayReadPolicy(caller: Principal): void {
   throw forbidden(caller, 'Policy is read by approvers, reviewers, auditors and admins')
 }
 
+/** Who may know until when sessions are kept, and who holds them. */
+export function seesRetention(caller: Principal): boolean {
+  return hasRole(caller, 'auditor', 'reviewer', 'admin')
+}
+
 /** @throws HttpProblem 403 */
 export function mayUseFeed(caller: Principal): void {
   if (caller.kind === 'agent' || caller.roles.length > 0) return

@@ -191,7 +191,8 @@ describe('a run', () => {
 test('nothing of a command or a result is left in any byte of the data folder', async () => {
   world.rules = rules({ classes: new Map([['ssn', 7 * day]]) })
   const canary = 'kanarienvogel-4711'
-  const row = { type: 'rows', command: 'c', columns: [{ name: 'v', type: 25 }], rows: [[canary]] } as const
+  const columns = [{ name: 'v', type: 25 }]
+  const row = { type: 'rows' as const, command: 'c', columns, rows: [[canary]] }
   const ids = []
   for (let i = 0; i < 40; i++)
     ids.push(

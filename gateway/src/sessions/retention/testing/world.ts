@@ -54,6 +54,32 @@ export function agent(subject: string): AgentPrincipal {
 /** A test's killing of the gateway. */
 export class Killed extends Error {}
 
+/** Takes into the log what ended sessions recorded, and what the outbox has. */
+export async function taken(log: LedgerLog, { db }: Store, folder: string): Promise<void> {
+  const rows = await db
+    .selectFrom('sessions')
+    .select(['id', 'opened_at'])
+    .where('in_ledger', '=', 0)
+    .where('state', '!=', 'open')
+    .execute()
+  for (const { id, opened_at } of rows) {
+    const stream = await readRecording(placeOf(folder, id, opened_at))
+    const chunks: Buffer[] = []
+    for await (const chunk of stream!) chunks.push(chunk as Buffer)
+    const tail = new RecordingTail(id, { sha256: nodeCrypto.sha256Running })
+    for (const entry of tail.push(Buffer.concat(chunks))) log.add({ ...entry, session: id })
+    log.commit()
+    await db.updateTable('sessions').set({ in_ledger: 1 }).where('id', '=', id).execute()
+  }
+  for (const { id, at, type, payload } of await db.selectFrom('audit_outbox').selectAll().orderBy('id').execute()) {
+    const told = JSON.parse(payload) as { session?: string }
+    log.add({ at, type, payload: told, session: told.session })
+    log.commit()
+    await db.deleteFrom('audit_outbox').where('id', '=', id).execute()
+  }
+  log.sign()
+}
+
 /**
  * The rooms that retention works on, real ones, on one data folder; the ledger is the real log, written in this thread.
  * `reopened` does what a restart does.
@@ -128,38 +154,12 @@ export class World implements AsyncDisposable {
 
   get ledger(): Pick<Ledger, 'erase' | 'sync'> {
     return {
-      sync: () => this.#sync(),
+      sync: () => taken(this.log, this.store, this.folder),
       erase: async (erasure) => {
         this.#step('erase')
         return this.log.erase(erasure, new Date(this.now))
       },
     }
-  }
-
-  async #sync(): Promise<void> {
-    const { db } = this.store
-    const rows = await db
-      .selectFrom('sessions')
-      .select(['id', 'opened_at'])
-      .where('in_ledger', '=', 0)
-      .where('state', '!=', 'open')
-      .execute()
-    for (const { id, opened_at } of rows) {
-      const stream = await readRecording(placeOf(this.folder, id, opened_at))
-      const chunks: Buffer[] = []
-      for await (const chunk of stream!) chunks.push(chunk as Buffer)
-      const tail = new RecordingTail(id, { sha256: nodeCrypto.sha256Running })
-      for (const entry of tail.push(Buffer.concat(chunks))) this.log.add({ ...entry, session: id })
-      this.log.commit()
-      await db.updateTable('sessions').set({ in_ledger: 1 }).where('id', '=', id).execute()
-    }
-    for (const { id, at, type, payload } of await db.selectFrom('audit_outbox').selectAll().orderBy('id').execute()) {
-      const told = JSON.parse(payload) as { session?: string }
-      this.log.add({ at, type, payload: told, session: told.session })
-      this.log.commit()
-      await db.deleteFrom('audit_outbox').where('id', '=', id).execute()
-    }
-    this.log.sign()
   }
 
   /** A session that ended so many days ago, with these events in its recording. */
