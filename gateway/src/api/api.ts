@@ -25,6 +25,7 @@ import type { IssuerConfig } from '../config/schema.ts'
 import type { Identity } from '../identity/principal.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { AnnotationsRoom } from '../sessions/annotations/annotations.ts'
+import type { Retention } from '../sessions/retention/retention.ts'
 import type { SessionsRoom } from '../sessions/sessions.ts'
 import type { Feed } from '../store/feed.ts'
 import { annotationRoutes } from './annotation-routes.ts'
@@ -33,6 +34,7 @@ import { createCallers } from './caller.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
 import { answerBadUrl, answerBrokenHttp, answerProblems } from './problem.ts'
+import { retentionRoutes } from './retention-routes.ts'
 import type { Routes } from './routes.ts'
 import { serviceRoutes } from './service-routes.ts'
 import { sessionRoutes } from './session-routes.ts'
@@ -49,6 +51,7 @@ export interface ApiOptions {
   approvals: Approvals
   sessions: SessionsRoom
   annotations: AnnotationsRoom
+  retention?: Retention
   feed: Feed
   policies: () => Policies
   readiness: () => Readiness | Promise<Readiness>
@@ -116,7 +119,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     const typed = scope as Routes
     serviceRoutes(typed, options)
     approvalRoutes(typed, options.approvals)
-    sessionRoutes(typed, options.sessions)
+    sessionRoutes(typed, options.sessions, options.retention)
+    if (options.retention) retentionRoutes(typed, options.retention)
     annotationRoutes(typed, { annotations: options.annotations, sessions: options.sessions, clock })
     const feed = feedRoute(typed, {
       feed: options.feed,
