@@ -1,10 +1,12 @@
 import { Tooltip } from 'radix-ui'
 import { useEffect, useState } from 'react'
 import { Button, Notice } from '../parts/basics.tsx'
+import { Outbox } from '../screens/outbox/outbox.tsx'
 import { Queue } from '../screens/queue/queue.tsx'
 import { Sessions } from '../screens/sessions/sessions.tsx'
 import { Settings } from '../screens/settings/settings.tsx'
 import { SignIn } from '../screens/sign-in/sign-in.tsx'
+import { ExportNotes } from './export-notes.tsx'
 import { Footer } from './footer.tsx'
 import { Header } from './header.tsx'
 import { useKeys } from './keys.ts'
@@ -73,7 +75,9 @@ function Frame() {
         {route.screen === 'settings' ? <Settings /> : null}
       </main>
       <Footer screen={route.screen} onKeys={() => setOverlay(true)} />
+      <ExportNotes />
       <Palette open={palette} onOpenChange={setPalette} onKeys={() => setOverlay(true)} />
+      <Outbox />
       <KeysOverlay open={overlay} onOpenChange={setOverlay} screen={route.screen} />
     </div>
   )

@@ -1,5 +1,7 @@
 import { Fragment } from 'react'
 import { Key } from '../parts/basics.tsx'
+import { showOutbox } from '../screens/outbox/open.ts'
+import { outboxWords } from '../screens/outbox/words.ts'
 import { footerKeys } from './key-table.ts'
 import type { Route } from './route.ts'
 import { useWorld } from './store.ts'
@@ -22,6 +24,7 @@ export function Footer({ screen, onKeys }: { screen: Route['screen']; onKeys: ()
       <button type="button" onClick={onKeys} className="flex items-center gap-1 rounded-tag hover:text-ink">
         <Key>?</Key> keys
       </button>
+      <Waiting />
       {me ? (
         <span className="ml-auto min-w-0 truncate">
           {me.name}
@@ -29,5 +32,25 @@ export function Footer({ screen, onKeys }: { screen: Route['screen']; onKeys: ()
         </span>
       ) : null}
     </footer>
+  )
+}
+
+/** What waits to be sent, and the way to it. */
+function Waiting() {
+  const outbox = useWorld((world) => world.outbox)
+  const live = useWorld((world) => world.link.state === 'live')
+  const words = outboxWords(outbox, live)
+  return (
+    <span role="status" className="whitespace-nowrap">
+      {words ? (
+        <button
+          type="button"
+          onClick={() => showOutbox()}
+          className={`rounded-tag font-semibold hover:underline ${outbox.conflicts > 0 ? 'text-danger' : 'text-accent'}`}
+        >
+          {words}
+        </button>
+      ) : null}
+    </span>
   )
 }

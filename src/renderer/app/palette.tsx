@@ -1,11 +1,16 @@
 import { Command } from 'cmdk'
 import { Dialog } from 'radix-ui'
 import { useMemo, useState } from 'react'
+import { exportFormats } from '../../library-api.ts'
+import { oneLine } from '../../visible.ts'
 import { EnvironmentTag, foremostTag, Key } from '../parts/basics.tsx'
 import { shortWhen } from '../parts/time.ts'
 import { oneLine } from '../../visible.ts'
 import { VisibleText } from '../parts/visible-text.tsx'
+import { startExport } from './exporting.ts'
+import { showOutbox } from '../screens/outbox/open.ts'
 import { pressKey } from './keys.ts'
+import { keep, useLibrary } from './library.ts'
 import { go, useRoute } from './route.ts'
 import { core, saveSettings, say, useWorld } from './store.ts'
 
@@ -133,6 +138,8 @@ function Environment({ tags }: { tags: readonly string[] }) {
 function useActions(onKeys: () => void): Action[] {
   const route = useRoute()
   const settings = useWorld((world) => world.settings)
+  const shown = 'id' in route ? route.id : undefined
+  const pinned = useLibrary((library) => Boolean(shown && library?.items.get(shown)?.pinnedAt))
   const theme = (next: 'system' | 'light' | 'dark') => () =>
     void saveSettings({ ...settings, theme: next }).catch(() => say('The setting could not be saved'))
   const key = (name: string, words: string, press: string, shown = press.toUpperCase()): Action => ({
@@ -152,11 +159,29 @@ function useActions(onKeys: () => void): Action[] {
   }
   if (route.screen === 'queue') here.push(key('Filter the queue', 'search find', '/'))
   if (route.screen === 'sessions' && route.id) here.push(key('Replay this session', 'recording play', 'r'))
+  if ((route.screen === 'sessions' || route.screen === 'replay') && route.id) {
+    const { id } = route
+    here.push({
+      name: pinned ? 'Stop keeping this session' : 'Keep this session on this computer',
+      words: 'pin unpin offline library download',
+      keys: ['P'],
+      run: () => void keep([id], !pinned),
+    })
+    for (const { id: format, name, says } of exportFormats)
+      here.push({
+        name: `Export as ${name.toLowerCase()}`,
+        words: `${format} ${says} save file`,
+        run: () => void startExport(id, format),
+      })
+  }
   if (route.screen === 'sessions' || route.screen === 'replay')
     here.push(key('End this session', 'terminate kill stop', 'x'))
   if (route.screen === 'replay')
     here.push(
       key('Play or pause', 'start stop', ' ', 'Space'),
+      key('Annotate this moment', 'note write', 'n'),
+      key('Begin a range for a note', 'mark from', 'm'),
+      key('Notes or steps beside the transcript', 'list annotations', 't'),
       key('Next marker', 'jump', ']'),
       key('Find in this recording', 'search', '/'),
       key('Skip idle time', 'gaps', 'i'),
@@ -176,6 +201,7 @@ function useActions(onKeys: () => void): Action[] {
     { name: 'Colours: as the system', words: 'theme appearance', run: theme('system') },
     { name: 'Colours: light', words: 'theme appearance', run: theme('light') },
     { name: 'Colours: dark', words: 'theme appearance', run: theme('dark') },
+    { name: 'What waits to be sent', words: 'outbox notes refused conflicts', run: () => showOutbox() },
     { name: 'Show keys', words: 'help shortcuts', keys: ['?'], run: onKeys },
     { name: 'Sign out', words: 'log out leave', run: () => void core().call('signOut', {}) },
   ]

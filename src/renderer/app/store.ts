@@ -1,6 +1,7 @@
 import type { Approval } from '@countersign/contract/approval'
 import type { Session } from '@countersign/contract/session'
 import { create } from 'zustand'
+import type { AnnotationView, OutboxState } from '../../annotations-api.ts'
 import type { Capabilities, ConsoleApi, ConsoleEvent, DecisionProgress, Link, Settings } from '../../console-api.ts'
 import { wordsOf } from './api.ts'
 
@@ -17,6 +18,10 @@ export interface World {
   readonly approvals: ReadonlyMap<string, Approval>
   readonly sessions: ReadonlyMap<string, Session>
   readonly decisions: ReadonlyMap<string, Progress>
+  /** What waits to be sent. */
+  readonly outbox: OutboxState
+  /** Notes by session, of the sessions that somebody looked at. */
+  readonly annotations: ReadonlyMap<string, readonly AnnotationView[]>
 }
 
 interface ConsoleState {
@@ -39,7 +44,7 @@ export const useConsole = create<ConsoleState>()(() => ({
 export function apply(world: World | undefined, event: ConsoleEvent): World | undefined {
   if (event.type === 'snapshot') {
     const { approvals, sessions, ...rest } = event.snapshot
-    return { ...rest, approvals: byId(approvals), sessions: byId(sessions), decisions: world?.decisions ?? new Map() }
+      annotations: rest.me && rest.me.id === world?.me?.id ? world.annotations : new Map(),
   }
   if (!world) return undefined
   switch (event.type) {
@@ -53,6 +58,10 @@ export function apply(world: World | undefined, event: ConsoleEvent): World | un
       return { ...world, approvals: merged(world.approvals, event.approvals, 'pending') }
     case 'sessions':
       return { ...world, sessions: merged(world.sessions, event.sessions, 'open') }
+    case 'outbox':
+      return { ...world, outbox: event.outbox }
+    case 'annotations':
+      return { ...world, annotations: new Map(world.annotations).set(event.session, event.items) }
     case 'decision':
       return { ...world, decisions: new Map(world.decisions).set(event.decision.approval, event.decision) }
     default:
