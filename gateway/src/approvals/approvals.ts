@@ -131,7 +131,7 @@ export function createApprovals(options: {
           .insertInto('approvals')
           .values(newRow(id, request, at, config().expires))
           .execute()
-        return (await sayOpened(tx, id, now())).approval
+        return (await sayOpened(tx, id, at)).approval
       })
       expiry.dueAt(Date.parse(approval.expiresAt))
       return approval
