@@ -157,7 +157,7 @@ test('addresses that guess at tokens: 10,000, and good tokens kept for them: 2,0
       throw new TokenError('signature', 'no')
     },
   }
-  const callers = createCallers({ identity, log: { info() {}, warn() {} }, clock: () => 1_800_000_000_000 })
+  const callers = createCallers({ identity, signIns: { ok() {}, refused() {} }, log: { info() {}, warn() {} }, clock: () => 1_800_000_000_000 })
   const from = async (remoteAddress: string, token: string) => {
     const request = { headers: { authorization: `Bearer ${token}` }, socket: { remoteAddress } }
     return callers.of(request as unknown as FastifyRequest).then(

@@ -12,6 +12,7 @@ import type { Problem } from './config/problem.ts'
 import { selfSignedPair } from './config/tls.ts'
 import { createGate } from './gate/gate.ts'
 import { createIdentity } from './identity/identity.ts'
+import { type Logged, openLogged } from './logged.ts'
 import { type KnownColumns, openKnownColumns } from './masking/earlier.ts'
 import type { Masking } from './masking/masking.ts'
 import { classProblemKinds } from './masking/resolve.ts'
@@ -19,6 +20,7 @@ import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
 import { loadPolicies, type Policies } from './policy/policy.ts'
 import { listenPostgres, type PostgresListener, type PostgresTarget } from './postgres/postgres.ts'
 import { createAnnotations } from './sessions/annotations/annotations.ts'
+import { LedgerStopped } from './sessions/ledger/ledger.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -41,8 +43,9 @@ export interface RunningGateway extends AsyncDisposable {
   /**
    * Ends it in order: not ready, no new sessions, holds cancelled, running commands have `limits.drain`, then sessions are
    * ended. Idempotent.
+   * @param because why, for the ledger
    */
-  stop(): Promise<void>
+  stop(because?: string): Promise<void>
 }
 
 /** Why a gateway did not start, in words; `problems` where they are in files. */
@@ -83,10 +86,27 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
 
   const store = stack.use(await openStore(join(config.data, 'countersign.sqlite'), { log }))
   const limits = () => inForce.config.limits
+  const logged = stack.use(
+    await openLogged({ config, store, log }).catch((error) => {
+      throw error instanceof LedgerStopped ? new StartError(error.message, [], { cause: error }) : error
+    }),
+  )
+  const { ledger, signIns } = logged
   const approvals = stack.use(createApprovals({ store, config: () => inForce.config.approvals, limits, log }))
-  const room = stack.use(createSessions({ store, folder: config.data, limits, log }))
+  const room = stack.use(
+    createSessions({
+      store,
+      folder: config.data,
+      limits,
+      log,
+      ledger,
+      policy: () => inForce.policies.version,
+    }),
+  )
   await room.recover()
   await approvals.recover()
+  void ledger.recover().catch((error) => log.error({ error }, 'recordings of earlier runs are not in the ledger yet'))
+  await logged.policies(inForce.policies)
   const known = stack.use(await openKnownColumns(store, log))
   known.keepOnly(config.connections.values())
   const rules: MaskingRules = { key: masks.key, known, metrics }
@@ -97,7 +117,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   const gate = measuredGate(createGate({ policies: () => inForce.policies, approvals, log }), metrics)
   const sessions = measuredSessions(room, metrics)
 
-  metrics.watch({ sessionsOpen: () => room.live, holdsPending: () => pendingIn(store) })
+  metrics.watch({ sessionsOpen: () => room.live, holdsPending: () => pendingIn(store), ledger: () => ledger })
 
   const state = { phase: 'starting' as 'starting' | 'ready' | 'stopping' }
   const postgres = config.postgres
@@ -106,6 +126,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
           listenPostgres({
             listen: address,
             identity,
+            signIns,
             gate,
             sessions,
             target: (name) => targetOf(inForce.config, name, rules),
@@ -125,13 +146,15 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         ...(config.api.url === undefined ? {} : { url: config.api.url }),
         tls: () => (needsTls(config, address) ? inForce.pair : undefined),
         identity,
+        signIns,
         issuers: () => inForce.config.identity.issuers,
         approvals,
         sessions: room,
         annotations: createAnnotations({ store }),
         feed: store.feed,
         policies: () => inForce.policies,
-        readiness: () => readiness[state.phase],
+        readiness: () =>
+          ledger.stopped && state.phase === 'ready' ? notWritten(ledger.stopped) : readiness[state.phase],
         metrics: metrics.registry,
         log,
       }),
@@ -166,7 +189,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   const reload = (): Promise<ReloadResult> => {
     // One after another: of two reloads the one asked for last wins.
     const next = last.then((): Promise<ReloadResult> | ReloadResult =>
-      state.phase === 'stopping' ? { ok: false, problems: [] } : reloaded(inForce, takeIn, log),
+      state.phase === 'stopping' ? { ok: false, problems: [] } : reloaded(inForce, takeIn, logged, log),
     )
     last = next.catch(() => {})
     return next.then((result) => {
@@ -176,7 +199,8 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   }
 
   const parts = stack.move()
-  const stopNow = async () => {
+  const stopNow = async (because: string) => {
+    logged.stopping(because)
     state.phase = 'stopping'
     metrics.ready.set(0)
     clearInterval(renewing)
@@ -184,14 +208,15 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     await parts.disposeAsync()
   }
   let stopping: Promise<void> | undefined
-  const stop = () => {
-    stopping ??= stopNow()
+  const stop = (because = 'it was told to stop') => {
+    stopping ??= stopNow(because)
     return stopping
   }
 
+  await logged.started()
   state.phase = 'ready'
   metrics.ready.set(1)
-  return { addresses, reload, stop, [Symbol.asyncDispose]: stop }
+  return { addresses, reload, stop, [Symbol.asyncDispose]: () => stop() }
 }
 
 const readiness = {
@@ -199,16 +224,28 @@ const readiness = {
   ready: { ready: true, reasons: [] },
   stopping: { ready: false, reasons: ['the gateway is stopping'] },
 }
+const notWritten = ({ message }: LedgerStopped) => ({ ready: false, reasons: [message] })
 
 /** Everything is read and checked before any of it counts. */
-async function reloaded(before: InForce, takeIn: (next: InForce) => void, log: Logger): Promise<ReloadResult> {
-  const loaded = await loadConfig(before.config.file)
-  if (!loaded.ok) return { ok: false, problems: loaded.problems }
+async function reloaded(
+  before: InForce,
+  takeIn: (next: InForce) => void,
+  logged: Logged,
+  log: Logger,
+): Promise<ReloadResult> {
+  const { file } = before.config
+  const refused = async (problems: Problem[]): Promise<ReloadResult> => {
+    await logged.refused(file, problems)
+    return { ok: false, problems }
+  }
+  const loaded = await loadConfig(file)
+  if (!loaded.ok) return refused(loaded.problems)
   const { config } = loaded
   const policies = await loadPolicies(config.policy)
-  if (!policies.ok) return { ok: false, problems: policies.problems.map((p) => inFolder(config.policy, p)) }
+  if (!policies.ok) return refused(policies.problems.map((p) => inFolder(config.policy, p)))
   // Where data lies is decided at the start: the pair is beside the store that is in use.
   const pair = await pairOf({ ...config, data: before.config.data }, log)
+  await logged.reloaded(file, policies.policies)
   takeIn({ config, policies: policies.policies, pair })
   for (const what of fixedAtStart(before.config, config)) log.warn(`${what} has changed: that takes a restart`)
   return { ok: true, warnings: [...loaded.warnings, ...policies.warnings.map((p) => inFolder(config.policy, p))] }

@@ -21,7 +21,7 @@ export async function serve(file: string, options: { level?: string } = {}): Pro
 
   const stop = (code: number, because: string) => {
     log[code === 0 ? 'info' : 'fatal']({}, `stopping: ${because}`)
-    stopping ??= end(gateway, code, log)
+    stopping ??= end(gateway, because, code, log)
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
@@ -67,10 +67,10 @@ export async function serve(file: string, options: { level?: string } = {}): Pro
   log.info(gateway.addresses, 'ready')
 }
 
-async function end(gateway: RunningGateway | undefined, code: number, log: Logger): Promise<never> {
+async function end(gateway: RunningGateway | undefined, because: string, code: number, log: Logger): Promise<never> {
   try {
     if (gateway === undefined && code === 0) return await new Promise<never>(() => {}) // serve() ends it once it is up
-    await gateway?.stop()
+    await gateway?.stop(because)
   } catch (error) {
     log.fatal({ error }, 'did not stop in order')
     process.exit(1)

@@ -23,6 +23,7 @@ import type { Approvals } from '../approvals/approvals.ts'
 import { formatListen, isLoopback, parseListen } from '../config/address.ts'
 import type { IssuerConfig } from '../config/schema.ts'
 import type { Identity } from '../identity/principal.ts'
+import type { SignIns } from '../identity/sign-ins.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { AnnotationsRoom } from '../sessions/annotations/annotations.ts'
 import type { Retention } from '../sessions/retention/retention.ts'
@@ -47,6 +48,8 @@ export interface ApiOptions {
   /** PEM. Plain HTTP where it answers undefined, which is for loopback only. Asked again by `renewTls`. */
   tls?: () => { cert: string; key: string } | undefined
   identity: Identity
+  /** Told who was let in, and who was refused. */
+  signIns: SignIns
   issuers: () => readonly IssuerConfig[]
   approvals: Approvals
   sessions: SessionsRoom
@@ -108,7 +111,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     },
   })
 
-  const callers = createCallers({ identity: options.identity, log, clock })
+  const callers = createCallers({ identity: options.identity, signIns: options.signIns, log, clock })
   app.addHook('onRequest', async (request) => {
     if (request.is404 || request.routeOptions.config.open) return
     request.caller = await callers.of(request)

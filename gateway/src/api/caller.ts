@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { FastifyRequest } from 'fastify'
 import { type Identity, type Principal, TokenError } from '../identity/principal.ts'
+import { refusedBecause, type SignIns } from '../identity/sign-ins.ts'
 import { HttpProblem } from './problem.ts'
 
 /** So many refused tokens of one address within a minute, and it must wait for the next. */
@@ -22,10 +23,11 @@ export interface Callers {
 /** Checks bearer tokens, and slows down who guesses. */
 export function createCallers(options: {
   identity: Identity
+  signIns: SignIns
   log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
   clock: () => number
 }): Callers {
-  const { identity, log, clock } = options
+  const { identity, signIns, log, clock } = options
   const refused = new Map<string, { since: number; times: number }>()
   /** Tokens that were good once are checked even for an address that others guess from (a shared proxy, say). */
   const good = new Set<string>()
@@ -64,7 +66,7 @@ export function createCallers(options: {
       try {
         const principal = await identity.authenticate(token)
         if (principal.expiresAt.getTime() <= clock()) throw new TokenError('expired', 'the token has expired')
-        good.delete(digest)
+        if (!good.delete(digest)) signIns.ok({ via: 'api', address, who: principal })
         if (good.size >= goodMost) good.delete(good.values().next().value!)
         good.add(digest)
         return principal
@@ -78,6 +80,7 @@ export function createCallers(options: {
         }
         good.delete(digest)
         count(address)
+        signIns.refused({ via: 'api', address, reason: refusedBecause(error.fault) })
         log.info({ address, fault: error.fault, reason: error.message }, 'a token was refused')
         throw new HttpProblem(401, 'This token is not valid here: sign in again, or get a new one.', {
           'www-authenticate': `${challenge}, error="invalid_token"`,

@@ -125,6 +125,9 @@ function viewOf(
       case 'annotation.added':
       case 'annotation.withdrawn':
         return personSees(message.data.session).then((sees) => (sees ? message : undefined))
+      case 'ledger.checkpoint':
+        // Whoever has a role is a witness; an agent is none.
+        return caller.kind === 'person' ? message : undefined
       default:
         // What is new on the feed is nobody's until it is said here whose it is.
         return undefined

@@ -3,7 +3,7 @@ import type { Kysely } from 'kysely'
 import type { BaseLogger } from 'pino'
 import { appendAudit } from '../store/audit.ts'
 import type { Tables } from '../store/tables.ts'
-import type { Principal } from './principal.ts'
+import type { Principal, TokenFault } from './principal.ts'
 
 export interface SignIn {
   via: 'api' | 'postgres'
@@ -116,3 +116,18 @@ function actorOf(who: Principal): NonNullable<Payload['who']> {
   const { expiresAt: _, ...agent } = who
   return agent
 }
+
+const because: Record<TokenFault, string> = {
+  malformed: 'what was presented is no token',
+  algorithm: 'the token is signed by an algorithm that is not accepted',
+  issuer: 'the token is of an issuer that is not trusted',
+  audience: 'the token is for somebody else',
+  signature: 'the token’s signature is wrong',
+  expired: 'the token has expired',
+  'not-yet-valid': 'the token is not valid yet',
+  subject: 'the token does not say whose it is',
+  'issuer-unreachable': 'the token could not be checked: its issuer does not answer',
+}
+
+/** A token's fault, in words that nobody who presents one can choose. */
+export const refusedBecause = (fault: TokenFault): string => because[fault]

@@ -2,6 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import { TokenError } from '../identity/principal.ts'
+import { refusedBecause } from '../identity/sign-ins.ts'
+import { LedgerStopped } from '../sessions/ledger/ledger.ts'
 import { type LiveSession, RecordingError, SessionRefused } from '../sessions/session.ts'
 import type { Analyst } from './analyst.ts'
 import type { Catalogs } from './catalogs.ts'
@@ -106,20 +108,30 @@ async function authenticate(socket: Socket, options: AdmissionOptions): Promise<
     socket.destroy()
     return undefined
   }
+  const { signIns, address } = options
   try {
     const principal = await options.identity.authenticate(token)
     if (principal.kind === 'agent') return principal
-    throw new Refused(refusal.badToken, 'a person’s token opens no session')
+    const reason = 'a person’s token opens no session'
+    signIns.refused({ via: 'postgres', address, who: principal, reason })
+    throw new Refused(refusal.badToken, reason)
   } catch (error) {
-    if (error instanceof TokenError) throw new Refused(refusal.badToken, `${error.fault}: ${error.message}`)
-    throw error
+    if (!(error instanceof TokenError)) throw error
+    signIns.refused({ via: 'postgres', address, reason: refusedBecause(error.fault) })
+    throw new Refused(refusal.badToken, `${error.fault}: ${error.message}`)
   }
 }
 
 function permitted(agent: AgentPrincipal, parameters: StartupParameters, options: AdmissionOptions): PostgresTarget {
   const target = options.target(parameters.connection)
+  const noted = (reason: string, connection?: string) => {
+    const { signIns, address } = options
+    signIns.refused({ via: 'postgres', address, who: agent, ...(connection !== undefined && { connection }), reason })
+  }
+  if (!target) noted('there is no such connection')
   if (!target)
     throw new Refused(refusal.noConnection, `there is no connection ${JSON.stringify(parameters.connection)}`)
+  if (target.access === 'jit') noted('no live grant', target.ref.name)
   if (target.access === 'jit')
     throw new Refused(refusal.noConnection, `${agent.id} has no live grant on ${target.ref.name}`)
   const { effects } = connectMeaning(target.ref.name).analysis
@@ -135,6 +147,7 @@ function permitted(agent: AgentPrincipal, parameters: StartupParameters, options
     meaning: {},
   })
   if (preview.outcome === 'deny' && target.ref.mode === 'enforce') {
+    noted('policy does not let it in', target.ref.name)
     throw new Refused(refusal.noConnection, `${agent.id} may not open ${target.ref.name}: ${preview.reason}`)
   }
   return target
@@ -227,6 +240,7 @@ function asRefused(error: unknown): Refused | undefined {
   if (error instanceof UpstreamError)
     return new Refused(refusal.upstreamDown(error.message), `${error.code}: ${error.message}`)
   if (error instanceof SessionRefused) return new Refused(refusal.tooMany(error.message), error.message)
+  if (error instanceof LedgerStopped) return new Refused(refusal.unlogged(error.message), error.message)
   if (error instanceof RecordingError) return new Refused(refusal.unrecordable, error.message)
   if (error instanceof ProtocolViolation) return new Refused(refusal.violation(error.message), error.message)
   return undefined

@@ -4,12 +4,13 @@ import type { NewRecordingEvent } from '@countersign/contract/recording'
 import type { Logger } from 'pino'
 import type { Command, Effect, Gate, HoldNotice, Verdict } from '../gate/command.ts'
 import { digestOf } from '../gate/digest.ts'
+import { LedgerStopped } from '../sessions/ledger/ledger.ts'
 import { type LiveSession, RecordingError } from '../sessions/session.ts'
 import type { Analysis } from './effects/effects.ts'
 import { Journal } from './journal.ts'
 import { MaskedResult } from './masked/result.ts'
 import type { Touched, Touching } from './masked/touching.ts'
-import { changedWhileHeld, refusal, refusedForEveryone, unrecordable, type Words } from './refusal.ts'
+import { changedWhileHeld, refusal, refusedForEveryone, unlogged, unrecordable, type Words } from './refusal.ts'
 import { Run } from './run.ts'
 
 /** What a text means and what it was found to mean it by. */
@@ -162,14 +163,15 @@ export class Commands {
   }
 
   #unrecorded(under: UnderWay, error: unknown): unknown {
-    under.failure ??= unrecordable
+    under.failure ??= error instanceof LedgerStopped ? unlogged(error.message) : unrecordable
     if (under.failure === unrecordable)
       this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
     return error
   }
 
-  #answer({ id, submission, recorded, failure }: UnderWay, verdict: Verdict): Answer {
-    if (failure) return { refused: failure, fatal: failure === unrecordable }
+  #answer(under: UnderWay, verdict: Verdict): Answer {
+    const { id, submission, recorded, failure } = under
+    if (failure) return this.#notRun(under, failure)
     const { signal, text, meaning } = submission
     try {
       if (verdict.outcome !== 'allow') {
@@ -205,6 +207,21 @@ export class Commands {
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error
       this.#log.error({ error: error.message }, 'a command could not be recorded')
+      return { refused: unrecordable, fatal: true }
+    }
+  }
+
+  /** What was to run, but couldn't be recorded as that, is recorded as refused where that can be. */
+  #notRun({ id, command, submission, recorded }: UnderWay, failure: Words): Answer {
+    if (failure === unrecordable) return { refused: failure, fatal: true }
+    try {
+      const digest = digestOf(command)
+      const verdict: Verdict = { outcome: 'denied', policies: [], digest, reason: failure.message }
+      if (!recorded) this.#record(id, command, verdict, this.#toRecord(submission.text, submission.meaning))
+      this.journal.write(refusedResult(id, failure))
+      return { refused: failure, fatal: false }
+    } catch (error) {
+      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
       return { refused: unrecordable, fatal: true }
     }
   }

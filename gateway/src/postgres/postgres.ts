@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { Gate } from '../gate/command.ts'
 import type { Identity } from '../identity/principal.ts'
+import type { SignIns } from '../identity/sign-ins.ts'
 import type { Sessions } from '../sessions/session.ts'
 import { admit } from './admission.ts'
 import { Analyst } from './analyst.ts'
@@ -28,6 +29,8 @@ export interface PostgresOptions {
   /** The connection of that name, as it is configured now. */
   target: (name: string) => PostgresTarget | undefined
   identity: Identity
+  /** Told who was refused; who is let in has a session, which says so. */
+  signIns: Pick<SignIns, 'refused'>
   sessions: Sessions
   gate: Gate
   approvals: () => { hold: 'wait' | 'fail'; in_transaction: 'wait' | 'fail' }

@@ -87,6 +87,14 @@ export const unrecordable: Words = {
   hint: 'The gateway can’t write its recordings, perhaps because a disk is full; tell whoever runs it.',
 }
 
+/** The ledger can't be written now; the session may go on, and try again. */
+export const unlogged = (why: string): Words => ({
+  code: '58030',
+  message: 'nothing was run, because it could not be written into the ledger',
+  detail: why,
+  hint: 'It goes on by itself once the ledger can be written: try again then, or tell whoever runs the gateway.',
+})
+
 export const internal: Words = {
   code: 'XX000',
   message: 'the gateway failed and ended this session; nothing more was run',

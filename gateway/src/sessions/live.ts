@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { Session, SessionState } from '@countersign/contract/session'
 import type { BaseLogger } from 'pino'
 import type { FileRecorder } from './recorder.ts'
-import { EndReason, type LiveSession, type OpenRequest } from './session.ts'
+import { LedgeredRecorder } from './scribe/ledgered.ts'
+import type { RecordingLedger } from './scribe/scribe.ts'
+import { EndReason, type LiveSession, type OpenRequest, type Recorder } from './session.ts'
 
 /** How a session ends. */
 export interface End {
@@ -14,6 +16,8 @@ export interface LiveOptions {
   request: OpenRequest
   session: Session
   recorder: FileRecorder
+  /** What the recording's events go into beside it; absent: nothing. */
+  ledger?: RecordingLedger
   /** Milliseconds since the epoch. */
   clock: () => number
   /** How long the owner has to close it after it was ended. */
@@ -32,7 +36,9 @@ export class Live implements LiveSession {
   readonly connection: OpenRequest['connection']
   readonly agent: OpenRequest['agent']
   readonly openedAt: string
-  readonly recorder: FileRecorder
+  /** What the owner writes to. */
+  readonly recorder: Recorder
+  readonly file: FileRecorder
   readonly #options: LiveOptions
   readonly #ending = new AbortController()
   #end: End | undefined
@@ -45,7 +51,8 @@ export class Live implements LiveSession {
     this.openedAt = options.session.openedAt
     this.connection = options.request.connection
     this.agent = options.request.agent
-    this.recorder = options.recorder
+    this.file = options.recorder
+    this.recorder = options.ledger ? new LedgeredRecorder(options.session.id, this.file, options.ledger) : this.file
     this.#expireAt(options.request.agent.expiresAt.getTime())
   }
 

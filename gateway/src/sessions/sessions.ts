@@ -1,5 +1,6 @@
 import { unlink } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import type { PersonRef } from '@countersign/contract/identity'
 import type { RecordingEvent } from '@countersign/contract/recording'
 import type { Session } from '@countersign/contract/session'
 import type { BaseLogger } from 'pino'
@@ -9,7 +10,9 @@ import { FileRecorder } from './recorder.ts'
 import { eventsAfter, mend, placeOf, type RecordingPlace, readRecording, readSealed, seal } from './recording.ts'
 import { recoverRecordings } from './recovery.ts'
 import { createRows, type SessionQuery } from './rows.ts'
+import type { RecordingLedger } from './scribe/scribe.ts'
 import { EndReason, type LiveSession, type OpenRequest, SessionRefused, type Sessions } from './session.ts'
+import type { PlayedWhat } from './tables.ts'
 import { createTextIndex } from './text.ts'
 
 export type { SessionQuery } from './rows.ts'
@@ -24,6 +27,10 @@ export interface SessionsOptions {
   /** Milliseconds since the epoch. */
   clock?: () => number
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
+  /** Reads recordings along. Absent: there is none, and nothing waits for it. */
+  ledger?: RecordingLedger
+  /** Version of the policy set in force, for a session's beginning. */
+  policy?: () => string
   /** How long the owner of a session has to close it after it was ended, before it is closed here. */
   graceMs?: number
 }
@@ -53,14 +60,16 @@ export interface SessionsRoom extends Sessions, AsyncDisposable {
   recordingStream(id: string): Readable
   /** A sealed recording as it lies on disk, one zstd frame; undefined where it isn't sealed. */
   sealedRecording(id: string): Promise<{ stream: Readable; bytes: number } | undefined>
-  /** Notes that a person saw a recording (the ledger will take this over). */
-  playedBack(id: string, by: { id: string; name: string }, what: 'recording' | 'events'): Promise<void>
+  /** Notes that a person saw a recording, and tells the ledger. */
+  playedBack(id: string, by: PersonRef, what: PlayedWhat): Promise<void>
   /** Refuses new sessions from now on; resolves when none is live any more. */
   drain(): Promise<void>
   /** Ends all live sessions (EndReason `shutdown`); their owners close them. */
   endAll(message: string): void
   /** How many are live. */
   readonly live: number
+  /** Whether a session is live, or its recording is still being sealed. */
+  isLive(id: string): boolean
 }
 
 const eventsPageBytes = 8 * 1024 * 1024
@@ -69,7 +78,7 @@ const sealsAtOnce = 4
 
 /** Opens, ends, finds and plays back sessions. See {@link SessionsRoom}. */
 export function createSessions(options: SessionsOptions): SessionsRoom {
-  const { store, folder, limits, log } = options
+  const { store, folder, limits, log, ledger } = options
   const clock = options.clock ?? Date.now
   const now = () => new Date(clock()).toISOString()
   const graceMs = options.graceMs ?? 10_000
@@ -80,6 +89,8 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   const dirty = new Set<Live>()
   const sealing = gateOf(sealsAtOnce)
   const emptied = new Set<() => void>()
+  /** Sessions that are closed, but whose recordings aren't sealed yet. */
+  const unsealed = new Map<string, Promise<void>>()
   let draining = false
   let stopping: string | undefined
   let counting: NodeJS.Timeout | undefined
@@ -88,6 +99,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
     if (draining) throw new SessionRefused('The gateway is stopping and takes no new sessions: connect again shortly.')
     if (request.agent.expiresAt.getTime() <= clock())
       throw new SessionRefused('The token has expired: get a new one and connect again.')
+    if (ledger?.stopped) throw ledger.stopped
     const { sessions_per_agent, recorded_rows, recorded_bytes } = limits()
     const agent = request.agent.id
     const has = perAgent.get(agent) ?? 0
@@ -110,12 +122,17 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
           agent: session.identity,
           ...(request.purpose !== undefined && { purpose: request.purpose }),
           client: session.client,
+          ...(options.policy && { policy: options.policy() }),
           startedAt: session.openedAt,
           resultBound: { rows: recorded_rows, bytes: recorded_bytes },
         },
         clock: options.clock ?? steadyFrom(session.openedAt),
         onText: (text) => texts.add(session.id, text),
-        onAppend: () => self && toCount(self),
+        onAppend: () => {
+          if (!self) return
+          toCount(self)
+          ledger?.poke(self.id)
+        },
         onBroken: (error) => log.error({ session: session.id, error }, 'a recording broke: its session can’t go on'),
       })
       try {
@@ -125,8 +142,9 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
         await unlink(place.plain).catch(() => {})
         throw error
       }
-      self = new Live({ request, session, recorder, clock, graceMs, log, close: closeLive })
+      self = new Live({ request, session, recorder, ...(ledger && { ledger }), clock, graceMs, log, close: closeLive })
       live.set(self.id, self)
+      ledger?.begin({ session: session.id, ...place, bytes: () => recorder.bytes })
       if (stopping !== undefined) self.end(new EndReason('shutdown', stopping))
       return self
     } catch (error) {
@@ -138,7 +156,8 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   /** Recording first, then the store: what the store calls closed has its whole recording on disk. */
   const closeLive = async (session: Live, end: End) => {
     const place = placeOf(folder, session.id, session.openedAt)
-    const { recorder } = session
+    const { file: recorder } = session
+    let sealedLater: Promise<void> | undefined
     try {
       let complete = true
       try {
@@ -160,22 +179,41 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
         bytes: recorder.bytes,
         complete,
       })
-      await sealing(() => sealed(place, session.id, end, complete))
+      sealedLater = finish(place, session.id, end, complete)
     } finally {
       live.delete(session.id)
       dirty.delete(session)
       texts.forget(session.id)
       release(session.agent.id)
     }
+    await sealedLater
+  }
+
+  /** A recording that the ledger reads along is sealed once that has read it. */
+  const finish = (place: RecordingPlace, id: string, end: End, complete: boolean): Promise<void> => {
+    const work = (async () => {
+      if (!complete && !(await mended(place, id, end))) return
+      await ledger?.ended(id)
+      await sealing(() => sealed(place, id))
+    })().finally(() => unsealed.delete(id))
+    unsealed.set(id, work)
+    return work
+  }
+
+  const mended = async (place: RecordingPlace, id: string, end: End): Promise<boolean> => {
+    try {
+      const found = await mend(place.plain, end)
+      if (found.end) await rows.complete(id, found)
+      return true
+    } catch (error) {
+      log.error({ session: id, error }, 'a recording could not be brought to an end: it is at the next start')
+      return false
+    }
   }
 
   /** What can't be sealed now is sealed at the next start. */
-  const sealed = async (place: RecordingPlace, id: string, end: End, complete: boolean) => {
+  const sealed = async (place: RecordingPlace, id: string) => {
     try {
-      if (!complete) {
-        const mended = await mend(place.plain, end)
-        if (mended.end) await rows.complete(id, mended)
-      }
       await seal(place)
     } catch (error) {
       log.error({ session: id, error }, 'a recording could not be compressed: it stays as it is until the next start')
@@ -200,19 +238,19 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   const writeCounts = async () => {
     const many = [...dirty]
     dirty.clear()
-    await rows.count(many.map(({ id, recorder }) => ({ id, counts: recorder.counts, bytes: recorder.bytes })))
+    await rows.count(many.map(({ id, file }) => ({ id, counts: file.counts, bytes: file.bytes })))
   }
 
   /** The store knows the counts of a live session a little late. */
   const current = (session: Session): Session => {
-    const recorder = live.get(session.id)?.recorder
+    const recorder = live.get(session.id)?.file
     if (!recorder || session.state !== 'open') return session
     return { ...session, counts: { ...recorder.counts }, recording: { bytes: recorder.bytes, complete: false } }
   }
 
   const placeFor = async (id: string): Promise<{ place: RecordingPlace; recorder?: FileRecorder } | undefined> => {
     const running = live.get(id)
-    if (running) return { place: placeOf(folder, id, running.openedAt), recorder: running.recorder }
+    if (running) return { place: placeOf(folder, id, running.openedAt), recorder: running.file }
     const session = await rows.get(id)
     return session && { place: placeOf(folder, id, session.openedAt) }
   }
@@ -240,6 +278,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
     get live() {
       return live.size
     },
+    isLive: (id) => live.has(id) || unsealed.has(id),
 
     recover: () => recoverRecordings({ folder, rows, texts, log, now }),
 
@@ -301,6 +340,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       await empty
       clearTimeout(late)
       clearTimeout(counting)
+      await Promise.allSettled(unsealed.values())
       await texts.flush().catch((error) => log.error({ error }, 'commands could not be indexed'))
     },
   }

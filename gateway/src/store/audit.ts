@@ -16,6 +16,8 @@ export async function appendAudit<T extends EntryType>(
   payload: PayloadInput<T>,
   at: Date = new Date(),
 ): Promise<number> {
+  // Whoever hands rows over is told of the commits of transactions.
+  if (!tx.isTransaction) return tx.transaction().execute((own) => appendAudit(own, type, payload, at))
   const checked = payloads[type].parse(payload)
   const { id } = await tx
     .insertInto('audit_outbox')

@@ -14,6 +14,8 @@ export interface Store extends AsyncDisposable {
    */
   readonly db: Kysely<Tables>
   readonly feed: Feed
+  /** Calls `listener` after each commit of a transaction. Must be quick and must not throw. Answers the function that ends it. */
+  onCommit(listener: () => void): () => void
 }
 
 export class StoreError extends Error {
@@ -44,10 +46,19 @@ export async function openStore(
     refuseForeign(database, file)
     await migrate(db, file)
     const feed = await createFeed(db, { keeps: options.feedKeeps ?? FEED_KEEPS, log: options.log })
-    committed = feed.committed
+    const listeners = new Set<() => void>()
+    committed = () => {
+      feed.committed()
+      for (const listener of listeners) listener()
+    }
     return {
       db,
       feed: feed.feed,
+      onCommit(listener) {
+        const own = () => listener()
+        listeners.add(own)
+        return () => void listeners.delete(own)
+      },
       async [Symbol.asyncDispose]() {
         await feed.stop()
         await db.destroy()

@@ -6,8 +6,12 @@ export type CommandOutcome = 'allow' | 'denied' | 'denied-by-person' | 'expired'
 /** What the gateway counts, in Prometheus' names. Labels never hold what an agent can make up. */
 export interface Metrics {
   registry: Registry
-  /** Where the gauges `countersign_sessions_open` and `countersign_holds_pending` are read when somebody asks. */
-  watch(sources: { sessionsOpen: () => number; holdsPending: () => Promise<number> }): void
+  /** Where the gauges of sessions, holds and the ledger are read when somebody asks. */
+  watch(sources: {
+    sessionsOpen: () => number
+    holdsPending: () => Promise<number>
+    ledger: () => { stopped: Error | undefined; size: number; behind: { rows: number; sessions: number } }
+  }): void
   sessionsOpened: Counter<'protocol'>
   /** By protocol and outcome (CommandOutcome). */
   commands: Counts
@@ -36,7 +40,8 @@ export function createMetrics(): Metrics {
   const registers = [registry]
   return {
     registry,
-    watch({ sessionsOpen, holdsPending }) {
+    watch({ sessionsOpen, holdsPending, ledger }) {
+      watchLedger(registers, ledger)
       new Gauge({
         name: 'countersign_sessions_open',
         help: 'Sessions that are open',
@@ -117,4 +122,29 @@ export function createMetrics(): Metrics {
     },
     ready: new Gauge({ name: 'countersign_ready', help: '1 while new sessions are taken', registers }),
   }
+}
+
+function watchLedger(
+  registers: Registry[],
+  ledger: () => { stopped: Error | undefined; size: number; behind: { rows: number; sessions: number } },
+): void {
+  const gauge = (name: string, help: string, read: () => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read())
+      },
+    })
+  gauge('countersign_ledger_stopped', '1 while the ledger can’t be written: no command is forwarded', () =>
+    ledger().stopped ? 1 : 0,
+  )
+  gauge('countersign_ledger_entries', 'Entries of the ledger', () => ledger().size)
+  gauge('countersign_ledger_outbox_rows', 'What was said, but is not in the ledger yet', () => ledger().behind.rows)
+  gauge(
+    'countersign_ledger_recordings_behind',
+    'Recordings of ended sessions that are not in the ledger yet',
+    () => ledger().behind.sessions,
+  )
 }

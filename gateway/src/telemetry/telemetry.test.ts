@@ -34,13 +34,18 @@ test('the level is kept to', () => {
 test('each gateway counts for itself, and gauges are read when they are asked for', async () => {
   const [one, other] = [recorded().telemetry.metrics, recorded().telemetry.metrics]
   let open = 1
-  one.watch({ sessionsOpen: () => open, holdsPending: async () => 2 })
+  const ledger = { stopped: new Error('full'), size: 12, behind: { rows: 3, sessions: 4 } }
+  one.watch({ sessionsOpen: () => open, holdsPending: async () => 2, ledger: () => ledger })
   one.commands.of({ protocol: 'postgres', outcome: 'denied' }).count++
   for (const seconds of [0.00005, 0.0001, 0.002, 7]) one.decisionSeconds.of({ protocol: 'postgres' }).observe(seconds)
   open = 3
   const text = await one.registry.metrics()
   expect(text).toContain('countersign_sessions_open 3')
   expect(text).toContain('countersign_holds_pending 2')
+  expect(text).toContain('countersign_ledger_stopped 1')
+  expect(text).toContain('countersign_ledger_entries 12')
+  expect(text).toContain('countersign_ledger_outbox_rows 3')
+  expect(text).toContain('countersign_ledger_recordings_behind 4')
   expect(text).toContain('countersign_commands_total{protocol="postgres",outcome="denied"} 1')
   const lines = text.split('\n').filter((line) => line.startsWith('countersign_decision_seconds'))
   const shown = lines.map((line) =>

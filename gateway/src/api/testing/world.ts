@@ -97,6 +97,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     createApi({
       listen: '127.0.0.1:0',
       identity,
+      signIns: { ok() {}, refused() {} },
       issuers: () => issuers,
       approvals,
       sessions,

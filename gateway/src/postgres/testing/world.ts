@@ -194,6 +194,8 @@ export interface World extends AsyncDisposable {
   port: number
   target: PostgresTarget
   options: PostgresOptions
+  /** Who was refused, as the ledger is told. */
+  refusedSignIns: object[]
   /** Lines of the log at warning and above. */
   complaints: string[]
 }
@@ -203,6 +205,7 @@ export async function startWorld(postgres: RunningPostgres, change: Partial<Post
   const gate = new TestGate()
   const sessions = new TestSessions()
   const complaints: string[] = []
+  const refusedSignIns: object[] = []
   const target: PostgresTarget = {
     ref: { name: 'orders', kind: 'postgres', tags: [], mode: 'enforce' },
     host: postgres.host,
@@ -221,6 +224,7 @@ export async function startWorld(postgres: RunningPostgres, change: Partial<Post
     requireTls: false,
     target: (name) => (name === 'orders' ? target : undefined),
     identity,
+    signIns: { refused: (refused) => void refusedSignIns.push(refused) },
     sessions,
     gate,
     approvals: () => ({ hold: 'wait', in_transaction: 'fail' }),
@@ -236,6 +240,7 @@ export async function startWorld(postgres: RunningPostgres, change: Partial<Post
     port: listener.address.port,
     target,
     options,
+    refusedSignIns,
     complaints,
     [Symbol.asyncDispose]: () => listener.drain(0),
   }

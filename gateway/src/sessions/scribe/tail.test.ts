@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { lineOf } from '../line.ts'
 import type { RecordedLine } from './line.ts'
-import { CHUNK_BYTES, LONGEST_CHUNK, Tail, type TailEntry, type TailOptions } from './tail.ts'
+import { CHUNK_BYTES, LONGEST_CHUNK, RecordingTail, type TailEntry, type TailOptions } from './tail.ts'
 
 const session = 'se_abc'
 const startedAt = '2026-11-21T10:00:00.000Z'
@@ -48,7 +48,7 @@ const linesOf = (...events: NewRecordingEvent[]) =>
 const recordingOf = (...events: NewRecordingEvent[]) => Buffer.concat(linesOf(...events))
 
 function read(bytes: Buffer, pieces: number[] = [], options: Partial<TailOptions> = {}) {
-  const tail = new Tail(session, { sha256, ...options })
+  const tail = new RecordingTail(session, { sha256, ...options })
   const entries: TailEntry[] = []
   let from = tail.reads
   for (const size of pieces) {
@@ -172,7 +172,7 @@ describe('a tail', () => {
       fc.property(events, fc.nat(), (all, where) => {
         const bytes = recordingOf(...all, end)
         const whole = read(bytes)
-        const first = new Tail(session, { sha256 })
+        const first = new RecordingTail(session, { sha256 })
         const entries = first.push(bytes.subarray(0, 1 + (where % bytes.length)))
         if (!first.header || first.ended) return
         const told: number[] = []
@@ -189,7 +189,7 @@ describe('a tail', () => {
     fc.assert(
       fc.property(events, fc.array(fc.integer({ min: 1, max: 400_000 }), { maxLength: 20 }), (all, pieces) => {
         const bytes = recordingOf(...all, end)
-        const tail = new Tail(session, { sha256 })
+        const tail = new RecordingTail(session, { sha256 })
         const entries: TailEntry[] = []
         let from = 0
         for (const size of pieces) {
@@ -226,7 +226,7 @@ describe('a tail', () => {
 
   it('waits for the line that names the approval, unless nothing follows', () => {
     const [top, held, after] = linesOf(command('b', 'hold'), hold('b')) as [Buffer, Buffer, Buffer]
-    const tail = new Tail(session, { sha256 })
+    const tail = new RecordingTail(session, { sha256 })
     tail.push(top)
     expect(tail.push(held)).toEqual([])
     expect(tail.state.offset).toBe(top.length)

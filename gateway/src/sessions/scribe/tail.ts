@@ -1,20 +1,11 @@
 import type { EntryType } from '@countersign/contract/ledger/payloads'
 import type { RunningHash } from '@countersign/contract/ledger/ports'
 import type { RecordingEvent, RecordingHeader } from '@countersign/contract/recording'
+import type { Tail } from '../ledger/rows.ts'
 import { RecordedLine } from './line.ts'
 
-/** How far a recording was read, as the ledger keeps it beside the entries. */
-export interface TailState {
-  /** Bytes read: the end of a line. */
-  offset: number
-  /** The highest number of an event that was read. */
-  seq: number
-  /** From here on no chunk covers it; the end of a line, too. */
-  chunkFrom: number
-  chunks: number
-  /** Entries of type `command` so far. */
-  commands: number
-}
+/** `chunkFrom` of a recording whose end is in the log: nothing of it is read again, whatever the store thinks of it. */
+export const ENDED = -1
 
 export interface TailEntry {
   /** ISO 8601, UTC, milliseconds. */
@@ -29,12 +20,12 @@ export const CHUNK_BYTES = 1024 * 1024
 export const LONGEST_CHUNK = 16 * 1024 * 1024
 
 const NEWLINE = 10
-const NOTHING: TailState = { offset: 0, seq: 0, chunkFrom: 0, chunks: 0, commands: 0 }
+const NOTHING: Tail = { offset: 0, seq: 0, chunkFrom: 0, chunks: 0, commands: 0 }
 
 export interface TailOptions {
   sha256: () => RunningHash
   /** Where it was left, with the recording's header; absent: it begins. Bytes are to be given from `reads` on. */
-  from?: { state: TailState; header: RecordingHeader }
+  from?: { state: Tail; header: RecordingHeader }
   /** Told of each whole line as it is taken; not of those that were taken before. */
   onLine?: (header: RecordingHeader, line: RecordedLine) => void
 }
@@ -46,10 +37,10 @@ export interface TailOptions {
  *
  * A command that was held is followed at once by the `hold` event that names its approval: it waits for that line.
  */
-export class Tail {
+export class RecordingTail {
   readonly session: string
   readonly #options: TailOptions
-  readonly #state: TailState
+  readonly #state: Tail
   #header: RecordingHeader | undefined
   #ended = false
   #damaged: string | undefined
@@ -72,7 +63,7 @@ export class Tail {
     this.#again = this.uncovered
   }
 
-  get state(): TailState {
+  get state(): Tail {
     return { ...this.#state }
   }
   /** Undefined until it was read. */
@@ -112,6 +103,16 @@ export class Tail {
       return []
     }
     return this.#take(this.#restLength > 0 ? Buffer.concat([...this.#rest, fresh]) : fresh, false)
+  }
+
+  /** Forgets what follows the last line that was taken: the next bytes to be given begin there. */
+  rewind(): void {
+    this.#rest = []
+    this.#restLength = 0
+  }
+  /** Whether what was given last ends within a line. */
+  get partial(): boolean {
+    return this.#restLength > 0
   }
 
   /** Nothing follows at once that belongs to what comes before byte `length`: a command that waits there waits no more. */
@@ -169,8 +170,8 @@ export class Tail {
     if (line.type === 'command') {
       // Read again, because a power cut took the end of what was read before.
       if (line.seq <= this.#state.seq) return undefined
-      const { command, kind, digest, effects, verdict } = commandOf(line)
-      const payload = { session: this.session, command, kind, digest, effects, verdict }
+      const { command, kind, digest, effects, classes, verdict } = commandOf(line)
+      const payload = { session: this.session, command, kind, digest, effects, classes, verdict }
       return {
         at: this.#at(line),
         type: 'command',

@@ -1,0 +1,66 @@
+import type { LedgerHead, LedgerState } from '@countersign/contract/evidence'
+import type { PersonRef } from '@countersign/contract/identity'
+import type { Actor } from '@countersign/contract/ledger/payloads'
+import type { z } from 'zod'
+import type { Erasure } from '../ledger/ledger.ts'
+
+/** What the gateway's main thread and the scribe, which writes the ledger, say to each other. */
+
+export interface RecordingFiles {
+  session: string
+  plain: string
+  sealed: string
+}
+
+/** A committed row of `audit_outbox`. */
+export interface OutboxRow {
+  id: number
+  at: string
+  type: string
+  payload: string
+}
+
+/** What is to be on disk before an answer. */
+export interface SyncTargets {
+  /** Sessions, each with the length of its recording; null: to its end. */
+  sessions: [session: string, bytes: number | null][]
+  /** All that is followed and has ended, to its end. */
+  rest: boolean
+}
+
+export type Question =
+  | ({ ask: 'sync' } & SyncTargets)
+  | ({ ask: 'signed' } & SyncTargets)
+  | { ask: 'erase'; erasure: Erasure }
+  | { ask: 'rotateKey'; reason: string; by: z.input<typeof Actor> }
+  | { ask: 'cosign'; by: PersonRef; key: string; note: string }
+
+export type ToScribe =
+  /** Read these along: `live` ones grow until they are said to have ended. */
+  | { is: 'follow'; recordings: RecordingFiles[]; live: boolean }
+  /** These have grown. */
+  | { is: 'grown'; sessions: string[] }
+  /** Nobody writes it any more. */
+  | { is: 'ended'; session: string }
+  /** `life`: of the `running` that they were handed over under; those of an earlier one don't count. */
+  | { is: 'outbox'; life: string; rows: OutboxRow[] }
+  | { is: 'question'; id: number; question: Question }
+  /** Sign what is committed, close the log, and end. */
+  | { is: 'close' }
+
+/** How the reading of a recording came to its end. */
+export type Over =
+  | { how: 'ended' }
+  /** Its files aren't there, or hold what no recorder writes: the log says where it ends for it. */
+  | { how: 'lost'; why: string }
+
+export type FromScribe =
+  /** The log is open, perhaps anew. `outbox`: the last row that it has: all after it are to be handed over, again too. */
+  | { is: 'running'; life: string; state: LedgerState; head: LedgerHead; outbox: number; found: string[] }
+  /** Nothing can be written now; it is tried again. */
+  | { is: 'stopped'; message: string }
+  | { is: 'committed'; outbox: number; size: number; over: { session: string; over: Over }[] }
+  | { is: 'head'; head: LedgerHead; state: LedgerState }
+  | { is: 'answer'; id: number; value: unknown }
+  | { is: 'refused'; id: number; name: string; code: string | undefined; message: string }
+  | { is: 'said'; level: 'info' | 'warn' | 'error'; fields: object; text: string }

@@ -1,0 +1,185 @@
+import { readlinkSync } from 'node:fs'
+import { setPriority } from 'node:os'
+import { parentPort, workerData } from 'node:worker_threads'
+import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
+import { LedgerStopped } from '../ledger/ledger.ts'
+import { LedgerLog } from '../ledger/log.ts'
+import { stopped } from '../ledger/stopped.ts'
+import type { FromScribe, Question, ToScribe } from './messages.ts'
+import { LedgerWriter } from './writer.ts'
+
+/** What happens within this time is committed together (ms); who waits for it isn't kept waiting. */
+const TOGETHER_MS = 150
+/** Chunks that are due are looked for so often (ms). */
+const TICK_MS = 5000
+/** How long until a log that stopped is tried again (ms), longer each time. */
+const RETRY_MS = [250, 1000, 3000, 10_000]
+/** Nice value: whoever forwards commands comes first. */
+const NICE = 5
+
+const port = parentPort!
+const { folder, origin, lives } = workerData as { folder: string; origin: string | undefined; lives: string }
+const say = (message: FromScribe) => port.postMessage(message)
+
+lowerPriority()
+const { writer, found } = await begin()
+let retries = 0
+let open = true
+let timer: { at: number; is: NodeJS.Timeout } | undefined
+let running = false
+let lastTick = performance.now()
+tellRunning(found)
+port.on('message', take)
+
+function openLog() {
+  return LedgerLog.open({ folder, crypto: nodeCrypto, ...(origin !== undefined && { origin }) })
+}
+
+async function begin() {
+  const { log, found } = await openLog()
+  return { writer: new LedgerWriter({ log, crypto: nodeCrypto, say, wake: () => runIn(0), lives }), found }
+}
+
+function tellRunning(found: string[]): void {
+  const { life, state, log, committedOutbox: outbox } = writer
+  say({ is: 'running', life, state, head: log.head, outbox, found })
+  runIn(0)
+}
+
+function take(message: ToScribe): void {
+  switch (message.is) {
+    case 'follow':
+      writer.follow(message.recordings, message.live)
+      break
+    case 'grown':
+      writer.grown(message.sessions)
+      break
+    case 'ended':
+      writer.ended(message.session)
+      break
+    case 'outbox':
+      writer.outbox(message.rows, message.life)
+      break
+    case 'question':
+      answer(message.id, message.question)
+      break
+    case 'close':
+      close()
+      return
+  }
+  runIn(writer.urgent ? 0 : TOGETHER_MS)
+}
+
+function answer(id: number, question: Question): void {
+  if (!open) {
+    refuse(id, new LedgerStopped('The ledger is stopped; it goes on by itself as soon as it can'))
+    return
+  }
+  switch (question.ask) {
+    case 'sync':
+    case 'signed':
+      writer.wait(id, question, question.ask === 'signed')
+      return
+    default:
+      void writer
+        .ask(question, () => new Promise((resolve) => setImmediate(resolve)))
+        .then(
+          (value) => say({ is: 'answer', id, value }),
+          (error) => refuse(id, error),
+        )
+  }
+}
+
+function refuse(id: number, error: Error): void {
+  const { name, message } = error
+  say({ is: 'refused', id, name, code: (error as { code?: string }).code, message })
+}
+
+/** Calls `run` by then at the latest. */
+function runIn(ms: number): void {
+  if (!open) return
+  const at = performance.now() + ms
+  if (timer && timer.at <= at) return
+  clearTimeout(timer?.is)
+  timer = { at, is: setTimeout(run, ms) }
+}
+
+function run(): void {
+  timer = undefined
+  if (!open || running) return
+  running = true
+  try {
+    const now = performance.now()
+    const more = writer.round(now)
+    if (now - lastTick >= TICK_MS || (writer.signDue ?? Number.POSITIVE_INFINITY) <= now) {
+      if (now - lastTick >= TICK_MS) lastTick = now
+      writer.tick(now)
+    }
+    retries = 0
+    const due = writer.signDue
+    if (more) runIn(0)
+    else if (due !== undefined) runIn(Math.max(0, due - performance.now()))
+    else runIn(TICK_MS)
+  } catch (error) {
+    stop(error)
+  } finally {
+    running = false
+  }
+}
+
+/** Nothing can be written: it is said, and tried again with what is on disk. */
+function stop(error: unknown): void {
+  const why = stopped('The ledger can’t be written', error)
+  open = false
+  clearTimeout(timer?.is)
+  timer = undefined
+  for (const id of writer.giveUp()) refuse(id, why)
+  say({ is: 'stopped', message: why.message })
+  try {
+    writer.log.close()
+  } catch {
+    // It is opened anew in any case.
+  }
+  setTimeout(retry, RETRY_MS[Math.min(retries++, RETRY_MS.length - 1)]!)
+}
+
+async function retry(): Promise<void> {
+  try {
+    const { log, found } = await openLog()
+    writer.reopen(log)
+    // Not before something could be written is anybody told that it goes on.
+    log.setMeta('opened', new Date().toISOString())
+    writer.round(performance.now())
+    open = true
+    tellRunning(found)
+  } catch (error) {
+    stop(error)
+  }
+}
+
+function close(): void {
+  if (open) {
+    open = false
+    clearTimeout(timer?.is)
+    try {
+      writer.close()
+    } catch (error) {
+      say({
+        is: 'said',
+        level: 'error',
+        fields: { error: (error as Error).message },
+        text: 'the ledger was not closed well',
+      })
+    }
+  }
+  process.exit(0)
+}
+
+/** Linux has a priority for each thread, under the thread's own id. */
+function lowerPriority(): void {
+  try {
+    setPriority(Number(readlinkSync('/proc/thread-self').split('/').at(-1)), NICE)
+  } catch {
+    // Elsewhere all threads are alike.
+  }
+}
