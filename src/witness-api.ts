@@ -200,10 +200,10 @@ export const witnessCalls = {
     input: z.object({ id: z.string().max(64), reason: z.string().trim().min(1).max(2000) }),
     output: WitnessState,
   },
-  /** The evidence as a file that a third person can check (tar, base64). */
+  /** Writes the evidence to a file of the person's choice, for a third person to check; the page's part is told by `export`. */
   exportAlarm: {
-    input: z.object({ id: z.string().max(64) }),
-    output: z.object({ name: z.string(), data: z.string() }),
+    input: z.object({ id: z.string().max(64), work: z.string().min(1).max(64) }),
+    output: z.object({ state: z.enum(['written', 'cancelled']), where: z.string().optional() }),
   },
   setCosigning: { input: z.object({ on: z.boolean() }), output: WitnessState },
   /** A dropped bundle comes in slices, each sent when the one before was taken. */

@@ -1,6 +1,7 @@
 import { Tooltip } from 'radix-ui'
 import { useEffect, useState } from 'react'
 import { Button, Notice } from '../parts/basics.tsx'
+import { Integrity } from '../screens/integrity/integrity.tsx'
 import { Outbox } from '../screens/outbox/outbox.tsx'
 import { Queue } from '../screens/queue/queue.tsx'
 import { Sessions } from '../screens/sessions/sessions.tsx'
@@ -15,6 +16,7 @@ import { Navigation } from './navigation.tsx'
 import { Palette } from './palette.tsx'
 import { go, useRoute } from './route.ts'
 import { useConsole, useWorld } from './store.ts'
+import { WitnessBanner } from './witness-banner.tsx'
 
 /** The whole console: what can't be shown says why, then sign-in, then the screens. */
 export function App() {
@@ -63,15 +65,18 @@ function Frame() {
     '?': () => setOverlay(true),
     'g q': () => go({ screen: 'queue' }),
     'g s': () => go({ screen: 'sessions' }),
+    'g i': () => go({ screen: 'integrity' }),
     'g ,': () => go({ screen: 'settings' }),
   })
   return (
-    <div className="grid h-full grid-cols-[auto_minmax(0,1fr)] grid-rows-[40px_minmax(0,1fr)_28px]">
+    <div className="grid h-full grid-cols-[auto_minmax(0,1fr)] grid-rows-[40px_auto_minmax(0,1fr)_28px]">
       <Header onPalette={() => setPalette(true)} />
+      <WitnessBanner />
       <Navigation route={route} />
       <main data-stale={stale || undefined} className="min-h-0 min-w-0 text-ink">
         {route.screen === 'queue' ? <Queue id={route.id} /> : null}
         {route.screen === 'sessions' || route.screen === 'replay' ? <Sessions route={route} /> : null}
+        {route.screen === 'integrity' ? <Integrity id={route.id} /> : null}
         {route.screen === 'settings' ? <Settings /> : null}
       </main>
       <Footer screen={route.screen} onKeys={() => setOverlay(true)} />

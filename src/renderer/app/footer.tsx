@@ -1,10 +1,28 @@
 import { Fragment } from 'react'
 import { Key } from '../parts/basics.tsx'
+import { clock } from '../parts/time.ts'
 import { showOutbox } from '../screens/outbox/open.ts'
 import { outboxWords } from '../screens/outbox/words.ts'
 import { footerKeys } from './key-table.ts'
 import type { Route } from './route.ts'
 import { useWorld } from './store.ts'
+
+/** How far the gateway's log was seen to go, and when. */
+function Witnessed() {
+  const { log, status } = useWorld((world) => world.witness)
+  if (!log) return <span className="ml-auto" />
+  const words =
+    status.state === 'alarm'
+      ? 'look at Integrity'
+      : status.state === 'consistent'
+        ? `witnessed ${clock(status.checkedAt)}`
+        : 'not proven now'
+  return (
+    <span className={`ml-auto whitespace-nowrap ${status.state === 'alarm' ? 'font-semibold text-danger' : ''}`}>
+      ledger {log.size.toLocaleString('en-US')} · {words}
+    </span>
+  )
+}
 
 /** The keys that matter here, always in sight; and who it is that decides. */
 export function Footer({ screen, onKeys }: { screen: Route['screen']; onKeys: () => void }) {
@@ -24,9 +42,10 @@ export function Footer({ screen, onKeys }: { screen: Route['screen']; onKeys: ()
       <button type="button" onClick={onKeys} className="flex items-center gap-1 rounded-tag hover:text-ink">
         <Key>?</Key> keys
       </button>
+      <Witnessed />
       <Waiting />
       {me ? (
-        <span className="ml-auto min-w-0 truncate">
+        <span className="min-w-0 truncate">
           {me.name}
           {me.kind === 'person' && me.roles.length > 0 ? ` · ${me.roles.join(', ')}` : ''}
         </span>

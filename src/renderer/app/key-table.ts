@@ -26,6 +26,11 @@ export const footerKeys: Record<Route['screen'], readonly KeyHint[]> = {
     { keys: ['/'], does: 'find' },
     { keys: ['Esc'], does: 'back' },
   ],
+  integrity: [
+    { keys: ['J', 'K'], does: 'move' },
+    { keys: ['O'], does: 'open a bundle' },
+    { keys: ['V'], does: 'verify again' },
+  ],
   settings: [{ keys: ['G', 'Q'], does: 'queue' }],
 }
 
@@ -33,6 +38,7 @@ const everywhere: readonly KeyHint[] = [
   { keys: ['Ctrl/⌘ K'], does: 'Find anything, do anything' },
   { keys: ['G', 'Q'], does: 'Go to Queue' },
   { keys: ['G', 'S'], does: 'Go to Sessions' },
+  { keys: ['G', 'I'], does: 'Go to Integrity' },
   { keys: ['G', ','], does: 'Go to Settings' },
   { keys: ['?'], does: 'Show these keys' },
 ]
@@ -92,6 +98,20 @@ export const allKeys: Record<Route['screen'], readonly { title: string; hints: r
         { keys: ['E'], does: 'Export to a file' },
         { keys: ['J', 'K'], does: 'Next, previous session' },
         { keys: ['Esc'], does: 'Back to the session' },
+      ],
+    },
+    { title: 'Everywhere', hints: everywhere },
+  ],
+  integrity: [
+    {
+      title: 'Integrity',
+      hints: [
+        { keys: ['J', 'K'], does: 'Next, previous' },
+        { keys: ['O'], does: 'Open a bundle and verify it' },
+        { keys: ['V'], does: 'Look at the log again; verify this recording again' },
+        { keys: ['E'], does: 'Export the proof of an alarm' },
+        { keys: ['R'], does: 'Replay the session that a bundle is about' },
+        { keys: ['Esc'], does: 'Back to the log' },
       ],
     },
     { title: 'Everywhere', hints: everywhere },

@@ -1,4 +1,4 @@
-import { Inbox, ScrollText, Settings2 } from 'lucide-react'
+import { Inbox, ScrollText, Settings2, ShieldCheck } from 'lucide-react'
 import { type ReactNode, useEffect } from 'react'
 import { waitingForMe } from '../screens/queue/arrange.ts'
 import { hashOf, type Route } from './route.ts'
@@ -7,6 +7,7 @@ import { useWorld } from './store.ts'
 /** The screens there are. A narrow window shows their pictures only; the names stay for those who listen. */
 export function Navigation({ route }: { route: Route }) {
   const waiting = useWorld((world) => waitingForMe(world.approvals, world.me))
+  const alarms = useWorld((world) => world.witness.alarms.filter((alarm) => !alarm.acknowledged).length)
   useEffect(() => {
     document.title = waiting > 0 ? `(${waiting}) Countersign` : 'Countersign'
   }, [waiting])
@@ -19,6 +20,9 @@ export function Navigation({ route }: { route: Route }) {
       <Item to={{ screen: 'sessions' }} here={at === 'sessions'} icon={<ScrollText size={16} />}>
         Sessions
       </Item>
+      <Item to={{ screen: 'integrity' }} here={at === 'integrity'} icon={<ShieldCheck size={16} />} alarms={alarms}>
+        Integrity
+      </Item>
       <span className="flex-1" />
       <Item to={{ screen: 'settings' }} here={at === 'settings'} icon={<Settings2 size={16} />}>
         Settings
@@ -27,7 +31,7 @@ export function Navigation({ route }: { route: Route }) {
   )
 }
 
-function Item(props: { to: Route; here: boolean; icon: ReactNode; count?: number; children: string }) {
+function Item(props: { to: Route; here: boolean; icon: ReactNode; count?: number; alarms?: number; children: string }) {
   const look = props.here ? 'border-line bg-panel font-semibold text-ink' : 'border-transparent text-dim hover:text-ink'
   return (
     <a
@@ -44,6 +48,11 @@ function Item(props: { to: Route; here: boolean; icon: ReactNode; count?: number
         <span className="ml-auto min-w-[21px] rounded-full bg-accent-pale px-1.5 text-center text-tag leading-[18px] font-semibold text-accent max-lg:absolute max-lg:-top-1 max-lg:-right-1 max-lg:min-w-4 max-lg:px-1 max-lg:leading-4">
           {props.count > 999 ? '999+' : props.count}
           <span className="sr-only"> waiting for you</span>
+        </span>
+      ) : null}
+      {props.alarms ? (
+        <span className="ml-auto min-w-[21px] rounded-full bg-danger-pale px-1.5 text-center text-tag leading-[18px] font-semibold text-danger max-lg:absolute max-lg:-top-1 max-lg:-right-1 max-lg:min-w-4 max-lg:px-1 max-lg:leading-4">
+          !<span className="sr-only"> the log needs a look</span>
         </span>
       ) : null}
     </a>

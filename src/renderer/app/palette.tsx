@@ -5,10 +5,9 @@ import { exportFormats } from '../../library-api.ts'
 import { oneLine } from '../../visible.ts'
 import { EnvironmentTag, foremostTag, Key } from '../parts/basics.tsx'
 import { shortWhen } from '../parts/time.ts'
-import { oneLine } from '../../visible.ts'
 import { VisibleText } from '../parts/visible-text.tsx'
-import { startExport } from './exporting.ts'
 import { showOutbox } from '../screens/outbox/open.ts'
+import { startExport } from './exporting.ts'
 import { pressKey } from './keys.ts'
 import { keep, useLibrary } from './library.ts'
 import { go, useRoute } from './route.ts'
@@ -188,10 +187,21 @@ function useActions(onKeys: () => void): Action[] {
       key('Copy the whole transcript', 'clipboard', 'y'),
     )
   if (route.screen === 'sessions') here.push(key('Find sessions', 'search', '/'))
+  if (route.screen === 'integrity')
+    here.push(
+      key('Open a bundle and verify it', 'drop file evidence', 'o'),
+      key('Look at the log again', 'verify check witness', 'v'),
+    )
   return [
     ...here,
     { name: 'Go to Queue', words: 'held approvals', keys: ['G', 'Q'], run: () => go({ screen: 'queue' }) },
     { name: 'Go to Sessions', words: 'recordings', keys: ['G', 'S'], run: () => go({ screen: 'sessions' }) },
+    {
+      name: 'Go to Integrity',
+      words: 'ledger log checkpoints witness bundle verify evidence key pin cosign',
+      keys: ['G', 'I'],
+      run: () => go({ screen: 'integrity' }),
+    },
     {
       name: 'Go to Settings',
       words: 'preferences gateway notifications',

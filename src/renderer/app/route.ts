@@ -4,6 +4,7 @@ export type Route =
   | { readonly screen: 'queue'; readonly id?: string }
   | { readonly screen: 'sessions'; readonly id?: string }
   | { readonly screen: 'replay'; readonly id: string; readonly t?: number }
+  | { readonly screen: 'integrity'; readonly id?: string }
   | { readonly screen: 'settings' }
 
 /** A route of a hash or a path such as #/queue/ap_1, /replay/se_1?t=1200. What is unknown is the queue. */
@@ -15,6 +16,7 @@ export function parseRoute(text: string): Route {
     return { screen, id, ...(Number.isFinite(t) && t >= 0 ? { t } : {}) }
   }
   if (screen === 'sessions' || screen === 'replay') return { screen: 'sessions', ...(id ? { id } : {}) }
+  if (screen === 'integrity') return { screen, ...(id ? { id } : {}) }
   if (screen === 'settings') return { screen }
   return { screen: 'queue', ...(screen === 'queue' && id ? { id } : {}) }
 }

@@ -3,6 +3,7 @@ import type { Session } from '@countersign/contract/session'
 import { create } from 'zustand'
 import type { AnnotationView, OutboxState } from '../../annotations-api.ts'
 import type { Capabilities, ConsoleApi, ConsoleEvent, DecisionProgress, Link, Settings } from '../../console-api.ts'
+import type { VerificationProgress, WitnessState } from '../../witness-api.ts'
 import { wordsOf } from './api.ts'
 
 export type Me = NonNullable<Extract<ConsoleEvent, { type: 'me' }>['me']>
@@ -22,6 +23,9 @@ export interface World {
   readonly outbox: OutboxState
   /** Notes by session, of the sessions that somebody looked at. */
   readonly annotations: ReadonlyMap<string, readonly AnnotationView[]>
+  readonly witness: WitnessState
+  /** Sessions whose evidence is being verified, and how far that is. */
+  readonly verifying: ReadonlyMap<string, VerificationProgress>
 }
 
 interface ConsoleState {
@@ -44,7 +48,14 @@ export const useConsole = create<ConsoleState>()(() => ({
 export function apply(world: World | undefined, event: ConsoleEvent): World | undefined {
   if (event.type === 'snapshot') {
     const { approvals, sessions, ...rest } = event.snapshot
+    return {
+      ...rest,
+      approvals: byId(approvals),
+      sessions: byId(sessions),
+      decisions: world?.decisions ?? new Map(),
       annotations: rest.me && rest.me.id === world?.me?.id ? world.annotations : new Map(),
+      verifying: world?.verifying ?? new Map(),
+    }
   }
   if (!world) return undefined
   switch (event.type) {
@@ -64,6 +75,13 @@ export function apply(world: World | undefined, event: ConsoleEvent): World | un
       return { ...world, annotations: new Map(world.annotations).set(event.session, event.items) }
     case 'decision':
       return { ...world, decisions: new Map(world.decisions).set(event.decision.approval, event.decision) }
+    case 'witness':
+      return { ...world, witness: event.witness }
+    case 'verification': {
+      const verifying = new Map(world.verifying).set(event.verification.session, event.verification)
+      if (event.verification.state === 'ended') verifying.delete(event.verification.session)
+      return { ...world, verifying }
+    }
     default:
       return world
   }

@@ -33,7 +33,7 @@ export interface Alarms {
   remind(): void
 }
 
-export const alarmRoute = (id: string) => `/integrity/${encodeURIComponent(`alarm ${id}`)}`
+export const alarmRoute = (id: string) => `/integrity/${encodeURIComponent(`alarm:${id}`)}`
 
 export function createAlarms(store: WitnessStore, notifier: Notifier): Alarms {
   const tags = new Map<string, string>()

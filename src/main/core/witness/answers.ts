@@ -1,7 +1,8 @@
 import { Buffer } from 'node:buffer'
 import type { z } from 'zod'
-import { ConsoleError } from '../../../console-api.ts'
+import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import type { VerificationProgress, witnessCalls } from '../../../witness-api.ts'
+import type { Downloads } from '../ports/downloads.ts'
 import type { Witness } from './witness.ts'
 
 type Calls = typeof witnessCalls
@@ -15,11 +16,14 @@ export function witnessAnswers(options: {
   /** Who acknowledges. */
   person(): string
   bundleOf: BundleSource
-  progress(told: VerificationProgress): void
+  downloads: Downloads
+  say(event: ConsoleEvent): void
 }): { [N in keyof Calls]: (input: z.output<Calls[N]['input']>) => unknown } {
   const { witness } = options
   const { bundles } = witness
   const underWay = new Map<string, AbortController>()
+
+  const progress = (verification: VerificationProgress) => options.say({ type: 'verification', verification })
 
   async function verifySession(session: string) {
     if (underWay.has(session)) throw new ConsoleError('busy', 'This session is being verified already.')
@@ -27,14 +31,14 @@ export function witnessAnswers(options: {
     underWay.set(session, stopping)
     let told = 0
     try {
-      options.progress({ session, bytes: 0, state: 'verifying' })
+      progress({ session, bytes: 0, state: 'verifying' })
       const source = await options.bundleOf(session, stopping.signal)
       return await bundles.verifySession(session, source, {
         signal: stopping.signal,
         onProgress(bytes) {
           if (bytes - told < 1024 * 1024) return
           told = bytes
-          options.progress({ session, bytes, state: 'verifying' })
+          progress({ session, bytes, state: 'verifying' })
         },
       })
     } catch (error) {
@@ -42,7 +46,26 @@ export function witnessAnswers(options: {
       throw error
     } finally {
       underWay.delete(session)
-      options.progress({ session, bytes: told, state: 'ended' })
+      progress({ session, bytes: told, state: 'ended' })
+    }
+  }
+
+  async function exportAlarm(id: string, work: string) {
+    const { name, bytes } = await witness.evidence(id)
+    const told = { type: 'export' as const, work, done: 0, total: bytes.length }
+    const file = await options.downloads.save(
+      { name, type: 'application/x-tar' },
+      (url) => options.say({ ...told, url }),
+      new AbortController().signal,
+    )
+    if (!file) return { state: 'cancelled' }
+    try {
+      await file.write(bytes)
+      const where = await file.close()
+      return { state: 'written', ...(where !== undefined && { where }) }
+    } catch (error) {
+      await file.abort()
+      throw error
     }
   }
 
@@ -52,7 +75,7 @@ export function witnessAnswers(options: {
     checkpointNote: ({ log, size, root }) => ({ note: witness.note(log, size, root) }),
     pinKey: ({ vkey }) => witness.pin(vkey),
     acknowledgeAlarm: ({ id, reason }) => witness.acknowledge(id, options.person(), reason),
-    exportAlarm: ({ id }) => witness.evidence(id),
+    exportAlarm: ({ id, work }) => exportAlarm(id, work),
     setCosigning: ({ on }) => witness.setCosigning(on),
     openBundle: ({ name, bytes }) => ({ upload: bundles.open(name, bytes) }),
     async bundleSlice({ upload, offset, data }) {

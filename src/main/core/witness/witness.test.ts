@@ -324,7 +324,7 @@ describe('what no honest gateway shows is an alarm, with both sides', () => {
     expect(open(state)).toMatchObject([{ kind, gateway: server.url, origin, known: { size: 100, note: known } }])
     expect(state.status.state).toBe('alarm')
     expect([...notices.shown.values()]).toMatchObject([
-      { target: `/integrity/${encodeURIComponent(`alarm ${open(state)[0]!.id}`)}` },
+      { target: `/integrity/${encodeURIComponent(`alarm:${open(state)[0]!.id}`)}` },
     ])
     expect(witness.clicked([...notices.shown.keys()][0]!)).toContain('/integrity/')
     // Sticky: a gateway that is honest again does not take it away.
@@ -542,9 +542,8 @@ describe('an alarm', () => {
       const { server, witness } = await at(new TestLog(size))
       server.log = server.log.fork(keep, more)
       const [alarm] = open(await looks(witness, 1))
-      const { name, data } = await witness.evidence(alarm!.id)
+      const { name, bytes } = await witness.evidence(alarm!.id)
       expect(name).toMatch(/^log-forked-\d{4}-\d\d-\d\d-al_\w+\.tar$/)
-      const bytes = Buffer.from(data, 'base64')
       const said = `FORKED: a log of ${keep + more} entries does not begin with the ${size} that were signed before`
       expect(run(bytes)).toMatchObject({ status: 0, said: expect.stringContaining(said) })
       expect(run(bytes, key('stranger')).status).not.toBe(0)

@@ -1,5 +1,4 @@
 import type { Cosignature, LedgerHead, LedgerState } from '@countersign/contract/evidence'
-import { base64 } from '@countersign/contract/ledger/encoding'
 import { LedgerError } from '@countersign/contract/ledger/errors'
 import { formatVerifierKey, parseVerifierKey } from '@countersign/contract/ledger/note'
 import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
@@ -83,7 +82,7 @@ export interface Witness extends Disposable {
   /** @throws ConsoleError for what is no key of a log */
   pin(vkey: string): Promise<WitnessState>
   acknowledge(id: string, by: string, reason: string): WitnessState
-  evidence(id: string): Promise<{ name: string; data: string }>
+  evidence(id: string): Promise<{ name: string; bytes: Uint8Array }>
   setCosigning(on: boolean): Promise<WitnessState>
   clicked(tag: string): string | undefined
   /** Somebody else signed in. */
@@ -369,8 +368,7 @@ export function createWitness(options: WitnessOptions): Witness {
     async evidence(id) {
       const alarm = store.alarms().find((one) => one.id === id)
       if (!alarm) throw new ConsoleError('no-such-alarm', 'There is no such alarm.')
-      const { name, bytes } = await evidenceFile(alarm)
-      return { name, data: base64(bytes) }
+      return evidenceFile(alarm)
     },
     async setCosigning(on) {
       if (gateway === null) throw new ConsoleError('no-gateway', 'Sign in at a gateway first.')
