@@ -333,7 +333,7 @@ describe('recordings', () => {
     const session = await world.session('agent')
     await session.close('closed', '')
     await (await world.call(`/v1/sessions/${session.id}/recording`, 'rae')).text()
-    await (await world.call(`/v1/sessions/${session.id}/events`, 'aud')).text()
+    for (let page = 0; page < 3; page++) await (await world.call(`/v1/sessions/${session.id}/events`, 'aud')).text()
     const db = world.store.db as unknown as import('kysely').Kysely<{ playbacks: Record<string, string> }>
     const rows = await db.selectFrom('playbacks').selectAll().where('session', '=', session.id).execute()
     expect(rows.map((row) => [row.person_name, row.what])).toEqual([

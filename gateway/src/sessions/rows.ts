@@ -43,6 +43,9 @@ export interface Closing {
   complete: boolean
 }
 
+/** Pages of events that a person reads within this time are one playback. */
+const ONE_PLAYBACK_MS = 5 * 60_000
+
 /** The table of sessions. What others should know of is said on the feed in the same transaction. */
 export function createRows(store: Store) {
   const db = tablesOf(store)
@@ -179,6 +182,15 @@ export function createRows(store: Store) {
     async playback(session: string, by: PersonRef, what: PlayedWhat, at: string) {
       const { id: person, issuer, subject, name } = by
       await db.transaction().execute(async (tx) => {
+        // Who reads on, page by page, plays it once.
+        const burst = tx
+          .selectFrom('playbacks')
+          .select('id')
+          .where('session', '=', session)
+          .where('at', '>', new Date(Date.parse(at) - ONE_PLAYBACK_MS).toISOString())
+          .where('person', '=', person)
+          .where('what', '=', what)
+        if (what === 'events' && (await burst.executeTakeFirst())) return
         const row = { id: undefined, at, session, person, person_name: name, what }
         await tx.insertInto('playbacks').values(row).execute()
         const played = { session, by: { id: person, issuer, subject, name }, where: 'gateway' as const, what }
