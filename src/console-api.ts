@@ -1,9 +1,9 @@
 import { Approval, DecisionRequest } from '@countersign/contract/approval'
 import { Me } from '@countersign/contract/identity'
-import { RecordingLine } from '@countersign/contract/recording'
 import { Session, SessionState } from '@countersign/contract/session'
 import { z } from 'zod'
 import { annotationCalls, annotationEvents, OutboxState } from './annotations-api.ts'
+import { libraryCalls, libraryEvents } from './library-api.ts'
 import { VerificationProgress, WitnessState, witnessCalls } from './witness-api.ts'
 
 /**
@@ -41,6 +41,9 @@ export const Settings = z.object({
     content: z.enum(['command', 'name', 'nothing']).describe('how much of a command a notification shows'),
     quietHours: z.object({ from: z.string(), to: z.string() }).nullable(),
   }),
+  library: z
+    .object({ room: z.number().int().min(0).max(1_048_576).describe('MiB for recordings that are not pinned') })
+    .default({ room: 2048 }),
 })
 export type Settings = z.infer<typeof Settings>
 
@@ -83,6 +86,7 @@ export const ConsoleEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('withdraw'), tag: z.string() }),
   z.object({ type: z.literal('witness'), witness: WitnessState }),
   z.object({ type: z.literal('verification'), verification: VerificationProgress }),
+  ...libraryEvents,
   ...annotationEvents,
 ])
 export type ConsoleEvent = z.infer<typeof ConsoleEvent>
@@ -99,15 +103,6 @@ export const SessionQuery = z.object({
 })
 export type SessionQuery = z.input<typeof SessionQuery>
 
-/** A recording as the Replay screen needs it. `source` says whether the gateway was asked or the desktop's own store. */
-export const RecordingView = z.object({
-  session: Session,
-  lines: z.array(RecordingLine),
-  complete: z.boolean().describe('false while the session goes on'),
-  source: z.enum(['gateway', 'local']),
-})
-export type RecordingView = z.infer<typeof RecordingView>
-
 /** The calls: name → what goes in and what comes out. */
 export const calls = {
   snapshot: { input: z.object({}), output: Snapshot },
@@ -122,12 +117,12 @@ export const calls = {
     input: SessionQuery,
     output: z.object({ items: z.array(Session), next: z.string().nullable(), source: z.enum(['gateway', 'local']) }),
   },
-  recording: { input: z.object({ session: z.string() }), output: RecordingView },
   terminate: { input: z.object({ session: z.string(), reason: z.string() }), output: z.object({}) },
   saveSettings: { input: Settings, output: Settings },
   notificationClicked: { input: z.object({ tag: z.string() }), output: z.object({}) },
   windowFocus: { input: z.object({ focused: z.boolean() }), output: z.object({}) },
   ...witnessCalls,
+  ...libraryCalls,
   ...annotationCalls,
 } as const
 

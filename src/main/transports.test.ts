@@ -150,7 +150,7 @@ describe.each([
     ['a name of Object’s own', 'constructor', {}, 'no-such-call'],
     ['a wrong input', 'decide', { approval: 7 }, 'bad-input'],
     ['what can’t be done now', 'terminate', { session: 'se_1', reason: '' }, 'not-connected'],
-    ['what isn’t there', 'recording', { session: 'se_0' }, 'not-kept'],
+    ['what isn’t there', 'openRecording', { session: 'se_0' }, 'not-kept'],
   ])('refuses %s with a ConsoleError that has a code and a sentence', async (_what, name, input, code) => {
     const { error } = await call(shell.page, name, input)
     expect(error).toMatchObject({ is: true, name: 'ConsoleError', code })
@@ -191,8 +191,16 @@ describe.each([
     gateway.open({ id: 'se_1' })
     const lines = someRecording('se_1')
     gateway.recordings.set('se_1', lines)
-    const { output } = await call(shell.page, 'recording', { session: 'se_1' })
-    expect(output).toMatchObject({ lines, source: 'gateway' })
+    const { output } = await call(shell.page, 'openRecording', { session: 'se_1' })
+    expect(output).toMatchObject({ source: 'gateway', complete: true, steps: 2, header: lines[0] })
+    const window = await call(shell.page, 'recordingWindow', { session: 'se_1', from: 0, to: 2 })
+    expect(window.output).toEqual({ from: 0, to: 2, lines: lines.slice(1) })
+    const found = await call(shell.page, 'findInRecording', { session: 'se_1', words: 'SECRET', work: 'w1' })
+    expect(found.output).toEqual({ steps: 1 })
+    await until(shell.page, `event.type === 'found' && event.work === 'w1' && event.steps[0] === 0`)
+    await until(shell.page, `event.type === 'library' && event.changed.some((item) => item.session === 'se_1')`)
+    const { output: library } = await call(shell.page, 'library', {})
+    expect(library).toMatchObject({ items: [{ session: 'se_1', state: 'complete', pinnedAt: null }] })
   })
 
   test('answers many calls at once, each its own', async () => {
@@ -217,6 +225,7 @@ describe.each([
       gateway: gateway.url,
       theme: 'dark',
       notifications: { enabled: true, content: 'name', quietHours: null },
+      library: { room: 512 },
     }
     expect(await call(shell.page, 'saveSettings', settings)).toEqual({ output: settings })
     expect(await shell.page.evaluate(() => (globalThis as unknown as InPage).heard.length)).toBe(count)

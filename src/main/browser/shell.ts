@@ -12,6 +12,7 @@ import type { BrowserOpener } from '../core/ports/browser-opener.ts'
 import { securityHeaders } from '../core/security-headers.ts'
 import { createGuard, type Guard } from './guard.ts'
 import { keyFile } from './key-file.ts'
+import { pageDownloads } from './page-downloads.ts'
 import { pageOpener } from './page-opener.ts'
 import { serveRenderer } from './renderer-files.ts'
 import { systemBrowser } from './system-browser.ts'
@@ -62,6 +63,7 @@ export async function startBrowserShell(options: BrowserShellOptions): Promise<B
     for (const page of pages.keys()) send(page, { event })
   }
   const opener = pageOpener(options.opener ?? systemBrowser())
+  const downloads = pageDownloads()
   const core = await createCore({
     ...options.core,
     folder: options.folder,
@@ -70,6 +72,7 @@ export async function startBrowserShell(options: BrowserShellOptions): Promise<B
     capabilities,
     secrets: options.core?.secrets ?? keyFile(join(options.folder, 'keys.json')),
     opener,
+    downloads,
     notifier: {
       show: ({ tag, title, body, target }) => broadcast({ type: 'notify', notification: { tag, title, body, target } }),
       withdraw: (tag) => broadcast({ type: 'withdraw', tag }),
@@ -105,6 +108,10 @@ export async function startBrowserShell(options: BrowserShellOptions): Promise<B
     if (!guard.rightCookie(request))
       return refuse(response, 403, 'Open the console by the address that it printed when it was started.')
     if (url.pathname === '/open') return opener.tab(response)
+    if (url.pathname.startsWith('/download/')) {
+      if (request.method === 'GET' && downloads.serve(url.pathname, response)) return
+      return refuse(response, 404, 'This file was fetched already, or is no longer offered. Export it again.')
+    }
     if (url.pathname === '/countersign-client.js') {
       response.writeHead(200, { 'content-type': 'text/javascript; charset=utf-8', 'cache-control': 'no-store' })
       response.end(client)
@@ -184,6 +191,7 @@ export async function startBrowserShell(options: BrowserShellOptions): Promise<B
   let stopping: Promise<void> | undefined
   async function stop(): Promise<void> {
     opener[Symbol.dispose]()
+    downloads[Symbol.dispose]()
     await core[Symbol.asyncDispose]()
     for (const page of pages.keys()) page.terminate()
     sockets.close()

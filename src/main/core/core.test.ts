@@ -4,7 +4,7 @@ import { createAccounts } from './account.ts'
 import { type Core, type CoreOptions, createCore } from './core.ts'
 import type { BrowserOpener } from './ports/browser-opener.ts'
 import { systemClock } from './ports/clock.ts'
-import { listenTo, seenNotices, temporaryFolder, testKeychain } from './testing/console.ts'
+import { listenTo, seenNotices, takenFiles, temporaryFolder, testKeychain } from './testing/console.ts'
 import { someRecording, startSmallGateway } from './testing/small-gateway.ts'
 
 let issuer: RunningIssuer
@@ -40,6 +40,7 @@ function start(folder: string, more: Partial<CoreOptions> = {}): Promise<Core> {
     badge: { set() {} },
     secrets: testKeychain(),
     opener: as('ada'),
+    downloads: takenFiles(),
     ...more,
   })
 }
@@ -343,17 +344,21 @@ test('a recording that was played plays offline, and lies encrypted on the disk'
   gateway.open({ id: 'se_1' })
   gateway.recordings.set('se_1', someRecording('se_1'))
   await using console = await signedIn(gateway, folder.path)
-  const online = await console.core.call('recording', { session: 'se_1' })
-  expect(online).toMatchObject({ source: 'gateway', complete: true })
+  const online = await console.core.call('openRecording', { session: 'se_1' })
+  expect(online).toMatchObject({ source: 'gateway', complete: true, steps: 2, loading: false })
+  const lines = await console.core.call('recordingWindow', { session: 'se_1', from: 0, to: 10 })
+  expect(lines).toMatchObject({ from: 0, to: 2, lines: someRecording('se_1').slice(1) })
   const from = console.told.events.length
   await gateway.down()
   await console.told.link('reconnecting', from)
-  const offline = await console.core.call('recording', { session: 'se_1' })
+  const offline = await console.core.call('openRecording', { session: 'se_1' })
   expect(offline).toEqual({ ...online, source: 'local' })
-  await expect(console.core.call('recording', { session: 'se_2' })).rejects.toMatchObject({ code: 'not-kept' })
+  expect(await console.core.call('recordingWindow', { session: 'se_1', from: 0, to: 10 })).toEqual(lines)
+  await expect(console.core.call('openRecording', { session: 'se_2' })).rejects.toMatchObject({ code: 'not-kept' })
   const { readdirSync, readFileSync } = await import('node:fs')
-  for (const name of readdirSync(folder.path))
-    expect(readFileSync(`${folder.path}/${name}`).includes('secret-looking')).toBe(false)
+  for (const name of readdirSync(folder.path, { recursive: true, withFileTypes: true }))
+    if (name.isFile())
+      expect(readFileSync(`${name.parentPath}/${name.name}`).includes('secret-looking'), name.name).toBe(false)
 })
 
 test('every call is checked: unknown names and wrong inputs never reach anything', async () => {

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Approval } from '@countersign/contract/approval'
 import { Me } from '@countersign/contract/identity'
 import type { Session } from '@countersign/contract/session'
@@ -9,24 +10,27 @@ import {
   type ConsoleEvent,
   calls,
   type Link,
+  type SessionQuery,
   Settings,
   type Snapshot,
 } from '../../console-api.ts'
 import { asConsoleError, createAccounts } from './account.ts'
 import { createAttention } from './attention.ts'
 import { createDecisions } from './decisions.ts'
-import { fetchRecording, followGateway, shown, supersedes } from './follow.ts'
+import { followGateway, shown, supersedes } from './follow.ts'
 import { type GatewayApi, gatewayAddress, gatewayApi, Refused } from './gateway-api.ts'
+import { libraryAnswers } from './library/answers.ts'
+import { createLibrary } from './library/library.ts'
 import { type GatewayLink, keepLinked } from './link.ts'
 import { openOutbox } from './outbox/outbox.ts'
 import type { Badge } from './ports/badge.ts'
 import type { BrowserOpener } from './ports/browser-opener.ts'
 import { type Clock, systemClock } from './ports/clock.ts'
+import type { Downloads } from './ports/downloads.ts'
 import { type Log, silent } from './ports/log.ts'
 import type { Notifier } from './ports/notifier.ts'
 import type { SecureStorage } from './ports/secure-storage.ts'
 import { signIn } from './sign-in.ts'
-import { recordingLibrary } from './store/recordings.ts'
 import { openStore } from './store/store.ts'
 import { witnessAnswers } from './witness/answers.ts'
 import { createWitness, type Pace, type WitnessClient } from './witness/witness.ts'
@@ -44,10 +48,13 @@ export interface CoreOptions {
   badge: Badge
   secrets: SecureStorage
   opener: BrowserOpener
+  downloads: Downloads
   clock?: Clock
   log?: Log
   /** How often the gateway's log is looked at, where it is not as usual. */
   witness?: Partial<Pace>
+  /** What the disk must keep free, where it is not as usual. */
+  library?: { reserve?: number }
 }
 
 type Input<N extends CallName> = z.input<(typeof calls)[N]['input']>
@@ -69,6 +76,7 @@ const initialSettings: Settings = {
   gateway: null,
   theme: 'system',
   notifications: { enabled: true, content: 'command', quietHours: null },
+  library: { room: 2048 },
 }
 
 /** Starts the core in a folder; it signs nobody in, but goes on with a sign-in that it finds there. */
@@ -77,7 +85,6 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const log = options.log ?? silent
   const store = openStore(options.folder)
   const accounts = createAccounts(options.secrets, clock)
-  const library = recordingLibrary(store, options.secrets)
   const listeners = new Set<(event: ConsoleEvent) => void>()
   let settings = store.kept('settings', Settings) ?? { ...initialSettings, gateway: options.gateway ?? null }
   let me: Me | null = store.kept('me', Me) ?? null
@@ -101,6 +108,24 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     ...(options.witness && { pace: options.witness }),
   })
   witness.at(settings.gateway)
+  const library = await createLibrary({
+    folder: join(options.folder, 'library'),
+    gateway: () => settings.gateway ?? '',
+    store,
+    secrets: options.secrets,
+    asking: () => asking(),
+    room: () => settings.library.room,
+    say: emit,
+    known(session) {
+      store.saveSessions([session])
+      emit({ type: 'sessions', sessions: [session] })
+    },
+    alongside: (session) => outbox.fetch(session),
+    played: (session) => outbox.played(session),
+    clock,
+    log,
+    ...options.library,
+  })
   const say = (next: Link) => {
     link = next
     log.info('link', { state: next.state, ...('problem' in next && next.problem ? { problem: next.problem } : {}) })
@@ -108,6 +133,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     const { api } = linked ?? {}
     outbox.connect(api && next.state === 'live' ? { api, token: accounts.token } : undefined)
     if (next.state === 'live') attend()
+    if (next.state === 'live') library.wake()
     if (next.state === 'live' && linked) witness.live(witnessClient(linked.api))
     else witness.away()
   }
@@ -145,7 +171,11 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       emit({ type: 'approvals', approvals })
       attend()
     },
-    sessions: (sessions: Session[]) => emit({ type: 'sessions', sessions }),
+    sessions(sessions: Session[]) {
+      emit({ type: 'sessions', sessions })
+      library.sessionsChanged(sessions)
+    },
+    forget,
     checkpoint: witness.heard,
     me(next: Me) {
       if (me && me.id !== next.id) witness.forget()
@@ -159,6 +189,14 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       emit({ type: 'snapshot', snapshot: snapshot() })
       attend()
     },
+  }
+
+  /** What a person saw is for nobody else's eyes. */
+  function forget() {
+    void library
+      .forget()
+      .catch((error: Error) => log.warn('recordings could not be removed', { problem: error.message }))
+    store.forget()
   }
 
   function connect(gateway: string) {
@@ -239,7 +277,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
         const tokens = await signIn(how, options.opener, { signal: mine.signal, opened: resolve })
         if (mine.signal.aborted) throw new ConsoleError('sign-in-cancelled', 'The sign-in was cancelled.')
         if (settings.gateway !== base.origin) {
-          if (me) store.forget()
+          if (me) forget()
           if (me) witness.forget()
           if (me) outbox.forget()
           me = null
@@ -273,6 +311,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     return settings
   }
 
+  const recordings = libraryAnswers({ library, downloads: options.downloads, asking: () => asking(), say: emit })
   const answers: { [N in CallName]: (input: z.output<(typeof calls)[N]['input']>) => unknown } = {
     snapshot,
     async signIn({ gateway }) {
@@ -284,7 +323,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       signingIn = undefined
       await disconnect()
       await accounts.clear()
-      store.forget()
+      forget()
       witness.forget()
       outbox.forget()
       me = null
@@ -298,12 +337,18 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     approval: ({ id }) => look(id),
     async searchSessions(query) {
       const now = await asking()
-      if (!now) return { ...store.sessions(query), source: 'local' }
+      if (!now) {
+        const { items, next } = store.sessions(query)
+        // Words in commands are found in what is kept here: all of it with the first page.
+        const kept = query.text && !query.after ? await recordings.sessionsWith(query.text) : []
+        const ids = new Set(items.map(({ id }) => id))
+        return { items: [...items, ...kept.filter((s) => !ids.has(s.id) && fits(s, query))], next, source: 'local' }
+      }
       const found = await now.api.sessions(now.token, query)
       store.saveSessions(found.items)
       return { ...found, source: 'gateway' }
     },
-    recording: async ({ session }) => fetchRecording(session, await asking(), store, library),
+    ...recordings,
     ...outbox.answers,
     async terminate({ session, reason }) {
       const now = await live()
@@ -311,11 +356,12 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       return {}
     },
     // The gateway is chosen by signing in there; settings only say where that would be.
-    saveSettings: (next) =>
-      saveSettings({
-        ...next,
-        gateway: me || !next.gateway ? settings.gateway : gatewayAddress(next.gateway).origin,
-      }),
+    saveSettings(next) {
+      const gateway = me || !next.gateway ? settings.gateway : gatewayAddress(next.gateway).origin
+      const saved = saveSettings({ ...next, gateway })
+      void library.trim().catch(() => {})
+      return saved
+    },
     notificationClicked({ tag }) {
       const target = attention.clicked(tag) ?? witness.clicked(tag)
       if (target) emit({ type: 'open', target })
@@ -330,10 +376,13 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       witness,
       person: () => me?.name ?? 'somebody who was not signed in',
       async bundleOf(session, signal) {
+        const kept = await library.bundle(session)
+        if (kept) return kept.read()
         const now = await live()
         return now.api.bundle(now.token, session, signal)
       },
-      progress: (verification) => emit({ type: 'verification', verification }),
+      downloads: options.downloads,
+      say: emit,
     }),
   }
 
@@ -370,6 +419,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     wake: () => linked?.link.wake(),
     async [Symbol.asyncDispose]() {
       signingIn?.abort()
+      recordings[Symbol.dispose]()
+      await library[Symbol.asyncDispose]()
       await disconnect()
       attention[Symbol.dispose]()
       accounts[Symbol.dispose]()
@@ -379,4 +430,15 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       store[Symbol.dispose]()
     },
   }
+}
+
+/** Whether a session is one of those that a query asks for, its words aside. */
+function fits(session: Session, query: z.output<typeof SessionQuery>): boolean {
+  return (
+    (!query.agent || session.agent === query.agent || session.identity.name === query.agent) &&
+    (!query.connection || session.connection === query.connection) &&
+    (!query.state || session.state === query.state) &&
+    (!query.from || session.openedAt >= query.from) &&
+    (!query.to || session.openedAt <= query.to)
+  )
 }

@@ -2,14 +2,11 @@ import type { Approval } from '@countersign/contract/approval'
 import type { LedgerHead } from '@countersign/contract/evidence'
 import type { FeedMessage } from '@countersign/contract/feed'
 import type { Me } from '@countersign/contract/identity'
-import { RecordingLine } from '@countersign/contract/recording'
 import type { Session } from '@countersign/contract/session'
 import { z } from 'zod'
-import { ConsoleError, type RecordingView } from '../../console-api.ts'
 import { never } from './feed.ts'
 import { type GatewayApi, Refused } from './gateway-api.ts'
 import type { LinkTarget } from './link.ts'
-import type { RecordingLibrary } from './store/recordings.ts'
 import type { Store } from './store/store.ts'
 
 /** How many closed approvals, and sessions, a snapshot has; the rest is found by searching. */
@@ -32,6 +29,8 @@ export interface Changes {
   /** Every message, before what it changes is stored. */
   heard(message: Parameters<LinkTarget['apply']>[0]): void
   checkpoint(head: LedgerHead): void
+  /** Somebody else has signed in: what was stored for the one before goes. */
+  forget(): void
   anew(): void
 }
 
@@ -63,7 +62,7 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
     async greet(token) {
       const now = await api.me(token)
       const before = me()
-      if (before && before.id !== now.id) store.forget()
+      if (before && before.id !== now.id) changes.forget()
       store.keep('me', now)
       changes.me(now)
       if (before && before.id !== now.id) changes.anew()
@@ -152,54 +151,3 @@ export function supersedes(given: Approval, stored: Approval | undefined): boole
 }
 
 const notClosed = (stored: Session | undefined) => !stored || stored.state === 'open'
-
-/**
- * A session's recording: from the gateway where it can be asked, and then kept; else what is kept.
- * @throws ConsoleError where there is neither
- */
-export async function fetchRecording(
-  session: string,
-  asking: { api: GatewayApi; token: string } | undefined,
-  store: Store,
-  library: RecordingLibrary,
-): Promise<RecordingView> {
-  if (asking) {
-    const known = await asking.api.session(asking.token, session)
-    if (!known) throw new ConsoleError('no-such-session', 'This session is not there, or not yours to see.')
-    store.saveSessions([known])
-    const ndjson = await asking.api.recording(asking.token, session)
-    const lines = parseRecording(ndjson)
-    const complete = lines.at(-1)?.type === 'end'
-    await library.put(session, ndjson, complete)
-    return { session: known, lines, complete, source: 'gateway' }
-  }
-  const known = store.session(session)
-  const kept = known && (await library.get(session))
-  if (!kept)
-    throw new ConsoleError(
-      'not-kept',
-      'This recording is not on this machine. It can be played once the gateway is reached again.',
-    )
-  return { session: known, lines: parseRecording(kept.ndjson), complete: kept.complete, source: 'local' }
-}
-
-/** Lines of a recording (NDJSON). The last line of a session that goes on may be half written: it is left out. */
-export function parseRecording(ndjson: string): RecordingLine[] {
-  const lines: RecordingLine[] = []
-  const texts = ndjson.split('\n')
-  for (const [index, text] of texts.entries()) {
-    if (text === '') continue
-    let value: unknown
-    try {
-      value = JSON.parse(text)
-    } catch {
-      if (index === texts.length - 1) break
-      throw new ConsoleError('bad-recording', `Line ${index + 1} of this recording is damaged.`)
-    }
-    const parsed = RecordingLine.safeParse(value)
-    if (!parsed.success)
-      throw new ConsoleError('bad-recording', `Line ${index + 1} of this recording is not understood.`)
-    lines.push(parsed.data)
-  }
-  return lines
-}

@@ -1,7 +1,9 @@
 import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
+import { pipeline } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { rootCertificates } from 'node:tls'
+import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { listOf, Problem } from '@countersign/contract/api'
 import { Approval, type DecisionRequest } from '@countersign/contract/approval'
 import { Annotation, type Cosignature, LedgerState, type NewAnnotation } from '@countersign/contract/evidence'
@@ -43,7 +45,11 @@ export interface GatewayApi extends Disposable {
   decide(token: string, id: string, decision: DecisionRequest, signal: AbortSignal): Promise<Approval | null>
   sessions(token: string, query: SessionQuery): Promise<{ items: Session[]; next: string | null }>
   session(token: string, id: string): Promise<Session | null>
-  recording(token: string, session: string): Promise<string>
+  /**
+   * A session's recording from byte `from` on, as plain NDJSON; of a live one what is there. It may be large: `signal`
+   * ends it. `from` of the answer is less where the gateway begins earlier (one that knows no ranges).
+   */
+  recording(token: string, session: string, from: number, signal: AbortSignal): Promise<RecordingBytes>
   terminate(token: string, session: string, reason: string): Promise<void>
   /** All of a session's annotations. */
   annotations(token: string, session: string): Promise<Annotation[]>
@@ -61,8 +67,15 @@ export interface GatewayApi extends Disposable {
   bundle(token: string, session: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
 }
 
+export interface RecordingBytes {
+  from: number
+  /** Ends with an error where the connection breaks. */
+  stream: AsyncIterable<Buffer>
+}
+
 interface Asked {
   accept?: string
+  headers?: Record<string, string>
   method?: 'GET' | 'POST' | 'PUT'
   token?: string
   body?: unknown
@@ -126,8 +139,19 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
     },
     sessions: (token, query) => askFor(listOf(Session), `/v1/sessions${parameters(query)}`, { token }),
     session: (token, id) => orNull(askFor(Session, `/v1/sessions/${encodeURIComponent(id)}`, { token })),
-    recording: (token, session) =>
-      ask(`/v1/sessions/${encodeURIComponent(session)}/recording`, { token, most: 256 * mebibyte, patience: 30_000 }),
+    async recording(token, session, from, signal) {
+      const path = `/v1/sessions/${encodeURIComponent(session)}/recording`
+      // Ranges are of what is sent, so that only a whole one comes packed.
+      const headers = from > 0 ? { range: `bytes=${from}-` } : { 'accept-encoding': 'zstd, gzip' }
+      const accept = 'application/x-ndjson'
+      try {
+        const answer = await respond(base, agent, path, { token, signal, headers, accept, patience: 30_000 })
+        return { from: answer.statusCode === 206 ? from : 0, stream: unpacked(base, answer) }
+      } catch (error) {
+        if (error instanceof Refused && error.status === 416) return { from, stream: nothing() }
+        throw error
+      }
+    },
     async terminate(token, session, reason) {
       await ask(`/v1/sessions/${encodeURIComponent(session)}/terminate`, { method: 'POST', token, body: { reason } })
     },
@@ -219,6 +243,7 @@ function respond(base: URL, agent: http.Agent, path: string, asked: Asked): Prom
       ...(asked.signal ? { signal: asked.signal } : {}),
       headers: {
         accept: asked.accept ?? 'application/json, application/x-ndjson',
+        ...asked.headers,
         ...(asked.token ? { authorization: `Bearer ${asked.token}` } : {}),
         ...(body === undefined
           ? {}
@@ -233,17 +258,31 @@ function respond(base: URL, agent: http.Agent, path: string, asked: Asked): Prom
     outgoing.once('response', (incoming) => {
       const status = incoming.statusCode ?? 0
       if (status >= 200 && status < 300) return resolve(incoming)
-      read(base, incoming, mebibyte).then(
-        (answer) => {
-          const wait = secondsIn(incoming.headers['retry-after'])
-          reject(new Refused(status, problemOf(status, answer.toString('utf8')), wait))
-        },
-        reject,
-      )
+      read(base, incoming, mebibyte).then((answer) => {
+        const wait = secondsIn(incoming.headers['retry-after'])
+        reject(new Refused(status, problemOf(status, answer.toString('utf8')), wait))
+      }, reject)
     })
     outgoing.end(body)
   })
 }
+
+/** An answer without its packing. What goes wrong on the way is told as Unreachable. */
+async function* unpacked(base: URL, incoming: IncomingMessage): AsyncGenerator<Buffer> {
+  const packing = incoming.headers['content-encoding']
+  const unpacker = packing === 'zstd' ? createZstdDecompress() : packing === 'gzip' ? createGunzip() : undefined
+  const stream = unpacker ?? incoming
+  if (unpacker) pipeline(incoming, unpacker, () => {})
+  try {
+    yield* stream as AsyncIterable<Buffer>
+  } catch (error) {
+    throw new Unreachable(inWords(base, error as Error), true)
+  } finally {
+    incoming.destroy()
+  }
+}
+
+async function* nothing(): AsyncGenerator<Buffer> {}
 
 async function read(base: URL, incoming: IncomingMessage, most: number): Promise<Buffer> {
   let size = 0

@@ -14,6 +14,7 @@ import { hardenSession } from './hardening.ts'
 import { joinRenderer } from './ipc.ts'
 import { setMenu } from './menu.ts'
 import { hasActions, nativeNotifier } from './notifications.ts'
+import { saveDialog } from './save-dialog.ts'
 import { serveScheme } from './scheme.ts'
 import { keychain } from './secrets.ts'
 import { trayBadge } from './tray.ts'
@@ -54,6 +55,7 @@ export async function startDesktop(given: Arguments): Promise<void> {
     },
     secrets,
     opener,
+    downloads: saveDialog(() => window),
     badge,
     log: stderrLog,
     notifier: nativeNotifier({

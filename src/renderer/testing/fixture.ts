@@ -1,6 +1,9 @@
 import type { Approval } from '@countersign/contract/approval'
 import type { Session } from '@countersign/contract/session'
 import { type CallName, type ConsoleApi, ConsoleError, type ConsoleEvent, type Snapshot } from '../../console-api.ts'
+import { type NotesKind, notesDouble } from './notes-double.ts'
+import { believableLibrary, recordingAnswers } from './recordings.ts'
+import { type WitnessWorld, witnessCallsOf, witnessState } from './witness.ts'
 import { ada, believableApprovals, manyApprovals, manySessions, recordingOf, sessionOf } from './world.ts'
 
 /** What a double of the core should be like: the query of the dev page, for example ?world=offline&theme=dark. */
@@ -16,6 +19,9 @@ export interface FixtureOptions {
     | 'refusing'
     | 'slow'
     | 'forbidden'
+    | 'nothing-kept'
+  readonly notes?: NotesKind
+  readonly witness?: WitnessWorld
   readonly theme?: 'light' | 'dark' | 'system'
   /** How often the recording's story repeats; 1,430 makes 10,000 commands. */
   readonly repeat?: number
@@ -49,6 +55,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     gateway: 'https://gw.prod.example',
     theme,
     notifications: { enabled: true, content: 'name', quietHours: null },
+    library: { room: 2048 },
   }
   const gateway = 'https://gw.prod.example'
   const link = ((): Snapshot['link'] => {
@@ -69,6 +76,31 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     if (approval) emit({ type: 'approvals', approvals: [{ ...approval, ...change }] })
   }
   const calls: Fixture['calls'] = []
+  const notes = notesDouble({ kind: options.notes ?? 'usual', offline: world === 'offline', me: ada, now, emit })
+  const recordings = recordingAnswers({
+    local: world === 'offline',
+    kept: world !== 'nothing-kept',
+    emit: (event) => emit(event),
+    items: new Map(
+      (empty ? [] : believableLibrary([...sessions.values()], now)).map((item) => [item.session, item] as const),
+    ),
+    sessionOf: (id) => sessions.get(id)!,
+    linesOf(id) {
+      const session = sessions.get(id)
+      if (!session) throw new ConsoleError('not-found', 'There is no such session, or it is not yours to see.')
+      if (world === 'forbidden')
+        throw new ConsoleError(
+          'forbidden',
+          'Your roles don’t let you see this recording. Ask an auditor or a reviewer.',
+        )
+      if (world === 'offline' && session.state !== 'open' && session.counts.commands === 8 && session.id === 'se_d003')
+        throw new ConsoleError(
+          'not-here',
+          'This recording is not on this desktop. It can be read once the gateway is reached.',
+        )
+      return recordingOf(session, [...approvals.values()], repeat)
+    },
+  })
   const answers: Partial<Record<CallName, (input: never) => unknown>> = {
     snapshot: (): Snapshot => ({
       capabilities: {
@@ -84,6 +116,8 @@ export function fixture(options: FixtureOptions = {}): Fixture {
       settings,
       approvals: [...approvals.values()],
       sessions: [...sessions.values()],
+      witness: witnessState(now, options.witness ?? 'usual'),
+      outbox: notes.outbox(),
     }),
     decide: async (input: { approval: string; verdict: 'approve' | 'deny'; reason: string; window: string }) => {
       if (world === 'refusing')
@@ -142,26 +176,8 @@ export function fixture(options: FixtureOptions = {}): Fixture {
         source: world === 'offline' ? 'local' : 'gateway',
       }
     },
-    recording: (input: { session: string }) => {
-      const session = sessions.get(input.session)
-      if (!session) throw new ConsoleError('not-found', 'There is no such session, or it is not yours to see.')
-      if (world === 'forbidden')
-        throw new ConsoleError(
-          'forbidden',
-          'Your roles don’t let you see this recording. Ask an auditor or a reviewer.',
-        )
-      if (world === 'offline' && session.state !== 'open' && session.counts.commands === 8 && session.id === 'se_d003')
-        throw new ConsoleError(
-          'not-here',
-          'This recording is not on this desktop. It can be read once the gateway is reached.',
-        )
-      return {
-        session,
-        lines: recordingOf(session, [...approvals.values()], repeat),
-        complete: session.state !== 'open',
-        source: world === 'offline' ? 'local' : 'gateway',
-      }
-    },
+    ...recordings,
+    ...notes.answers,
     terminate: (input: { session: string; reason: string }) => {
       const session = sessions.get(input.session)!
       setTimeout(
@@ -189,6 +205,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     signOut: () => ({}),
     notificationClicked: () => ({}),
     windowFocus: () => ({}),
+    ...witnessCallsOf(now, options.witness ?? 'usual', (witness) => emit({ type: 'witness', witness })),
   }
   return {
     calls,

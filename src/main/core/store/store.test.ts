@@ -1,14 +1,11 @@
-import { randomBytes } from 'node:crypto'
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { memoryStorage } from '../ports/secure-storage.ts'
-import { temporaryFolder, testKeychain } from '../testing/console.ts'
+import { temporaryFolder } from '../testing/console.ts'
 import { someApproval, someSession } from '../testing/small-gateway.ts'
-import { recordingLibrary } from './recordings.ts'
 import { openStore } from './store.ts'
 
 test('what was seen is there at the next start, for this account only', () => {
@@ -86,34 +83,4 @@ test('any words can be searched for: they are words, never a pattern or SQL', ()
     ),
     { numRuns: 100, seed: 3 },
   )
-})
-
-test('a recording opens with its key only, whole only, under its own name only', async () => {
-  using folder = temporaryFolder()
-  using store = openStore(folder.path)
-  const keychain = testKeychain()
-  const library = recordingLibrary(store, keychain)
-  await library.put('se_1', '{"a":1}\n', false)
-  expect(await library.get('se_1')).toEqual({ ndjson: '{"a":1}\n', complete: false })
-  const kept = store.recording('se_1')!
-  store.saveRecording('se_2', kept)
-  expect(await library.get('se_2')).toBeUndefined()
-  store.saveRecording('se_1', { ...kept, complete: true })
-  expect(await library.get('se_1')).toBeUndefined()
-  const changed = Buffer.from(kept.sealed)
-  changed[3]! ^= 1
-  store.saveRecording('se_1', { ...kept, sealed: changed })
-  expect(await library.get('se_1')).toBeUndefined()
-  store.saveRecording('se_1', { ...kept, sealed: randomBytes(4) })
-  expect(await library.get('se_1')).toBeUndefined()
-  store.saveRecording('se_1', kept)
-  expect(await recordingLibrary(store, testKeychain()).get('se_1')).toBeUndefined()
-})
-
-test('without a safe place for the key, recordings are not kept at all', async () => {
-  using folder = temporaryFolder()
-  using store = openStore(folder.path)
-  const library = recordingLibrary(store, memoryStorage())
-  await library.put('se_1', 'secret', true)
-  expect(store.recording('se_1')).toBeUndefined()
 })

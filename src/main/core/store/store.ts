@@ -4,6 +4,7 @@ import { Approval } from '@countersign/contract/approval'
 import { Session } from '@countersign/contract/session'
 import Database from 'better-sqlite3'
 import type { z } from 'zod'
+import { type LibraryRows, libraryRows } from './library-rows.ts'
 import { migrations } from './migrations.ts'
 
 /** What the person saw, on this machine: there without a network. */
@@ -19,8 +20,8 @@ export interface Store extends Disposable {
   /** A small named value, checked against its schema; undefined where absent or no longer valid. */
   kept<T>(name: string, schema: z.ZodType<T>): T | undefined
   keep(name: string, value: unknown): void
-  recording(session: string): SealedRecording | undefined
-  saveRecording(session: string, recording: SealedRecording): void
+  /** What is known of the recordings that are kept beside this store. */
+  readonly library: LibraryRows
   /** Runs `work` in one transaction. */
   together(work: () => void): void
   /** Empties the lists of approvals and sessions, to be filled anew. */
@@ -38,12 +39,6 @@ export interface LocalSessionQuery {
   to?: string | undefined
   limit: number
   after?: string | undefined
-}
-
-export interface SealedRecording {
-  complete: boolean
-  nonce: Buffer
-  sealed: Buffer
 }
 
 /** What survives `forget`: it belongs to the machine, not to who signed in. */
@@ -81,12 +76,6 @@ export function openStore(folder: string): Store {
   const keepOne = db.prepare(
     'INSERT INTO kept (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
   )
-  const oneRecording = db.prepare('SELECT complete, nonce, sealed FROM recordings WHERE session = ?')
-  const saveOneRecording = db.prepare(
-    `INSERT INTO recordings (session, complete, stored_at, nonce, sealed) VALUES (?, ?, ?, ?, ?)
-     ON CONFLICT (session) DO UPDATE SET complete = excluded.complete, stored_at = excluded.stored_at,
-       nonce = excluded.nonce, sealed = excluded.sealed`,
-  )
   const together = db.transaction((work: () => void) => work())
 
   return {
@@ -122,18 +111,14 @@ export function openStore(folder: string): Store {
       return parsed.success ? parsed.data : undefined
     },
     keep: (name, value) => void keepOne.run(name, JSON.stringify(value)),
-    recording(session) {
-      const row = oneRecording.get(session) as { complete: number; nonce: Buffer; sealed: Buffer } | undefined
-      return row && { complete: row.complete === 1, nonce: row.nonce, sealed: row.sealed }
-    },
-    saveRecording(session, { complete, nonce, sealed }) {
-      saveOneRecording.run(session, complete ? 1 : 0, new Date().toISOString(), nonce, sealed)
-    },
+    library: libraryRows(db),
     together,
-    forgetLists: () => void db.exec('DELETE FROM approvals; DELETE FROM sessions'),
+    // A kept recording is of use only with its session.
+    forgetLists: () =>
+      void db.exec('DELETE FROM approvals; DELETE FROM sessions WHERE id NOT IN (SELECT session FROM library)'),
     forget() {
       together(() => {
-        db.exec('DELETE FROM approvals; DELETE FROM sessions; DELETE FROM recordings')
+        db.exec('DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library')
         db.prepare(`DELETE FROM kept WHERE name NOT IN (${ofTheMachine.map(() => '?').join()})`).run(...ofTheMachine)
       })
     },

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ConsoleEvent, Link } from '../../../console-api.ts'
 import type { Clock } from '../ports/clock.ts'
+import type { Downloads } from '../ports/downloads.ts'
 import type { Notice, Notifier } from '../ports/notifier.ts'
 import type { SecureStorage } from '../ports/secure-storage.ts'
 
@@ -87,6 +88,27 @@ export function testKeychain(): SecureStorage & { values: Map<string, string> } 
     get: async (name) => values.get(name),
     set: async (name, value) => void values.set(name, value),
     delete: async (name) => void values.delete(name),
+  }
+}
+
+/** A shell whose person takes every file; what was written is by its name. */
+export function takenFiles(): Downloads & { files: Map<string, Buffer>; gaveUp: string[] } {
+  const files = new Map<string, Buffer>()
+  const gaveUp: string[] = []
+  return {
+    files,
+    gaveUp,
+    async save({ name }) {
+      const pieces: Uint8Array[] = []
+      return {
+        write: async (bytes) => void pieces.push(bytes),
+        async close() {
+          files.set(name, Buffer.concat(pieces))
+          return name
+        },
+        abort: async () => void gaveUp.push(name),
+      }
+    },
   }
 }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
+import { zstdCompressSync } from 'node:zlib'
 import { Approval, DecisionRequest } from '@countersign/contract/approval'
 import { FeedMessage } from '@countersign/contract/feed'
 import type { Me } from '@countersign/contract/identity'
@@ -15,6 +16,13 @@ export interface SmallGateway extends AsyncDisposable {
   approvals: Map<string, Approval>
   sessions: Map<string, Session>
   recordings: Map<string, RecordingLine[]>
+  /** Recordings as they are sent, where not as their lines. */
+  recordingBytes: Map<string, Buffer>
+  bundles: Map<string, Buffer>
+  /** After how many bytes the next answers with a recording break off, one each. */
+  cuts: number[]
+  /** How recordings are sent: as this one asks, without knowing of ranges, or never packed. */
+  sends: 'as-asked' | 'no-ranges' | 'plain'
   /** Decisions that arrived, in order. */
   decided: { id: string; body: DecisionRequest; person: string }[]
   /** Requests in order, as `METHOD /path?query`. */
@@ -69,6 +77,10 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     approvals: new Map(),
     sessions: new Map(),
     recordings: new Map(),
+    recordingBytes: new Map(),
+    bundles: new Map(),
+    cuts: [],
+    sends: 'as-asked',
     decided: [],
     asked: [],
     keptFrom: 1,
@@ -163,14 +175,36 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
       )
     }
     if (room === 'sessions' && deed === 'recording') {
-      response.writeHead(200, { 'content-type': 'application/x-ndjson' })
-      response.end((gateway.recordings.get(id!) ?? []).map((line) => `${JSON.stringify(line)}\n`).join(''))
-      return
+      const lines = gateway.recordings.get(id!)
+      const bytes = gateway.recordingBytes.get(id!) ?? ndjsonOf(lines ?? [])
+      return sendRecording(request, response, bytes, gateway.cuts.shift())
+    }
+    if (room === 'sessions' && deed === 'bundle') {
+      const bundle = gateway.bundles.get(id!)
+      if (!bundle) return problem(response, 404, 'There is no bundle.')
+      response.writeHead(200, { 'content-type': 'application/x-tar' })
+      return void response.end(bundle)
     }
     if (room === 'sessions' && deed === 'terminate') return send(response, {})
     if (room === 'sessions' && id) return one(response, gateway.sessions.get(id))
     if (room === 'sessions') return page(url, response, [...gateway.sessions.values()].reverse())
     problem(response, 404, 'There is no such place.')
+  }
+
+  function sendRecording(request: IncomingMessage, response: ServerResponse, bytes: Buffer, cut: number | undefined) {
+    const range = gateway.sends === 'no-ranges' ? undefined : /^bytes=(\d+)-$/.exec(request.headers.range ?? '')
+    const from = range ? Number(range[1]) : 0
+    if (range && from >= bytes.length) return void response.writeHead(416).end()
+    const packed = !range && gateway.sends === 'as-asked' && /zstd/.test(request.headers['accept-encoding'] ?? '')
+    const sent = packed ? zstdCompressSync(bytes) : bytes.subarray(from)
+    response.writeHead(range ? 206 : 200, {
+      'content-type': 'application/x-ndjson',
+      'content-length': sent.length,
+      ...(range ? { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {}),
+      ...(packed ? { 'content-encoding': 'zstd' } : {}),
+    })
+    if (cut === undefined) return void response.end(sent)
+    response.write(sent.subarray(0, cut), () => response.destroy())
   }
 
   function whoAsks(request: IncomingMessage): Me | undefined {
@@ -223,6 +257,11 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
   port = (server.address() as AddressInfo).port
   gateway.url = `http://127.0.0.1:${port}`
   return gateway
+}
+
+/** A recording as bytes. */
+export function ndjsonOf(lines: readonly RecordingLine[]): Buffer {
+  return Buffer.from(lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
 }
 
 function page(url: URL, response: ServerResponse, items: unknown[]): void {

@@ -12,10 +12,7 @@ import { effectWords, protocolName, unusual } from './words.ts'
 
 /** Who, why, where, what it does, why it was held, what is unusual: from what is known, nothing else. */
 export function Facts({ approval, soFar }: { approval: Approval; soFar: SoFar }) {
-  const odd = unusual(
-    approval,
-    soFar.state === 'known' ? { commands: soFar.before.length, denied: soFar.denied } : undefined,
-  )
+  const odd = unusual(approval, soFar.state === 'known' ? { commands: soFar.count, denied: soFar.denied } : undefined)
   return (
     <dl className="mt-3.5 grid grid-cols-[118px_minmax(0,1fr)] gap-y-2 max-lg:grid-cols-[92px_minmax(0,1fr)]">
       <Fact name="Who">

@@ -1,18 +1,27 @@
 import type { Approval } from '@countersign/contract/approval'
 import { Ban, Check, CircleAlert, Pause } from 'lucide-react'
 import { useEffect, useState } from 'react'
+import { type CommandStep, deniedBy, type HeldStep, isConnect, stepsOf } from '../../../recording-steps.ts'
+import { oneLine } from '../../../visible.ts'
 import { wordsOf } from '../../app/api.ts'
 import { core, useWorld } from '../../app/store.ts'
 import { clock, duration } from '../../parts/time.ts'
-import { oneLine } from '../../../visible.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
-import { type CommandStep, deniedBy, type HeldStep, isConnect, transcriptOf } from '../replay/transcript.ts'
+import { ReplayIndex } from '../replay/replay-index.ts'
 import { rowCount } from './words.ts'
 
 export type SoFar =
   | { state: 'loading' }
   | { state: 'unknown'; because: string }
-  | { state: 'known'; startedAt: number; before: readonly (CommandStep | HeldStep)[]; denied: number }
+  | {
+      state: 'known'
+      startedAt: number
+      /** The last ones before it. */
+      last: readonly (CommandStep | HeldStep)[]
+      /** How many there were, and how many of them were denied. */
+      count: number
+      denied: number
+    }
 
 const kept = new Map<string, SoFar>()
 
@@ -32,25 +41,7 @@ export function useSoFar(approval: Approval): SoFar {
       setSoFar(next)
     }
     const timer = setTimeout(() => {
-      core()
-        .call('recording', { session: approval.session })
-        .then(
-          (recording) => {
-            const { steps } = transcriptOf(recording.lines)
-            const commands = steps
-              .filter((step) => step.kind === 'command' || step.kind === 'held')
-              .filter((step) => !isConnect(step))
-            const held = commands.findIndex((step) => step.hold?.approval === approval.id)
-            const requested = Date.parse(approval.requestedAt) - Date.parse(recording.session.openedAt)
-            const before = held < 0 ? commands.filter((step) => step.t < requested) : commands.slice(0, held)
-            const denied = before.filter(
-              (step) =>
-                step.kind === 'command' && step.event.verdict.outcome === 'deny' && !step.event.verdict.observed,
-            ).length
-            settle({ state: 'known', startedAt: Date.parse(recording.session.openedAt), before, denied })
-          },
-          (error) => settle({ state: 'unknown', because: wordsOf(error) }),
-        )
+      before(approval).then(settle, (error) => settle({ state: 'unknown', because: wordsOf(error) }))
     }, 120)
     return () => {
       wanted = false
@@ -61,6 +52,39 @@ export function useSoFar(approval: Approval): SoFar {
 }
 
 const SHOWN = 4
+/** So many steps are read before the held command: enough to show some commands among notes. */
+const READ = 40
+
+async function before(approval: Approval): Promise<SoFar> {
+  const { session } = approval
+  const summary = await core().call('openRecording', { session })
+  const index = ReplayIndex.of(summary)
+  const startedAt = Date.parse(summary.session.openedAt)
+  // Where the recording doesn't tell of the hold (yet), its time says what was before.
+  const requested = Date.parse(approval.requestedAt) - startedAt
+  const near = index.stepAt(requested + 1000)
+  const from = Math.max(0, near - READ)
+  const { lines } = await core().call('recordingWindow', { session, from, to: near + 1 })
+  const steps = stepsOf(lines)
+  const hold = steps.findIndex((step) => 'hold' in step && step.hold?.approval === approval.id)
+  const place = hold >= 0 ? from + hold : steps.filter((step) => step.t < requested).length + from
+  let count = 0
+  let denied = 0
+  for (let i = 0; i < place; i++) {
+    const { kind, verdict, observed } = index.flagsOf(i)
+    if (kind !== 'command' && kind !== 'held') continue
+    count += 1
+    if (verdict === 'deny' && !observed) denied += 1
+  }
+  const commands = steps
+    .slice(0, place - from)
+    .filter((step) => step.kind === 'command' || step.kind === 'held')
+    .filter((step) => !isConnect(step))
+  // The connect is the recording's first command, and none of the agent's.
+  const first = from === 0 ? steps[0] : undefined
+  if (place > 0 && (from > 0 || (first && isConnect(first)))) count -= 1
+  return { state: 'known', startedAt, last: commands.slice(-SHOWN), count: Math.max(commands.length, count), denied }
+}
 
 /** The last commands of the session, or what is known of it. */
 export function SessionSoFar({ approval, soFar }: { approval: Approval; soFar: SoFar }) {
@@ -69,16 +93,16 @@ export function SessionSoFar({ approval, soFar }: { approval: Approval; soFar: S
     <section aria-labelledby="so-far" className="mt-4">
       <h3 id="so-far" className="mb-2 text-fine font-semibold text-dim">
         This session so far
-        {soFar.state === 'known' && soFar.before.length > SHOWN ? (
+        {soFar.state === 'known' && soFar.count > SHOWN ? (
           <span className="font-normal">
             {' '}
-            · the last {SHOWN} of {soFar.before.length.toLocaleString('en-US')} commands
+            · the last {SHOWN} of {soFar.count.toLocaleString('en-US')} commands
           </span>
         ) : null}
       </h3>
-      {soFar.state === 'known' && soFar.before.length > 0 ? (
+      {soFar.state === 'known' && soFar.last.length > 0 ? (
         <ol className="overflow-hidden rounded-box border border-line bg-panel py-1">
-          {soFar.before.slice(-SHOWN).map((step) => (
+          {soFar.last.map((step) => (
             <Line key={step.key} step={step} startedAt={soFar.startedAt} />
           ))}
         </ol>

@@ -1,7 +1,7 @@
-import { Copy, Pause, Play, Search } from 'lucide-react'
+import { Copy, FileDown, Pause, Play, Search } from 'lucide-react'
 import { RadioGroup } from 'radix-ui'
 import type { ReactNode } from 'react'
-import { Button } from '../../parts/basics.tsx'
+import { Button, Key } from '../../parts/basics.tsx'
 import { playhead } from '../../parts/time.ts'
 import { type PlayerStore, SPEEDS } from './player.ts'
 import { Legend } from './timeline.tsx'
@@ -16,6 +16,9 @@ interface Props {
   onFind(): void
   onFollow(): void
   onCopy(): void
+  /** Undefined where the person's roles let them only read. */
+  onAnnotate: (() => void) | undefined
+  onExport(): void
   onEnd: (() => void) | undefined
 }
 
@@ -79,6 +82,20 @@ export function Controls(props: Props) {
         >
           <Copy size={14} aria-hidden />
           <span className={words}>Copy</span>
+        </Button>
+        {props.onAnnotate ? (
+          <Button onClick={props.onAnnotate} className="px-3!">
+            Annotate <Key>N</Key>
+          </Button>
+        ) : null}
+        <Button
+          onClick={props.onExport}
+          aria-label="Export this session"
+          title="Export this session"
+          className="px-3! font-normal! text-dim!"
+        >
+          <FileDown size={14} aria-hidden />
+          <span className={words}>Export</span>
         </Button>
         {props.onEnd ? (
           <Button tone="danger" onClick={props.onEnd}>

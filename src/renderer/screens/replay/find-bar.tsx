@@ -1,13 +1,14 @@
 import { ChevronDown, ChevronUp, X } from 'lucide-react'
 import { useEffect, useRef } from 'react'
+import { countUpTo } from '../../../recording-index.ts'
+import type { Findings } from './find.ts'
 import type { PlayerStore } from './player.ts'
-import { type Step, stepAt } from './transcript.ts'
+import type { ReplayIndex } from './replay-index.ts'
 
 interface Props {
   words: string
-  /** Places of the steps that say the words. */
-  found: readonly number[]
-  steps: readonly Step[]
+  findings: Findings
+  index: ReplayIndex
   player: PlayerStore
   onWords(words: string): void
   onGo(step: number): void
@@ -15,14 +16,16 @@ interface Props {
 }
 
 /** Finds inside a recording: Enter goes on, Shift+Enter back, Esc leaves. */
-export function FindBar({ words, found, steps, player, onWords, onGo, onClose }: Props) {
+export function FindBar({ words, findings, index, player, onWords, onGo, onClose }: Props) {
+  const { steps: found, part, problem } = findings
   const field = useRef<HTMLInputElement>(null)
   useEffect(() => field.current?.focus(), [])
-  const here = player((state) => stepAt(steps, state.t))
-  const at = found.indexOf(here)
+  const here = player((state) => index.stepAt(state.t))
+  const upTo = countUpTo(found, here)
+  const at = found[upTo - 1] === here ? upTo - 1 : -1
   const move = (back: boolean) => {
     if (found.length === 0) return
-    const next = back ? found.findLast((place) => place < here) : found.find((place) => place > here)
+    const next = back ? found[at >= 0 ? at - 1 : upTo - 1] : found[upTo]
     onGo(next ?? (back ? found.at(-1)! : found[0]!))
   }
   const button = 'inline-flex size-7 items-center justify-center rounded-tag text-dim hover:bg-sunken hover:text-ink'
@@ -40,12 +43,17 @@ export function FindBar({ words, found, steps, player, onWords, onGo, onClose }:
         placeholder="Find in commands, results and errors"
         className="min-w-0 flex-1 bg-transparent outline-none"
       />
-      <span role="status" className="text-dim tabular-nums">
+      <span role="status" className={`tabular-nums ${problem ? 'text-warn' : 'text-dim'}`}>
         {words.trim() === ''
           ? ''
-          : found.length === 0
-            ? 'nowhere'
-            : `${at >= 0 ? `${at + 1} of ` : ''}${found.length.toLocaleString('en-US')}`}
+          : problem
+            ? problem
+            : found.length > 0
+              ? `${at >= 0 ? `${(at + 1).toLocaleString('en-US')} of ` : ''}${found.length.toLocaleString('en-US')}${part < 1 ? '+' : ''}`
+              : part < 1
+                ? 'looking…'
+                : 'nowhere'}
+        {part > 0 && part < 1 ? ` · ${Math.round(part * 100)} %` : ''}
       </span>
       <button type="button" aria-label="Previous" className={button} onClick={() => move(true)}>
         <ChevronUp size={15} aria-hidden />

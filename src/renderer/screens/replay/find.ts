@@ -1,35 +1,69 @@
-import { useEffect } from 'react'
-import type { Step } from './transcript.ts'
+import { useEffect, useState } from 'react'
+import { wordsOf } from '../../app/api.ts'
+import { core } from '../../app/store.ts'
 
-const haystacks = new WeakMap<Step, string>()
-
-/** Everything a step says, in small letters. */
-function haystack(step: Step): string {
-  const known = haystacks.get(step)
-  if (known !== undefined) return known
-  const words: unknown[] = []
-  if (step.kind === 'note') words.push(step.text)
-  else if (step.kind === 'end') words.push(step.event.state, step.event.reason)
-  else if (step.kind === 'held') words.push(step.hold.approval, ...(step.hold.last.by ?? []), step.hold.last.reason)
-  else {
-    const { event, result, hold, rows } = step
-    words.push(event.text, ...event.parameters, ...event.verdict.policies, event.verdict.reason)
-    words.push(result?.tag, result?.sqlstate, result?.message, ...(hold?.last.by ?? []), hold?.last.reason)
-    for (const row of rows?.rows ?? []) words.push(...row)
-  }
-  const text = words
-    .filter((word) => typeof word === 'string')
-    .join('\n')
-    .toLowerCase()
-  haystacks.set(step, text)
-  return text
+/** What a search in a recording has found so far. */
+export interface Findings {
+  /** Places of the steps that say the words, rising. */
+  readonly steps: readonly number[]
+  /** How much was looked through, 0 to 1; 1 where it is over. */
+  readonly part: number
+  readonly problem: string
 }
 
-/** The places of the steps that say `words`. */
-export function findSteps(steps: readonly Step[], words: string): number[] {
-  const wanted = words.trim().toLowerCase()
-  if (wanted === '') return []
-  return steps.flatMap((step, i) => (haystack(step).includes(wanted) ? [i] : []))
+const nothing: Findings = { steps: [], part: 1, problem: '' }
+/** A person still types: no search for every letter. */
+const PAUSE_MS = 150
+let works = 0
+
+/**
+ * The steps of a recording that say `words`: the core looks through it, and tells what it finds as it finds it. Other
+ * words end a search. `seq` is the number of its last line: of a session that goes on it is looked through anew.
+ */
+export function useFindings(session: string, words: string, seq: number): Findings {
+  const [found, setFound] = useState<Findings>(nothing)
+  const wanted = words.trim()
+  // biome-ignore lint/correctness/useExhaustiveDependencies: `seq` says that there is more
+  useEffect(() => {
+    if (wanted === '') {
+      setFound(nothing)
+      return
+    }
+    works += 1
+    const work = `find ${works}`
+    let steps: number[] = []
+    let begun = false
+    const stop = core().on((event) => {
+      if (event.type !== 'found' || event.work !== work) return
+      const last = steps.at(-1) ?? -1
+      const sorted = event.steps[0] === undefined || event.steps[0] > last
+      steps = steps.concat(event.steps)
+      if (!sorted) steps.sort((a, b) => a - b)
+      setFound({ steps, part: event.total > 0 ? Math.min(0.99, event.done / event.total) : 0, problem: '' })
+    })
+    const timer = setTimeout(() => {
+      begun = true
+      setFound({ steps: [], part: 0, problem: '' })
+      core()
+        .call('findInRecording', { session, words: wanted, work })
+        .then(
+          () => setFound({ steps, part: 1, problem: '' }),
+          (error) => {
+            if (error?.code !== 'cancelled') setFound({ steps, part: 1, problem: wordsOf(error) })
+          },
+        )
+        .finally(stop)
+    }, PAUSE_MS)
+    return () => {
+      clearTimeout(timer)
+      stop()
+      if (begun)
+        void core()
+          .call('cancel', { work })
+          .catch(() => {})
+    }
+  }, [session, wanted, seq])
+  return found
 }
 
 /**

@@ -1,4 +1,5 @@
 import { create } from 'zustand'
+import { countUpTo } from '../../../recording-index.ts'
 
 export const SPEEDS = [1, 4, 16, 32] as const
 
@@ -20,7 +21,7 @@ const LEAD_MS = 500
  * Where the player is after `elapsed` milliseconds of a person's time. `moments` are the times at which something
  * happens, rising; it stops at `length`.
  */
-export function advance(player: Player, elapsed: number, moments: readonly number[], length: number): Player {
+export function advance(player: Player, elapsed: number, moments: ArrayLike<number>, length: number): Player {
   if (!player.playing) return player
   let t = player.t + elapsed * player.speed
   if (player.skipIdle) {
@@ -28,18 +29,6 @@ export function advance(player: Player, elapsed: number, moments: readonly numbe
     if (next - t > IDLE_MS) t = Math.max(t, next - LEAD_MS)
   }
   return t >= length ? { ...player, t: length, playing: false } : { ...player, t }
-}
-
-/** How many of the rising `moments` are at or before `t`. */
-export function countUpTo(moments: readonly number[], t: number): number {
-  let low = 0
-  let high = moments.length
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (moments[middle]! <= t) low = middle + 1
-    else high = middle
-  }
-  return low
 }
 
 /** The player of one replay. */

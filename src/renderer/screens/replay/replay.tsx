@@ -1,30 +1,32 @@
 import type { Session } from '@countersign/contract/session'
-import { useVirtualizer } from '@tanstack/react-virtual'
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { useCallback, useEffect, useState } from 'react'
 import { useKeys } from '../../app/keys.ts'
 import { say, useWorld } from '../../app/store.ts'
 import { Button, Notice } from '../../parts/basics.tsx'
+import { size } from '../../parts/size.ts'
 import { clock, dateAndClock } from '../../parts/time.ts'
 import { SessionTitle } from '../sessions/overview.tsx'
+import { useAnnotating } from './annotations/annotating.tsx'
 import { Controls } from './controls.tsx'
-import { findSteps, useHighlight } from './find.ts'
+import { useFindings } from './find.ts'
 import { FindBar } from './find-bar.tsx'
-import { advance, countUpTo, createPlayer, type PlayerStore, SPEEDS } from './player.ts'
-import { type Recording, useRecording } from './recording.ts'
+import { advance, createPlayer, type PlayerStore, SPEEDS } from './player.ts'
+import { type ReadyRecording, useRecording } from './recording.ts'
 import { StepIndex } from './step-index.tsx'
-import { StepView } from './step-view.tsx'
 import { Timeline } from './timeline.tsx'
-import { stepAt, transcriptText } from './transcript.ts'
+import { transcriptText } from './transcript.ts'
+import { TranscriptPane } from './transcript-pane.tsx'
 
 interface Props {
   id: string
   /** Where to begin, in milliseconds. */
   at: number | undefined
   onEnd: (session: Session) => void
+  onExport: () => void
 }
 
 /** A database session as a transcript: command → verdict → result, to read or to play. */
-export function Replay({ id, at, onEnd }: Props) {
+export function Replay({ id, at, onEnd, onExport }: Props) {
   const recording = useRecording(id)
   if (recording.state === 'loading') return <Notice title="Reading the recording…" role="status" />
   if (recording.state === 'failed')
@@ -34,23 +36,22 @@ export function Replay({ id, at, onEnd }: Props) {
         <Button onClick={recording.again}>Try again</Button>
       </Notice>
     )
-  return <Ready recording={recording} at={at} onEnd={onEnd} />
+  return <Ready recording={recording} at={at} onEnd={onEnd} onExport={onExport} />
 }
 
-type ReadyRecording = Extract<Recording, { state: 'ready' }>
+/** Longer recordings are exported, not copied. */
+const COPIED_STEPS = 2000
 
-function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyRecording }) {
-  const { view, transcript, moments, problem } = recording
-  const { steps, markers } = transcript
-  const session = useWorld((world) => world.sessions.get(view.session.id)) ?? view.session
+function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id'> & { recording: ReadyRecording }) {
+  const { index, windows, problem } = recording
+  const session = useWorld((world) => world.sessions.get(recording.session.id)) ?? recording.session
   const linked = useWorld((world) => world.link.state === 'live')
-  const live = !view.complete && session.state === 'open'
-  const length = useLength(transcript.length, live && linked && !problem ? session.openedAt : undefined)
-  const crowded = useMemo(() => steps.some((step, i) => i > 0 && step.t - steps[i - 1]!.t < 1000), [steps])
-  const fine = crowded || length < 60_000
+  const live = !recording.complete && session.state === 'open'
+  const length = useLength(recording.length, live && linked && !problem ? session.openedAt : undefined)
+  const fine = index.crowded || length < 60_000
   const [player] = useState(() => createPlayer(at ?? (live ? length : 0), live && at === undefined))
   const [find, setFind] = useState<string | undefined>(undefined)
-  const found = useMemo(() => findSteps(steps, find ?? ''), [steps, find])
+  const findings = useFindings(session.id, find ?? '', recording.complete ? 0 : recording.bytes)
 
   const seek = useCallback(
     (t: number) => player.setState({ t: Math.max(0, Math.min(length, t)), following: false }),
@@ -63,17 +64,24 @@ function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyR
     // A session that has ended is as long as its recording: what lay beyond was only the clock.
     if (player.getState().following || player.getState().t > length) player.setState({ t: length })
   }, [length, player])
-  usePlaying(player, moments, length)
+  usePlaying(player, index.moments, length)
+  const annotating = useAnnotating({
+    session: session.id,
+    player,
+    length,
+    fine,
+    seek,
+    timeOf: (step) => (step >= 0 && step < index.count ? index.timeOf(step) : undefined),
+  })
 
   const play = () => {
     const { playing, t } = player.getState()
     player.setState(playing ? { playing: false } : { playing: true, following: false, t: t >= length ? 0 : t })
   }
   const goTo = (step: number) => {
-    const target = steps[Math.max(0, Math.min(steps.length - 1, step))]
-    if (target) seek(target.t)
+    if (index.count > 0) seek(index.timeOf(Math.max(0, Math.min(index.count - 1, step))))
   }
-  const here = () => stepAt(steps, player.getState().t)
+  const here = () => index.stepAt(player.getState().t)
   const faster = (by: number) => {
     const index = SPEEDS.indexOf(player.getState().speed as (typeof SPEEDS)[number])
     player.setState({ speed: SPEEDS[Math.max(0, Math.min(SPEEDS.length - 1, index + by))]! })
@@ -83,6 +91,14 @@ function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyR
       () => say(`${what} copied`),
       () => say('Copying was not allowed'),
     )
+  const copyAll = async () => {
+    if (index.count > COPIED_STEPS) {
+      say('Too long to copy: export it to a file')
+      return onExport()
+    }
+    const steps = await Promise.all(Array.from({ length: index.count }, (_, i) => windows.load(i)))
+    copy(transcriptText(steps.filter((step) => step !== undefined)), 'Transcript')
+  }
   const by = (ms: number) => () => seek(player.getState().t + ms)
   useKeys({
     space: play,
@@ -93,56 +109,61 @@ function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyR
     home: () => seek(0),
     end: () => seek(length),
     '[': () => {
-      const before = markers.findLast((marker) => marker.t < player.getState().t - 1)
-      if (before) seek(before.t)
+      const t = player.getState().t - 1
+      const places = [index.markerBefore(t)?.t, annotating.before(t)].filter((place) => place !== undefined)
+      if (places.length > 0) seek(Math.max(...places))
     },
     ']': () => {
-      const next = markers.find((marker) => marker.t > player.getState().t)
-      if (next) seek(next.t)
+      const { t } = player.getState()
+      const places = [index.markerAfter(t)?.t, annotating.after(t)].filter((place) => place !== undefined)
+      if (places.length > 0) seek(Math.min(...places))
     },
-    ',': () => goTo(here() - (player.getState().t > (steps[here()]?.t ?? 0) ? 0 : 1)),
+    ',': () => goTo(here() - (player.getState().t > index.timeOf(here()) ? 0 : 1)),
     '.': () => goTo(here() + 1),
     '<': () => faster(-1),
     '>': () => faster(1),
     i: () => player.setState((now) => ({ skipIdle: !now.skipIdle })),
     '/': () => setFind((now) => now ?? ''),
-    c: () => {
-      const step = steps[here()]
-      if (step?.kind === 'command') copy(step.event.text, 'Command')
-    },
-    y: () => copy(transcriptText(transcript), 'Transcript'),
+    c: () =>
+      void windows.load(here()).then((step) => {
+        if (step?.kind === 'command') copy(step.event.text, 'Command')
+      }),
+    y: () => void copyAll(),
     ...Object.fromEntries(Array.from({ length: 10 }, (_, n) => [String(n), () => seek((length * n) / 10)])),
   })
   return (
     <article
-      aria-label={`Replay of ${view.session.id}`}
+      aria-label={`Replay of ${session.id}`}
       className="@container flex min-h-0 min-w-0 flex-col gap-3.5 px-7 pt-5 pb-4 max-lg:px-4"
     >
       <SessionTitle session={session}>
-        <Freshness session={session} live={live} linked={linked} local={view.source === 'local'} problem={problem} />
+        <Freshness session={session} live={live} linked={linked} recording={recording} />
       </SessionTitle>
       {find === undefined ? null : (
         <FindBar
           words={find}
-          found={found}
-          steps={steps}
+          findings={findings}
+          index={index}
           player={player}
           onWords={setFind}
           onGo={goTo}
           onClose={() => setFind(undefined)}
         />
       )}
-      {steps.length === 0 ? (
+      {index.count === 0 ? (
         <Notice title="Nothing was said yet">
           <p>{live ? 'Commands appear here as the agent sends them.' : 'The session ended without a command.'}</p>
         </Notice>
       ) : (
         <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)_252px] gap-4 @max-[720px]:grid-cols-1">
           <TranscriptPane recording={recording} fine={fine} player={player} words={find ?? ''} />
-          <StepIndex steps={steps} fine={fine} player={player} onSeek={seek} />
+          {annotating.side(<StepIndex index={index} windows={windows} fine={fine} player={player} onSeek={seek} />)}
         </div>
       )}
-      <Timeline transcript={transcript} length={length} player={player} onSeek={seek} />
+      {annotating.bar}
+      <Timeline index={index} length={length} player={player} onSeek={seek}>
+        {annotating.marks}
+      </Timeline>
       <Controls
         player={player}
         length={length}
@@ -153,7 +174,9 @@ function Ready({ recording, at, onEnd }: Omit<Props, 'id'> & { recording: ReadyR
         onFollow={() =>
           player.setState((now) => ({ following: !now.following, playing: false, t: now.following ? now.t : length }))
         }
-        onCopy={() => copy(transcriptText(transcript), 'Transcript')}
+        onCopy={() => void copyAll()}
+        onAnnotate={annotating.mayAnnotate ? annotating.begin : undefined}
+        onExport={onExport}
         onEnd={live && linked ? () => onEnd(session) : undefined}
       />
     </article>
@@ -173,7 +196,7 @@ function useLength(recorded: number, openSince: string | undefined): number {
 }
 
 /** Lets the player's time run while it plays. */
-function usePlaying(player: PlayerStore, moments: readonly number[], length: number) {
+function usePlaying(player: PlayerStore, moments: ArrayLike<number>, length: number) {
   const playing = player((state) => state.playing)
   useEffect(() => {
     if (!playing) return
@@ -187,72 +210,16 @@ function usePlaying(player: PlayerStore, moments: readonly number[], length: num
   }, [playing, player, moments, length])
 }
 
-function TranscriptPane(props: { recording: ReadyRecording; fine: boolean; player: PlayerStore; words: string }) {
-  const { transcript, moments, view } = props.recording
-  const { steps, header } = transcript
-  const playing = props.player((state) => state.playing)
-  // Changes only when something happens, not with every frame.
-  const happened = props.player((state) => countUpTo(moments, state.t))
-  const current = props.player((state) => stepAt(steps, state.t))
-  const scroller = useRef<HTMLDivElement>(null)
-  const virtual = useVirtualizer({
-    count: steps.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: () => 68,
-    getItemKey: (i) => steps[i]!.key,
-    overscan: 6,
-  })
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what has happened changes heights
-  useEffect(() => {
-    if (current >= 0) virtual.scrollToIndex(current, { align: 'auto' })
-    // Heights are only known once laid out: look again then.
-    const look = () =>
-      scroller.current?.querySelector(`[data-index="${current}"]`)?.scrollIntoView({ block: 'nearest' })
-    const frame = requestAnimationFrame(look)
-    const watcher = new ResizeObserver(look)
-    if (scroller.current) watcher.observe(scroller.current)
-    return () => {
-      cancelAnimationFrame(frame)
-      watcher.disconnect()
-    }
-  }, [current, happened, virtual])
-  const items = virtual.getVirtualItems()
-  useHighlight(scroller, props.words, `${items[0]?.key} ${items.at(-1)?.key} ${happened} ${playing}`)
-  return (
-    <section
-      ref={scroller}
-      aria-label="Transcript"
-      // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys
-      tabIndex={0}
-      className="min-h-0 overflow-y-auto rounded-box border border-line bg-panel py-1"
-    >
-      <div className="relative w-full" style={{ height: virtual.getTotalSize() }}>
-        {items.map((item) => (
-          <div
-            key={item.key}
-            ref={virtual.measureElement}
-            data-index={item.index}
-            className="absolute inset-x-0 top-0"
-            style={{ transform: `translateY(${item.start}px)` }}
-          >
-            <StepView
-              step={steps[item.index]!}
-              current={item.index === current}
-              future={playing && item.index > current}
-              until={playing ? (moments[happened - 1] ?? 0) : Number.POSITIVE_INFINITY}
-              fine={props.fine}
-              protocol={view.session.protocol}
-              startedAt={Date.parse(header?.startedAt ?? view.session.openedAt)}
-            />
-          </div>
-        ))}
-      </div>
-    </section>
-  )
-}
-
-function Freshness(props: { session: Session; live: boolean; linked: boolean; local: boolean; problem: string }) {
-  const { session, live, linked, local, problem } = props
+function Freshness(props: { session: Session; live: boolean; linked: boolean; recording: ReadyRecording }) {
+  const { session, live, linked, recording } = props
+  const { problem, loading, source, complete, bytes, total } = recording
+  if (loading)
+    return (
+      <span role="status" className="tabular-nums">
+        reading it in: {size(bytes)}
+        {total ? ` of ${size(total)}` : ''}
+      </span>
+    )
   if (live)
     return linked && !problem ? (
       <span className="text-ok">
@@ -267,8 +234,11 @@ function Freshness(props: { session: Session; live: boolean; linked: boolean; lo
     )
   return (
     <>
+      {complete ? null : (
+        <span className="text-warn">not whole: what follows is not here{problem ? `: ${problem}` : ''} · </span>
+      )}
       {dateAndClock(session.openedAt, Date.now())} · {session.state}
-      {local ? ' · from this desktop' : ''}
+      {source === 'local' ? ' · from this desktop' : ''}
     </>
   )
 }

@@ -1,50 +1,132 @@
-import { memo, useMemo } from 'react'
-import { useWorld } from '../../app/store.ts'
-import { Listbox } from '../../parts/listbox.tsx'
-import { duration, playhead } from '../../parts/time.ts'
+import { memo, useEffect, useId, useRef, useState, useSyncExternalStore } from 'react'
+import { deniedBy, type HeldStep, isConnect, type Step } from '../../../recording-steps.ts'
 import { oneLine } from '../../../visible.ts'
+import { useWorld } from '../../app/store.ts'
+import { duration, playhead } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { rowCount } from '../queue/words.ts'
 import type { PlayerStore } from './player.ts'
-import { deniedBy, type HeldStep, isConnect, type Step, stepAt } from './transcript.ts'
+import type { ReplayIndex } from './replay-index.ts'
+import type { StepWindows } from './step-windows.ts'
 
-/** Every step in two lines, to jump to. */
+const ROW = 53
+/** Browsers end an element at some 17 to 33 million pixels: past this a pixel of scrolling is more than one of the list. */
+const TALLEST = 8_000_000
+const BEYOND = 4
+
+/** Every step in two lines, to jump to: only what is in sight is there, however long the recording. */
 export function StepIndex(props: {
-  steps: readonly Step[]
+  index: ReplayIndex
+  windows: StepWindows
   fine: boolean
   player: PlayerStore
   onSeek: (t: number) => void
 }) {
-  const { steps, fine, player, onSeek } = props
-  const current = player((state) => stepAt(steps, state.t))
-  const rows = useMemo(() => steps.map((step) => ({ key: step.key, height: 53, option: true, step })), [steps])
+  const { index, windows, fine, player, onSeek } = props
+  const current = player((state) => index.stepAt(state.t))
+  useSyncExternalStore(windows.subscribe, windows.version)
+  const scroller = useRef<HTMLDivElement>(null)
+  const base = useId()
+  const [view, setView] = useState({ top: 0, height: 600 })
+  const whole = index.count * ROW
+  const tall = Math.min(whole, TALLEST)
+  const scale = whole > tall ? (whole - view.height) / (tall - view.height) : 1
+  const top = view.top * scale
+  const first = Math.max(0, Math.floor(top / ROW) - BEYOND)
+  const last = Math.min(index.count, Math.ceil((top + view.height) / ROW) + BEYOND)
+
+  useEffect(() => windows.want(first, last), [windows, first, last])
+  useEffect(() => {
+    const node = scroller.current!
+    const look = () => setView({ top: node.scrollTop, height: node.clientHeight })
+    const watcher = new ResizeObserver(look)
+    watcher.observe(node)
+    node.addEventListener('scroll', look, { passive: true })
+    return () => {
+      watcher.disconnect()
+      node.removeEventListener('scroll', look)
+    }
+  }, [])
+  // When another step is current, not when a person scrolls.
+  useEffect(() => {
+    const node = scroller.current!
+    if (current < 0) return
+    const at = current * ROW
+    if (at < node.scrollTop * scale) node.scrollTop = at / scale
+    else if (at + ROW > node.scrollTop * scale + node.clientHeight)
+      node.scrollTop = (at + ROW - node.clientHeight) / scale
+  }, [current, scale])
+
+  const rows = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i)
   return (
-    <div className="flex min-h-0 flex-col overflow-hidden rounded-box border border-line bg-panel py-1 @max-[720px]:hidden">
-      <Listbox
-        label="Steps"
-        rows={rows}
-        selected={steps[current]?.key}
-        onSelect={(key) => {
-          const step = rows.find((row) => row.key === key)?.step
-          if (step) onSeek(step.t)
+    <div className="flex min-h-0 flex-1 flex-col py-1">
+      <div
+        ref={scroller}
+        role="listbox"
+        tabIndex={0}
+        aria-label="Steps"
+        aria-activedescendant={current >= first && current < last ? `${base}-${current}` : undefined}
+        className="group/list min-h-0 flex-1 overflow-x-hidden overflow-y-auto outline-offset-[-2px]"
+        onKeyDown={(event) => {
+          const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 10, PageUp: -10, Home: -1e9, End: 1e9 }[event.key]
+          if (step === undefined) return
+          event.preventDefault()
+          event.stopPropagation()
+          onSeek(index.timeOf(Math.max(0, Math.min(index.count - 1, current + step))))
         }}
-        render={(row, selected) => <IndexRow step={row.step} fine={fine} selected={selected} />}
-      />
+      >
+        <div role="presentation" className="relative w-full" style={{ height: tall }}>
+          {rows.map((i) => (
+            // biome-ignore lint/a11y/useFocusableInteractive: the listbox holds the focus (aria-activedescendant)
+            // biome-ignore lint/a11y/useKeyWithClickEvents: the listbox has the keys
+            <div
+              key={index.keyOf(i)}
+              id={`${base}-${i}`}
+              role="option"
+              aria-selected={i === current}
+              aria-setsize={index.count}
+              aria-posinset={i + 1}
+              className="absolute inset-x-0 top-0 outline-offset-[-2px] outline-accent aria-selected:group-focus-visible/list:outline-2"
+              style={{ height: ROW, transform: `translateY(${view.top + i * ROW - top}px)` }}
+              onClick={() => onSeek(index.timeOf(i))}
+            >
+              <IndexRow
+                step={windows.get(i)}
+                t={index.timeOf(i)}
+                kind={index.flagsOf(i).kind}
+                fine={fine}
+                selected={i === current}
+              />
+            </div>
+          ))}
+        </div>
+      </div>
     </div>
   )
 }
 
-const IndexRow = memo(function IndexRow(props: { step: Step; fine: boolean; selected: boolean }) {
-  const { step, fine, selected } = props
-  const { ink, text } = endOf(step)
+const IndexRow = memo(function IndexRow(props: {
+  step: Step | undefined
+  t: number
+  kind: Step['kind']
+  fine: boolean
+  selected: boolean
+}) {
+  const { step, t, kind, fine, selected } = props
+  const { ink, text } = step ? endOf(step) : { ink: 'text-dim', text: '' }
+  const mono = kind === 'held' || (step ? step.kind === 'command' && !isConnect(step) : kind === 'command')
   return (
     <div className={`flex h-full items-start gap-3 px-3.5 pt-1.5 ${selected ? 'bg-accent-pale' : 'hover:bg-sunken'}`}>
-      <time className="w-11 shrink-0 text-fine text-dim tabular-nums">{playhead(step.t, fine)}</time>
+      <time className="w-11 shrink-0 text-fine text-dim tabular-nums">{playhead(t, fine)}</time>
       <div className="min-w-0 flex-1">
-        <div
-          className={`truncate text-fine ${step.kind === 'held' || (step.kind === 'command' && !isConnect(step)) ? 'font-mono' : ''}`}
-        >
-          {step.kind === 'held' ? <HeldName step={step} /> : <VisibleText>{nameOf(step)}</VisibleText>}
+        <div className={`truncate text-fine ${mono ? 'font-mono' : ''}`}>
+          {!step ? (
+            <span className="text-dim">…</span>
+          ) : step.kind === 'held' ? (
+            <HeldName step={step} />
+          ) : (
+            <VisibleText>{nameOf(step)}</VisibleText>
+          )}
         </div>
         <div className={`truncate text-tag ${ink}`}>
           <VisibleText>{text}</VisibleText>
@@ -53,7 +135,6 @@ const IndexRow = memo(function IndexRow(props: { step: Step; fine: boolean; sele
     </div>
   )
 })
-
 function HeldName({ step }: { step: HeldStep }) {
   const command = useWorld((world) => world.approvals.get(step.hold.approval)?.command)
   return <VisibleText>{command ? oneLine(command.text, 120) : step.hold.approval}</VisibleText>

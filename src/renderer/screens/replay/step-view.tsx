@@ -1,12 +1,12 @@
 import { memo, type ReactNode, useState } from 'react'
+import { type CommandStep, deniedBy, type HeldStep, isConnect, type Step } from '../../../recording-steps.ts'
+import { oneLine } from '../../../visible.ts'
 import { hashOf } from '../../app/route.ts'
 import { useWorld } from '../../app/store.ts'
 import { CommandText, ParameterValue } from '../../parts/command-text.tsx'
 import { clock, duration, playhead } from '../../parts/time.ts'
-import { oneLine } from '../../../visible.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { rowCount } from '../queue/words.ts'
-import { type CommandStep, deniedBy, type HeldStep, isConnect, type Step } from './transcript.ts'
 
 interface Props {
   step: Step

@@ -1,28 +1,30 @@
-import { useMemo, useRef } from 'react'
+import { type ReactNode, useMemo, useRef } from 'react'
 import { playhead } from '../../parts/time.ts'
+import { NOTE_MARK } from './annotations/marks.tsx'
 import type { PlayerStore } from './player.ts'
-import { activity, type Marker, type Step, type Transcript } from './transcript.ts'
+import { activity, type Marker, type ReplayIndex } from './replay-index.ts'
 
 const BARS = 160
 /** As many marks as stand side by side without touching. */
 const DOTS = 76
-const WEIGHT: Record<Marker['kind'], number> = { denied: 4, error: 3, hold: 2, released: 1 }
+const WEIGHT: Record<Marker['kind'], number> = { denied: 4, error: 3, hold: 2, released: 1, mask: 0 }
 
 /** The whole session in one picture: how busy it was, and what is worth going to. Click, drag or arrows seek. */
 export function Timeline(props: {
-  transcript: Transcript
+  index: ReplayIndex
   length: number
   player: PlayerStore
   onSeek: (t: number) => void
+  /** More marks, placed by their part of the length. */
+  children?: ReactNode
 }) {
-  const { transcript, player, onSeek } = props
-  const { steps, markers } = transcript
+  const { index, player, onSeek } = props
   const length = Math.max(1, props.length)
   const fine = length < 60_000
   const t = player((state) => state.t)
-  const bars = useMemo(() => activity(steps, length, BARS), [steps, length])
-  const spans = useMemo(() => holdSpans(steps, length), [steps, length])
-  const dots = useMemo(() => foremost(markers, length), [markers, length])
+  const bars = useMemo(() => activity(index, length, BARS), [index, length])
+  const spans = useMemo(() => holdSpans(index, length), [index, length])
+  const dots = useMemo(() => foremost(index, length), [index, length])
   const place = useRef<HTMLDivElement>(null)
   const seekTo = (clientX: number) => {
     const box = place.current!.getBoundingClientRect()
@@ -91,6 +93,7 @@ export function Timeline(props: {
             style={{ left: `${(marker.t / length) * 100}%` }}
           />
         ))}
+        {props.children}
         <span
           className="absolute inset-y-0 -ml-px w-0.5 rounded bg-ink"
           style={{ left: `${Math.min(100, (t / length) * 100)}%` }}
@@ -107,29 +110,33 @@ const MARKS: Record<Marker['kind'], string> = {
   released: 'rounded-full bg-ok',
   denied: 'rotate-45 rounded-[1px] bg-danger',
   error: 'rounded-[1px] bg-warn',
+  mask: 'scale-75 rounded-[1px] border-2 border-dim bg-panel',
 }
 
 /** What the marks mean. */
 export function Legend() {
   return (
     <ul className="flex items-center gap-3 text-fine text-dim">
-      {(['hold', 'released', 'denied', 'error'] as const).map((kind) => (
+      {(['hold', 'released', 'denied', 'error', 'mask'] as const).map((kind) => (
         <li key={kind} className="flex items-center gap-1.5">
           <span className={`size-[8px] ${MARKS[kind]}`} aria-hidden="true" />
-          {{ hold: 'held', released: 'approved', denied: 'denied', error: 'error' }[kind]}
+          {{ hold: 'held', released: 'approved', denied: 'denied', error: 'error', mask: 'masked' }[kind]}
         </li>
       ))}
+      <li className="flex items-center gap-1.5">
+        <span className={NOTE_MARK} aria-hidden="true" />
+        note
+      </li>
     </ul>
   )
 }
 
 /** From when to when something was held: waiting is what takes time in a session. At most one a place. */
-function holdSpans(steps: readonly Step[], length: number): { from: number; to: number }[] {
+function holdSpans(index: ReplayIndex, length: number): { from: number; to: number }[] {
   const longest = new Map<number, { from: number; to: number }>()
-  for (const step of steps) {
-    if ((step.kind !== 'command' && step.kind !== 'held') || !step.hold) continue
-    const { from, last } = step.hold
-    const to = last.state === 'pending' ? length : last.t
+  const { from: froms, to: tos } = index.columns.holds
+  for (const [i, from] of froms.entries()) {
+    const to = tos[i]! < 0 ? length : tos[i]!
     const at = Math.floor((from / length) * DOTS)
     const old = longest.get(at)
     if (!old || old.to - old.from < to - from) longest.set(at, { from, to })
@@ -138,9 +145,10 @@ function holdSpans(steps: readonly Step[], length: number): { from: number; to: 
 }
 
 /** At most one mark a place; what matters most wins. */
-function foremost(markers: readonly Marker[], length: number): Marker[] {
+function foremost(index: ReplayIndex, length: number): Marker[] {
   const best = new Map<number, Marker>()
-  for (const marker of markers) {
+  for (let i = 0; i < index.markers; i++) {
+    const marker = index.marker(i)
     const at = Math.floor((marker.t / length) * DOTS)
     const old = best.get(at)
     if (!old || WEIGHT[marker.kind] > WEIGHT[old.kind]) best.set(at, marker)

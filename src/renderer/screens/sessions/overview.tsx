@@ -1,14 +1,16 @@
 import type { Session } from '@countersign/contract/session'
 import { Fragment, type ReactNode, useMemo } from 'react'
+import { oneLine } from '../../../visible.ts'
 import { hostOf } from '../../app/header.tsx'
 import { hashOf } from '../../app/route.ts'
 import { useWorld } from '../../app/store.ts'
 import { Button, EnvironmentTag, foremostTag, Key, Notice } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
+import { size } from '../../parts/size.ts'
 import { age, clock, dateAndClock, duration } from '../../parts/time.ts'
-import { oneLine } from '../../../visible.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { ending, protocolName } from '../queue/words.ts'
+import { Kept } from './kept.tsx'
 import { StateWord } from './session-list.tsx'
 
 /** A session's title, the same over its overview and its replay. */
@@ -32,6 +34,7 @@ export function Overview(props: {
   session: Session | undefined
   onReplay: () => void
   onEnd: (session: Session) => void
+  onExport: () => void
 }) {
   const { session } = props
   const now = useNow()
@@ -132,10 +135,14 @@ export function Overview(props: {
           </Fragment>
         ))}
       </dl>
+      <Kept session={session} />
       <Holds session={session} />
       <div className="mt-6 flex flex-wrap gap-2.5">
         <Button tone="accent" onClick={props.onReplay}>
           {session.state === 'open' ? 'Watch' : 'Replay'} <Key>R</Key>
+        </Button>
+        <Button onClick={props.onExport}>
+          Export <Key>E</Key>
         </Button>
         {session.state === 'open' ? (
           <Button tone="danger" disabled={!live} onClick={() => props.onEnd(session)}>
@@ -202,11 +209,4 @@ function Count({ name, n, ink = '' }: { name: string; n: number; ink?: string })
       </dd>
     </div>
   )
-}
-
-/** 48211 → 47 KiB */
-export function size(bytes: number): string {
-  if (bytes < 1024) return `${bytes} bytes`
-  if (bytes < 1024 ** 2) return `${Math.round(bytes / 1024)} KiB`
-  return `${(bytes / 1024 ** 2).toFixed(1)} MiB`
 }

@@ -1,11 +1,13 @@
 import type { Session } from '@countersign/contract/session'
-import { ChevronDown, Search } from 'lucide-react'
+import { ChevronDown, Pin, Search } from 'lucide-react'
 import { type Ref, useMemo, useRef, useState } from 'react'
 import { useKeys } from '../../app/keys.ts'
+import { keep, useLibrary } from '../../app/library.ts'
 import { useWorld } from '../../app/store.ts'
-import { EnvironmentTag, foremostTag, Notice } from '../../parts/basics.tsx'
+import { Button, EnvironmentTag, foremostTag, Notice } from '../../parts/basics.tsx'
 import { useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, stepFrom } from '../../parts/listbox.tsx'
+import { size } from '../../parts/size.ts'
 import { duration, shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { noFilter, type SessionFilter, useSessionSearch } from './search.ts'
@@ -26,6 +28,9 @@ export function SessionList({ selected, ownsSlash, onSelect, onOpen }: Props) {
     () => found.items.map((session) => ({ key: session.id, height: 57, option: true, session })),
     [found.items],
   )
+  const kept = useLibrary((library) => library?.kept ?? false)
+  const live = useWorld((world) => world.link.state === 'live')
+  const [keeping, setKeeping] = useState(false)
   const field = useRef<HTMLInputElement>(null)
   const list = useRef<ListboxHandle>(null)
   const select = (id: string | undefined) => {
@@ -46,7 +51,19 @@ export function SessionList({ selected, ownsSlash, onSelect, onOpen }: Props) {
             ? 'looking…'
             : `${rows.length.toLocaleString('en-US')}${found.more ? '+' : ''}${found.source === 'local' ? ', from this desktop' : ''}`}
         </span>
+        {rows.length > 0 && kept && live ? (
+          <button
+            type="button"
+            className="ml-auto inline-flex size-6 shrink-0 items-center justify-center self-center rounded-tag text-dim hover:bg-sunken hover:text-ink"
+            aria-label={`Keep these ${rows.length.toLocaleString('en-US')} on this computer`}
+            title={`Keep these ${rows.length.toLocaleString('en-US')} on this computer`}
+            onClick={() => setKeeping(true)}
+          >
+            <Pin size={14} aria-hidden />
+          </button>
+        ) : null}
       </div>
+      {keeping ? <KeepFound sessions={found.items} more={found.more} onClose={() => setKeeping(false)} /> : null}
       <label className="mx-3 flex h-8 shrink-0 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
         <Search size={13} aria-hidden />
         <span className="sr-only">Words in commands</span>
@@ -128,6 +145,7 @@ function List(props: {
 
 function SessionRow({ session, selected }: { session: Session; selected: boolean; today: number }) {
   const tag = foremostTag(session.connectionTags)
+  const pinned = useLibrary((library) => Boolean(library?.items.get(session.id)?.pinnedAt))
   return (
     <div
       className={`flex h-full flex-col justify-center gap-0.5 border-l-2 px-4 ${selected ? 'border-accent bg-accent-pale' : 'border-transparent hover:bg-sunken'}`}
@@ -145,7 +163,39 @@ function SessionRow({ session, selected }: { session: Session; selected: boolean
           <StateWord session={session} />
           {countWords(session)}
         </span>
+        {pinned ? <Pin size={12} className="shrink-0 text-dim" role="img" aria-label="kept on this computer" /> : null}
         {tag ? <EnvironmentTag tag={tag} brief /> : null}
+      </div>
+    </div>
+  )
+}
+
+/** Asks before a whole search is kept: how many, how much. */
+function KeepFound(props: { sessions: readonly Session[]; more: boolean; onClose: () => void }) {
+  const { sessions, more, onClose } = props
+  const some = sessions.slice(0, 1000)
+  const bytes = some.reduce((sum, session) => sum + session.recording.bytes, 0)
+  return (
+    <div role="alertdialog" aria-label="Keep what was found" className="mx-3 mb-2 rounded-box bg-sunken px-3 py-2.5">
+      <p>
+        Keep {some.length.toLocaleString('en-US')} {some.length === 1 ? 'session' : 'sessions'} on this computer, with
+        their bundles? About {size(bytes)} of recordings
+        {more ? '; what further scrolling would find is not among them' : ''}.
+      </p>
+      <div className="mt-2 flex gap-2">
+        <Button
+          tone="accent"
+          onClick={() => {
+            onClose()
+            void keep(
+              some.map(({ id }) => id),
+              true,
+            )
+          }}
+        >
+          Keep them
+        </Button>
+        <Button onClick={onClose}>Not now</Button>
       </div>
     </div>
   )

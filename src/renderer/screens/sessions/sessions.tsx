@@ -1,17 +1,20 @@
 import type { Session } from '@countersign/contract/session'
 import { useEffect, useState } from 'react'
 import { useKeys } from '../../app/keys.ts'
+import { isPinned, keep } from '../../app/library.ts'
 import { go, type Route } from '../../app/route.ts'
 import { useWorld } from '../../app/store.ts'
 import { Notice } from '../../parts/basics.tsx'
 import { Replay } from '../replay/replay.tsx'
 import { EndSession } from './end-session.tsx'
+import { ExportSession } from './export-session.tsx'
 import { Overview } from './overview.tsx'
 import { SessionList } from './session-list.tsx'
 
 /** Finds sessions; beside the list what is known of one, or its replay. */
 export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions' | 'replay' }> }) {
   const sessions = useWorld((world) => world.sessions)
+  const [exporting, setExporting] = useState(false)
   const [ending, setEnding] = useState<Session | undefined>(undefined)
   const session = route.id === undefined ? undefined : sessions.get(route.id)
   const live = useWorld((world) => world.link.state === 'live')
@@ -26,6 +29,10 @@ export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions'
   useKeys({
     r: () => replay(route.id),
     enter: () => (replaying ? false : replay(route.id)),
+    e: () => setExporting(route.id !== undefined),
+    p: () => {
+      if (route.id !== undefined) void keep([route.id], !isPinned(route.id))
+    },
     x: () => {
       if (session?.state === 'open' && live) setEnding(session)
     },
@@ -46,10 +53,19 @@ export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions'
           <p>J and K move through the list, Enter replays.</p>
         </Notice>
       ) : replaying ? (
-        <Replay key={route.id} id={route.id} at={route.t} onEnd={setEnding} />
+        <Replay key={route.id} id={route.id} at={route.t} onEnd={setEnding} onExport={() => setExporting(true)} />
       ) : (
-        <Overview id={route.id} session={session} onReplay={() => replay(route.id)} onEnd={setEnding} />
+        <Overview
+          id={route.id}
+          session={session}
+          onReplay={() => replay(route.id)}
+          onEnd={setEnding}
+          onExport={() => setExporting(true)}
+        />
       )}
+      {exporting && route.id !== undefined ? (
+        <ExportSession session={route.id} onClose={() => setExporting(false)} />
+      ) : null}
       {ending ? (
         <EndSession session={ending} open onOpenChange={(open) => (open ? undefined : setEnding(undefined))} />
       ) : null}

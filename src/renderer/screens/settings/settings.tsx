@@ -6,6 +6,7 @@ import { permission } from '../../app/notifications.ts'
 import { core, saveSettings, useWorld } from '../../app/store.ts'
 import { Button } from '../../parts/basics.tsx'
 import { clock } from '../../parts/time.ts'
+import { OfflineLibrary } from './offline-library.tsx'
 
 /** Gateway, notifications, appearance. Each change is saved as it is made. */
 export function Settings() {
@@ -27,6 +28,9 @@ export function Settings() {
         </div>
         <Gateway />
         <Notifications save={(notifications) => void save({ notifications })} />
+        <Group title="Offline library">
+          <OfflineLibrary onRoom={(room) => void save({ library: { room } })} />
+        </Group>
         <Group title="Appearance">
           <Choice
             label="Colours"

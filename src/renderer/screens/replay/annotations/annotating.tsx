@@ -12,8 +12,9 @@ import { type Note, standing, useNotes } from './notes.ts'
 
 /** What Replay needs to have notes in it. */
 export interface Annotating {
-  /** Where notes begin, rising: places to jump to. */
-  readonly times: readonly number[]
+  /** Where the last note before `t` begins, and the first one after it. */
+  before(t: number): number | undefined
+  after(t: number): number | undefined
   /** The notes on the timeline. */
   readonly marks: ReactNode
   /** Where one is written; null while none is. */
@@ -48,10 +49,7 @@ export function useAnnotating(options: {
   const [selected, setSelected] = useState<string | undefined>(undefined)
   const [withdrawing, setWithdrawing] = useState<string | undefined>(undefined)
   const now = useCallback(() => player.getState().t, [player])
-  const times = useMemo(
-    () => [...new Set(standing(notes.items).map(({ from }) => from))].sort((a, b) => a - b),
-    [notes],
-  )
+  const standingOnes = useMemo(() => standing(notes.items), [notes.items])
 
   const begin = () => {
     if (!notes.mayAnnotate) {
@@ -116,7 +114,8 @@ export function useAnnotating(options: {
     onWrite: begin,
   }
   return {
-    times,
+    before: (t) => standingOnes.findLast(({ from }) => from < t)?.from,
+    after: (t) => standingOnes.find(({ from }) => from > t)?.from,
     mayAnnotate: notes.mayAnnotate,
     begin,
     marks: <NoteMarks notes={notes.items} length={length} mark={mark} chosen={chosen?.id} />,
@@ -193,7 +192,7 @@ function selectedSteps(): { first: number; last: number } | undefined {
   if (!selection || selection.isCollapsed) return undefined
   const at = (node: Node | null): number | undefined => {
     const element = node instanceof Element ? node : node?.parentElement
-    const index = element?.closest<HTMLElement>('[data-index]')?.dataset['index']
+    const index = element?.closest<HTMLElement>('[data-step]')?.dataset.step
     return index === undefined ? undefined : Number(index)
   }
   const [a, b] = [at(selection.anchorNode), at(selection.focusNode)]

@@ -1,0 +1,87 @@
+import type { RecordingLine } from '@countersign/contract/recording'
+import { markerOf } from '../../../recording-steps.ts'
+import type { ExportSource } from './exports.ts'
+import { cell, linesIn, plainly, tableOf } from './reading.ts'
+
+/**
+ * asciicast v3 (https://docs.asciinema.org/manual/asciicast/v3/): a header, then `[seconds since the event before, code,
+ * data]`; codes used here are o (output), m (marker) and x (exit status). A database session becomes the terminal that one would
+ * have seen: what was asked, what the gateway said, what came back. Nothing of it is the gateway's own colours but what
+ * this file adds: what agents and servers said has its control characters named.
+ */
+export async function* writeAsciicast(source: ExportSource): AsyncGenerator<string> {
+  const { session, file } = source
+  const header = {
+    version: 3,
+    term: { cols: 120, rows: 36, type: 'xterm-256color' },
+    timestamp: Math.floor(Date.parse(file.header?.startedAt ?? session.openedAt) / 1000),
+    idle_time_limit: 2,
+    title: plainly(`${session.identity.name} on ${session.connection}, ${session.id}`),
+  }
+  yield `${JSON.stringify(header)}\n`
+  let micros = 0
+  const event = (t: number, code: 'o' | 'm' | 'x', data: string) => {
+    const now = Math.max(micros, Math.round(t * 1000))
+    const passed = now - micros
+    micros = now
+    return `${JSON.stringify([passed / 1e6, code, data])}\n`
+  }
+  const marked = new Set<string>()
+  for await (const line of linesIn(source)) {
+    if (line.type === 'header') continue
+    const marker = markerOf(line)
+    const masks = line.type === 'rows' && marked.has(line.command)
+    if (marker && !masks) yield event(line.t, 'm', plainly(marker.label))
+    if (line.type === 'rows') marked.add(line.command)
+    if (line.type === 'result') marked.delete(line.command)
+    const text = shown(line, session.connection)
+    if (text) yield event(line.t, 'o', text.replace(/\r?\n/g, '\r\n'))
+    if (line.type === 'end') yield event(line.t, 'x', line.state === 'closed' ? '0' : '1')
+  }
+}
+
+const colour = (n: number) => (text: string) => `\u001b[${n}m${text}\u001b[0m`
+const red = colour(31)
+const green = colour(32)
+const amber = colour(33)
+const dim = colour(2)
+
+function shown(line: Exclude<RecordingLine, { type: 'header' }>, connection: string): string {
+  switch (line.type) {
+    case 'command': {
+      const { outcome, policies, reason, observed } = line.verdict
+      const by = plainly(policies.length > 0 ? ` by ${policies.join(', ')}` : '')
+      const why = plainly(reason ? `: ${reason}` : '')
+      const verdict =
+        observed && outcome !== 'allow'
+          ? amber(`-- only observed; would have been ${outcome === 'deny' ? 'denied' : 'held'}${by}${why}\n`)
+          : outcome === 'deny'
+            ? red(`-- denied${by}${why}\n`)
+            : outcome === 'hold'
+              ? amber(`-- held${by}${why}\n`)
+              : ''
+      if (line.kind === 'connect')
+        return `${dim(`-- ${outcome === 'deny' ? 'asked to connect' : 'connected'}`)}\n${verdict}`
+      const parameters = line.parameters.map((value, i) => `$${i + 1} = ${cell(value)}`).join(', ')
+      return `${green(`${connection}=>`)} ${plainly(line.text)}\n${parameters ? dim(`-- with ${parameters}\n`) : ''}${verdict}`
+    }
+    case 'hold': {
+      const who = line.by?.length ? ` by ${line.by.join(' and ')}` : ''
+      if (line.state === 'pending') return amber(plainly(`-- held for approval ${line.approval}\n`))
+      if (line.state === 'used') return ''
+      const text = plainly(`-- ${line.state}${who}${line.reason ? `: “${line.reason}”` : ''}\n`)
+      return line.state === 'approved' ? green(text) : red(text)
+    }
+    case 'rows':
+      return `${tableOf(line.columns, line.rows).join('\n')}\n${line.truncated ? dim('-- further rows were only counted\n') : ''}`
+    case 'result': {
+      if (line.status === 'completed') return `${plainly(line.tag ?? 'done')} ${dim(`(${line.ms} ms)`)}\n`
+      const text = plainly([line.sqlstate, line.message].filter(Boolean).join(': '))
+      return red(`${line.status === 'failed' ? 'ERROR' : 'REFUSED'}: ${text}\n`)
+    }
+    case 'note':
+      return dim(`-- ${plainly(line.text)}\n`)
+    case 'end':
+      return dim(`-- session ${line.state}: ${plainly(line.reason)}\n`)
+  }
+}

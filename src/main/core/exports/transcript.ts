@@ -1,0 +1,81 @@
+import { type CommandStep, deniedBy, isConnect, type Step } from '../../../recording-steps.ts'
+import type { ExportSource } from './exports.ts'
+import { cell, plainly, stepsIn, tableOf } from './reading.ts'
+
+/** A session as text that a person reads: command, verdict, result. */
+export async function* writeTranscript(source: ExportSource): AsyncGenerator<string> {
+  const { session, file } = source
+  const { identity } = session
+  const facts: [string, string | undefined][] = [
+    ['session', session.id],
+    ['agent', `${identity.name} (${session.agent})`],
+    ['on behalf of', identity.onBehalfOf],
+    ['owner', identity.owner],
+    ['purpose', session.purpose && `“${session.purpose}” (its own words)`],
+    [
+      'connection',
+      `${session.connection} (${session.protocol})${session.connectionTags.map((tag) => ` [${tag}]`).join('')}`,
+    ],
+    ['mode', session.mode === 'observe' ? 'observed only: nothing was refused' : undefined],
+    ['from', session.client.address],
+    ['opened', session.openedAt],
+    ['closed', session.closedAt && `${session.closedAt}, ${session.state}: ${session.closedBecause ?? ''}`],
+    ['recording', file.ended ? 'whole' : 'NOT WHOLE: what follows ends before the session did'],
+  ]
+  for (const [name, value] of facts) if (value) yield `${name.padEnd(14)}${plainly(value).replaceAll('\n', ' ')}\n`
+  yield `${'times'.padEnd(14)}seconds since the session was opened\n`
+  for await (const step of stepsIn(source)) yield `\n${textOf(step)}\n`
+}
+
+function textOf(step: Step): string {
+  const time = `[${(step.t / 1000).toFixed(3).padStart(10)}] `
+  const below = ' '.repeat(time.length)
+  const indented = (text: string) => plainly(text).split('\n').join(`\n${below}`)
+  const lines: string[] = []
+  if (step.kind === 'note') return `${time}-- note: ${indented(step.text)}`
+  if (step.kind === 'end') return `${time}-- session ${step.event.state}: ${indented(step.event.reason)}`
+  if (step.kind === 'held') return `${time}-- a command that never reached the server\n${below}-- ${holdOf(step.hold)}`
+  if (isConnect(step)) lines.push(`-- ${step.event.verdict.outcome === 'deny' ? 'asked to connect' : 'connected'}`)
+  else lines.push(indented(step.event.text))
+  if (step.event.parameters.length > 0)
+    lines.push(`-- with ${step.event.parameters.map((value, i) => `$${i + 1} = ${cell(value)}`).join(', ')}`)
+  lines.push(`-- ${verdictOf(step)}`)
+  if (step.hold) lines.push(`-- ${holdOf(step.hold)}`)
+  if (step.rows) {
+    lines.push(...tableOf(step.rows.columns, step.rows.rows))
+    for (const { name, masked } of step.rows.columns)
+      for (const mark of masked ?? [])
+        lines.push(
+          `-- ${plainly(name)}: ${mark.revealed ? 'revealed to the agent, masked here' : 'masked'} (${plainly(mark.class)})`,
+        )
+    if (step.rows.truncated) lines.push(`-- ${step.rows.rows.length} rows were kept; the rest were only counted`)
+  }
+  lines.push(`-- ${indented(resultOf(step))}`)
+  return `${time}${lines.join(`\n${below}`)}`
+}
+
+export function verdictOf({ event }: CommandStep): string {
+  const { outcome, policies, reason, observed } = event.verdict
+  const by = policies.length > 0 ? ` by ${policies.join(', ')}` : ''
+  const why = reason ? `: ${reason}` : ''
+  if (observed && outcome !== 'allow')
+    return plainly(`only observed; would have been ${outcome === 'deny' ? 'denied' : 'held'}${by}${why}`)
+  if (outcome === 'deny') return plainly(`${deniedBy(event)}${why}`)
+  return plainly(`${outcome === 'hold' ? 'held' : 'allowed'}${by}${why}`)
+}
+
+function holdOf(hold: NonNullable<CommandStep['hold']>): string {
+  const { last, approval, from } = hold
+  if (last.state === 'pending') return `held as ${approval}, not decided`
+  const who = last.by?.length ? ` by ${last.by.join(' and ')}` : ''
+  const seconds = ((last.t - from) / 1000).toFixed(1)
+  const state = last.state === 'used' ? 'approved' : last.state
+  return plainly(`held as ${approval} for ${seconds} s → ${state}${who}${last.reason ? `: “${last.reason}”` : ''}`)
+}
+
+export function resultOf({ result }: CommandStep): string {
+  if (!result) return 'no result recorded'
+  const parts = [result.status, result.tag, result.rows === undefined ? undefined : `${result.rows} rows`]
+  parts.push(result.sqlstate, result.message, `${result.ms} ms`)
+  return parts.filter((part) => part !== undefined && part !== '').join(' · ')
+}

@@ -1,0 +1,333 @@
+import type { RecordingLine } from '@countersign/contract/recording'
+import {
+  countUpTo,
+  type IndexColumns,
+  Packer,
+  packColumns,
+  packFlags,
+  type StepFlags,
+  Unpacker,
+  unpackColumns,
+  unpackFlags,
+} from '../../../recording-index.ts'
+import { markerKinds, markerOf } from '../../../recording-steps.ts'
+
+/** A column that grows. */
+class Growing<A extends Uint32Array | Int32Array | Float64Array | Uint8Array> {
+  #array: A
+  length: number
+  constructor(array: A) {
+    this.#array = array
+    this.length = array.length
+  }
+  push(value: number): void {
+    if (this.length === this.#array.length) {
+      const more = new (this.#array.constructor as new (n: number) => A)(Math.max(64, this.length * 2))
+      more.set(this.#array as never)
+      this.#array = more
+    }
+    this.#array[this.length++] = value
+  }
+  at(i: number): number {
+    return this.#array[i]!
+  }
+  set(i: number, value: number): void {
+    this.#array[i] = value
+  }
+  from(start: number): A {
+    return this.#array.subarray(start, this.length) as A
+  }
+}
+
+/** What a reader has of the index already, so that only the rest is told. */
+export interface Have {
+  seq: number
+  markers: number
+  moments: number
+}
+
+/** The index as it is told: columns from some step, hold, marker and moment on. */
+export interface IndexSlice {
+  from: { step: number; hold: number; marker: number; moment: number }
+  columns: Uint8Array
+  /** All labels that markers point to. */
+  labels: string[]
+}
+
+/** The names of commands that may still be spoken of; of those with a result the latest, for a release after a hold. */
+const openCommands = 65_536
+const settledCommands = 1024
+const momentMs = 100
+
+/**
+ * Numbers a recording's steps line by line (as `stepsOf` gathers them), and notes what a timeline shows. Memory: some
+ * 30 bytes a step and 8 a line. Line numbers are `seq`; the header is line 0.
+ */
+export class LineIndex {
+  #columns: {
+    seq: Growing<Uint32Array>
+    t: Growing<Float64Array>
+    flags: Growing<Uint8Array>
+    markerStep: Growing<Uint32Array>
+    markerT: Growing<Float64Array>
+    markerKind: Growing<Uint8Array>
+    markerLabel: Growing<Uint32Array>
+    holdStep: Growing<Uint32Array>
+    holdFrom: Growing<Float64Array>
+    holdTo: Growing<Float64Array>
+    moments: Growing<Float64Array>
+  }
+  /** Of each line its step, -1 for none. */
+  readonly #lineStep: Growing<Int32Array>
+  readonly #labels: string[]
+  readonly #labelAt: Map<string, number>
+  readonly #open: Map<string, number>
+  readonly #settled: Map<string, number>
+  readonly #holdOf: Map<number, number>
+  /** Lines sorted by step, made when it is first asked for after a change. */
+  #byStep: { starts: Uint32Array; lines: Uint32Array } | undefined
+  length = 0
+
+  constructor(saved?: { columns: IndexColumns; lineStep: Int32Array; rest: SavedNames }) {
+    const { columns: c, lineStep, rest } = saved ?? nothing()
+    this.#columns = {
+      seq: new Growing(c.steps.seq),
+      t: new Growing(c.steps.t),
+      flags: new Growing(c.steps.flags),
+      markerStep: new Growing(c.markers.step),
+      markerT: new Growing(c.markers.t),
+      markerKind: new Growing(c.markers.kind),
+      markerLabel: new Growing(c.markers.label),
+      holdStep: new Growing(c.holds.step),
+      holdFrom: new Growing(c.holds.from),
+      holdTo: new Growing(c.holds.to),
+      moments: new Growing(c.moments),
+    }
+    this.#lineStep = new Growing(lineStep)
+    this.#labels = rest.labels
+    this.#labelAt = new Map(rest.labels.map((label, i) => [label, i]))
+    this.#open = new Map(rest.open)
+    this.#settled = new Map(rest.settled)
+    this.#holdOf = new Map([...c.holds.step].map((step, i) => [step, i]))
+    this.length = rest.length
+  }
+
+  get steps(): number {
+    return this.#columns.seq.length
+  }
+
+  /** The next line's number. */
+  get lines(): number {
+    return this.#lineStep.length
+  }
+
+  /** The step of a line; -1 where it has none. */
+  stepOf(line: number): number {
+    return this.#lineStep.at(line)
+  }
+
+  add(line: RecordingLine): void {
+    this.#byStep = undefined
+    if (line.type === 'header') {
+      this.#lineStep.push(-1)
+      return
+    }
+    // A clock that went back must not make a column fall that is searched by halves.
+    this.length = Math.max(this.length, line.t)
+    const step = this.#place(line)
+    this.#lineStep.push(step)
+    const { moments } = this.#columns
+    if (moments.length === 0 || this.length - moments.at(moments.length - 1) >= momentMs) moments.push(this.length)
+    if (step < 0) return
+    const masked = line.type === 'rows' && this.#flags(step).masked
+    const marker = masked ? undefined : markerOf(line)
+    if (marker) this.#mark(step, marker.kind, marker.label)
+    if (line.type === 'rows' && marker) this.#change(step, { masked: true })
+  }
+
+  #place(line: Exclude<RecordingLine, { type: 'header' }>): number {
+    switch (line.type) {
+      case 'note':
+      case 'end':
+        return this.#begin(line.seq, { kind: line.type })
+      case 'command': {
+        const { outcome: verdict, observed = false } = line.verdict
+        const known = this.#known(line.command)
+        const step = known ?? this.#begin(line.seq, { kind: 'command' })
+        this.#change(step, { kind: 'command', verdict, observed })
+        this.#settled.delete(line.command)
+        this.#open.set(line.command, step)
+        if (this.#open.size > openCommands) this.#open.delete(first(this.#open))
+        return step
+      }
+      case 'hold': {
+        const known = this.#known(line.command)
+        const step = known ?? this.#begin(line.seq, { kind: 'held', verdict: 'hold' })
+        if (known === undefined) this.#open.set(line.command, step)
+        const { holdStep, holdFrom, holdTo } = this.#columns
+        let hold = this.#holdOf.get(step)
+        if (hold === undefined) {
+          hold = holdStep.length
+          this.#holdOf.set(step, hold)
+          holdStep.push(step)
+          holdFrom.push(this.length)
+          holdTo.push(-1)
+        }
+        if (line.state !== 'pending' && line.state !== 'used') holdTo.set(hold, this.length)
+        return step
+      }
+      case 'rows':
+      case 'result': {
+        const step = this.#known(line.command) ?? -1
+        if (step < 0 || this.#flags(step).kind !== 'command') return -1
+        if (line.type === 'result') {
+          this.#change(step, { status: line.status })
+          this.#open.delete(line.command)
+          this.#settled.set(line.command, step)
+          if (this.#settled.size > settledCommands) this.#settled.delete(first(this.#settled))
+        }
+        return step
+      }
+    }
+  }
+
+  #known(command: string): number | undefined {
+    return this.#open.get(command) ?? this.#settled.get(command)
+  }
+
+  #begin(seq: number, given: Partial<StepFlags>): number {
+    const { seq: seqs, t, flags } = this.#columns
+    seqs.push(seq)
+    t.push(this.length)
+    flags.push(packFlags({ kind: 'note', verdict: 'none', status: 'none', observed: false, masked: false, ...given }))
+    return seqs.length - 1
+  }
+
+  #flags(step: number): StepFlags {
+    return unpackFlags(this.#columns.flags.at(step))
+  }
+
+  #change(step: number, change: Partial<StepFlags>): void {
+    this.#columns.flags.set(step, packFlags({ ...this.#flags(step), ...change }))
+  }
+
+  #mark(step: number, kind: (typeof markerKinds)[number], label: string): void {
+    let at = this.#labelAt.get(label)
+    if (at === undefined) {
+      at = this.#labels.push(label) - 1
+      this.#labelAt.set(label, at)
+    }
+    const { markerStep, markerT, markerKind, markerLabel } = this.#columns
+    markerStep.push(step)
+    markerT.push(this.length)
+    markerKind.push(markerKinds.indexOf(kind))
+    markerLabel.push(at)
+  }
+
+  /** Numbers of the lines of steps `from` up to and without `to`, rising. */
+  linesOf(from: number, to: number): Uint32Array {
+    this.#byStep ??= this.#sorted()
+    const { starts, lines } = this.#byStep
+    const last = Math.min(to, this.steps)
+    if (from >= last) return new Uint32Array()
+    return lines.slice(starts[from]!, starts[last]!).sort()
+  }
+
+  #sorted() {
+    const starts = new Uint32Array(this.steps + 1)
+    const all = this.#lineStep.from(0)
+    for (const step of all) if (step >= 0) starts[step + 1]!++
+    for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1]!
+    const next = starts.slice(0, -1)
+    const lines = new Uint32Array(starts.at(-1) ?? 0)
+    for (const [line, step] of all.entries()) if (step >= 0) lines[next[step]!++] = line
+    return { starts, lines }
+  }
+
+  /** The step that is going on at `t` milliseconds; -1 before the first. */
+  stepAt(t: number): number {
+    return countUpTo(this.#columns.t.from(0), t) - 1
+  }
+
+  timeOf(step: number): number {
+    return this.#columns.t.at(step)
+  }
+
+  /** What a reader who has this much lacks; everything where it has nothing. */
+  slice(have: Have = { seq: 0, markers: 0, moments: 0 }): IndexSlice {
+    let step = this.steps
+    let hold = this.#columns.holdStep.length
+    if (have.seq === 0) step = hold = 0
+    else
+      for (let line = have.seq + 1; line < this.lines; line++) {
+        const touched = this.#lineStep.at(line)
+        if (touched < 0) continue
+        step = Math.min(step, touched)
+        hold = Math.min(hold, this.#holdOf.get(touched) ?? hold)
+      }
+    const from = {
+      step,
+      hold,
+      marker: Math.min(have.markers, this.#columns.markerStep.length),
+      moment: Math.min(have.moments, this.#columns.moments.length),
+    }
+    return { from, columns: packColumns(this.#from(from)), labels: this.#labels }
+  }
+
+  #from({ step, hold, marker, moment }: IndexSlice['from']): IndexColumns {
+    const c = this.#columns
+    return {
+      steps: { seq: c.seq.from(step), t: c.t.from(step), flags: c.flags.from(step) },
+      markers: {
+        step: c.markerStep.from(marker),
+        t: c.markerT.from(marker),
+        kind: c.markerKind.from(marker),
+        label: c.markerLabel.from(marker),
+      },
+      holds: { step: c.holdStep.from(hold), from: c.holdFrom.from(hold), to: c.holdTo.from(hold) },
+      moments: c.moments.from(moment),
+    }
+  }
+
+  /** For the disk; `restoreIndex` gives it back. */
+  save(): { columns: Uint8Array; lines: Uint8Array; rest: SavedNames } {
+    const packer = new Packer()
+    packer.uint(this.#lineStep.length)
+    let before = 0
+    for (const step of this.#lineStep.from(0)) {
+      packer.int(step - before)
+      before = step
+    }
+    return {
+      columns: packColumns(this.#from({ step: 0, hold: 0, marker: 0, moment: 0 })),
+      lines: packer.finish(),
+      rest: { labels: this.#labels, open: [...this.#open], settled: [...this.#settled], length: this.length },
+    }
+  }
+}
+
+export interface SavedNames {
+  labels: string[]
+  open: [string, number][]
+  settled: [string, number][]
+  length: number
+}
+
+/** @throws RangeError where it isn't what `save` gave */
+export function restoreIndex(saved: { columns: Uint8Array; lines: Uint8Array; rest: SavedNames }): LineIndex {
+  const from = new Unpacker(saved.lines)
+  const lineStep = new Int32Array(from.uint())
+  let now = 0
+  for (let i = 0; i < lineStep.length; i++) {
+    now += from.int()
+    lineStep[i] = now
+  }
+  return new LineIndex({ columns: unpackColumns(saved.columns), lineStep, rest: saved.rest })
+}
+
+function nothing() {
+  const columns = unpackColumns(new Uint8Array(4))
+  return { columns, lineStep: new Int32Array(), rest: { labels: [], open: [], settled: [], length: 0 } as SavedNames }
+}
+
+const first = (map: Map<string, number>) => map.keys().next().value!
