@@ -146,6 +146,11 @@ describe('a rotated key', () => {
     const world = fresh()
     world.rotate(key('second'))
     const other = fresh()
+    // The newest checkpoint, signed by both, is a handover itself: a writer that has ended here has written no other.
+    const [handover] = world.handovers.splice(0)
+    expect((await verify(world)).outcome).toBe('whole')
+    world.handovers.push(handover!)
+    world.sign()
     other.append('sign-in', { outcome: 'ok', via: 'ssh' })
     other.sign([key('first'), key('second')])
     world.handovers[0] = other.checkpoint

@@ -4,7 +4,7 @@ import { type Leaf, parseLeaf } from './entry.ts'
 import type { LedgerError } from './errors.ts'
 import { type Finding, Findings, type Outcome } from './findings.ts'
 import { claimedSigners, KeyChain } from './key-chain.ts'
-import { type CompactTree, leafHash } from './merkle.ts'
+import { leafHash } from './merkle.ts'
 import { keyLabel, openNote, type VerifierKey } from './note.ts'
 import { PayloadChecks, type PayloadRow } from './payload-verify.ts'
 import type { LedgerCrypto } from './ports.ts'
@@ -77,8 +77,10 @@ export async function verifyLog(crypto: LedgerCrypto, log: LogReader, options: V
     if (forged) found.wrong('signature', {}, `the checkpoint was changed: ${forged}`)
     const known = await knownHeads(checkpoint, log, options.seen ?? [], found)
     reached = await verifyEntries(crypto, log, checkpoint, { found, payloads, known, options })
+    // The newest checkpoint may be a handover itself, whose file of its own is yet to be written.
+    const handovers = [...known.handovers, new TextDecoder().decode(note)]
     for (const { entry, payload } of payloads.rotations) {
-      const problem = chain.rotate(entry, payload, known.handovers)
+      const problem = chain.rotate(entry, payload, handovers)
       if (problem) found.wrong('key-rotation', { entry }, problem)
     }
     if (!forged) report = verifySignature(chain, note!, found)
@@ -202,19 +204,19 @@ async function verifyEntries(
   let drift = 0
   let lost = 0
   let reached = size
-  const heads = (tree: CompactTree) => {
-    for (const head of known.bySize.get(tree.size) ?? []) {
-      if (same(head.root, tree.root())) {
+  const heads = () => {
+    for (const head of known.bySize.get(tiles.reached) ?? []) {
+      if (tiles.hasRoot(head.root)) {
         if (head.code === 'handover') known.handovers.push(head.note)
       } else
         found.wrong(
           head.code,
-          { entry: tree.size },
-          `the log is not the one of ${head.what}: its first ${tree.size} entries have another root`,
+          { entry: tiles.reached },
+          `the log is not the one of ${head.what}: its first ${tiles.reached} entries have another root`,
         )
     }
   }
-  heads(tiles.tree)
+  heads()
   for (let first = 0; first < size; first += TILE_WIDTH) {
     options.signal?.throwIfAborted()
     const width = Math.min(TILE_WIDTH, size - first)
@@ -239,7 +241,7 @@ async function verifyEntries(
         // Neither entry nor hash: no root can be had any more, and both were reported.
         tiles.give()
       } else tiles.append(hash ?? stored!, stored ?? hash!)
-      if (known.bySize.size > 0 && !tiles.given) heads(tiles.tree)
+      if (known.bySize.size > 0 && !tiles.given) heads()
       const leaf = entry && !differs ? parseLeaf(entry) : undefined
       if (entry && !differs && !leaf)
         found.wrong(

@@ -37,8 +37,14 @@ export class TileChecks {
     this.#entries = { tree: new CompactTree(sha256), rows: [] }
   }
 
-  get tree(): CompactTree {
-    return this.#entries.tree
+  /** How many entries there were up to now. */
+  get reached(): number {
+    return this.#entries.tree.size
+  }
+
+  /** Whether this is the root up to now, by the entries or by their hashes as stored: only one of the two was changed. */
+  hasRoot(root: Uint8Array): boolean {
+    return same(this.#entries.tree.root(), root) || (this.#tiles !== undefined && same(this.#tiles.tree.root(), root))
   }
 
   /** The leaf hashes as stored; undefined where they aren't. */

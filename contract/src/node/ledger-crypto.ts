@@ -17,7 +17,7 @@ export const nodeCrypto: LedgerCrypto & LedgerSigning = {
         at += part.length
       }
       // As text, which has a character for each byte here: a Buffer of its own takes OpenSSL's caller longer than the hash.
-      return Buffer.from(hash('sha256', scratch.subarray(0, length), 'latin1'), 'latin1')
+      return Buffer.from(hash('sha256', scratch.subarray(0, length), 'binary'), 'latin1')
     }
     const running = createHash('sha256')
     for (const part of parts) running.update(part)

@@ -31,24 +31,15 @@ const BATCH = 1000
 export function openEntries(folder: string): Entries {
   const file = join(folder, 'entries.sqlite')
   let database: Database.Database
+  let statements: ReturnType<typeof prepare>
   try {
     database = new Database(file, { readonly: true, fileMustExist: true, timeout: 5000 })
     database.pragma('trusted_schema = OFF')
+    statements = prepare(database)
   } catch (error) {
     throw stopped(`The ledger's entries (${file}) can't be read`, error)
   }
-  const one = database.prepare(`select ${columns} from entries where n = ?`)
-  const count = database.prepare('select coalesce(max(n) + 1, 0) from entries').pluck()
-  const ofSession = database.prepare(
-    `select ${columns} from entries where session = ? and n >= ? order by n limit ${BATCH}`,
-  )
-  const ofType = database.prepare(
-    `select ${columns} from entries indexed by entries_by_type
-     where type = ? and type not in ('command', 'recording.chunk') and n >= ? order by n limit ${BATCH}`,
-  )
-  const ofManyType = database.prepare(
-    `select ${columns} from entries where type = ? and n >= ? order by n limit ${BATCH}`,
-  )
+  const { one, count, ofSession, ofType, ofManyType, payloads } = statements
   // By batches, each read at once: an open statement would hold on to the write-ahead log, and so to what is erased.
   function* batches(statement: Database.Statement, key: string, from = 0): Generator<EntryRow> {
     for (let at = from; ; ) {
@@ -67,18 +58,32 @@ export function openEntries(folder: string): Entries {
     byType: (type, { from } = {}) =>
       batches(type === 'command' || type === 'recording.chunk' ? ofManyType : ofType, type, from),
     async *payloads(limit = Number.MAX_SAFE_INTEGER) {
-      const statement = database.prepare(
-        `select 'entries/' || n as row, n as entry, payload, salt, type, at from entries
-         where n >= ? and n < ? order by n limit ${BATCH}`,
-      )
       for (let at = 0; ; ) {
-        const rows = statement.all(at, limit) as PayloadRow[]
+        const rows = payloads.all(at, limit) as PayloadRow[]
         if (rows.length > 0) yield rows
         if (rows.length < BATCH) return
         at = rows.at(-1)!.entry + 1
       }
     },
     [Symbol.dispose]: () => void database.close(),
+  }
+}
+
+function prepare(database: Database.Database) {
+  const select = `select ${columns} from entries`
+  return {
+    one: database.prepare(`${select} where n = ?`),
+    count: database.prepare('select coalesce(max(n) + 1, 0) from entries').pluck(),
+    ofSession: database.prepare(`${select} where session = ? and n >= ? order by n limit ${BATCH}`),
+    ofType: database.prepare(
+      `${select} indexed by entries_by_type
+       where type = ? and type not in ('command', 'recording.chunk') and n >= ? order by n limit ${BATCH}`,
+    ),
+    ofManyType: database.prepare(`${select} where type = ? and n >= ? order by n limit ${BATCH}`),
+    payloads: database.prepare(
+      `select 'entries/' || n as row, n as entry, payload, salt, type, at from entries
+       where n >= ? and n < ? order by n limit ${BATCH}`,
+    ),
   }
 }
 

@@ -87,6 +87,8 @@ export class LedgerLog {
   #salts: Uint8Array = new Uint8Array(0)
   #saltAt = 0
   #broken: LedgerStopped | undefined
+  /** What was erased is still in the write-ahead log. */
+  #scrubbing = false
 
   /**
    * Opens the log, making folder and key where it is the first time, and mends what a crash has left.
@@ -218,6 +220,7 @@ export class LedgerLog {
    * @throws LedgerStopped; a later call tries again
    */
   sign(): LedgerHead {
+    if (this.#scrubbing) this.scrub()
     const { head } = this
     if (head && head.size === this.#size && !this.#parts.replaced) return head
     return this.#attempt("The ledger's checkpoint can't be written", () => this.#sign())
@@ -234,9 +237,11 @@ export class LedgerLog {
     const keys = replaced ? [replaced, signer] : [signer]
     const note = signCheckpoint(options.crypto, { size, root: growing.root() }, keys)
     const head = { origin: this.origin, size, note }
-    if (replaced) this.#keepHandover(note)
     this.#keepHead(head)
-    if (replaced) this.#finishRotation()
+    if (replaced) {
+      this.#keepHandover(note)
+      this.#finishRotation()
+    }
     for (const { tile } of this.#unwritten) if (tile.width === TILE_WIDTH) tiles.removePartial(tile)
     this.#unwritten = []
     return head
@@ -359,14 +364,16 @@ export class LedgerLog {
   }
 
   /**
-   * Overwrites what erased entries have left in the write-ahead log. False where a reader still holds on to it: then it
-   * is to be called again.
+   * Removes what erased entries have left in the write-ahead log. False where a reader still holds on to it: then it is
+   * tried again before each checkpoint.
    */
   scrub(): boolean {
-    if (this.meta(`${OWN}scrub`) === undefined) return true
+    this.#scrubbing = this.meta(`${OWN}scrub`) !== undefined
+    if (!this.#scrubbing) return true
     const { rows } = this.#parts
     return this.#attempt("The ledger's write-ahead log can't be emptied", () => {
       if (!rows.emptyLog()) return false
+      this.#scrubbing = false
       this.#meta.set(`${OWN}scrub`, undefined)
       this.commit()
       return true

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import type { LedgerHead } from '@countersign/contract/evidence'
 import { type Checkpoint, openCheckpoint, readCheckpoint } from '@countersign/contract/ledger/checkpoint'
@@ -57,6 +58,7 @@ export async function openLog(options: Opening): Promise<{ parts: LogParts; foun
 function takeLock(folder: string): Database.Database {
   let lock: Database.Database | undefined
   try {
+    closeSync(openSync(join(folder, 'lock'), 'a', 0o600))
     lock = new Database(join(folder, 'lock'), { timeout: 0 })
     lock.pragma('journal_mode = DELETE')
     lock.exec('begin exclusive')

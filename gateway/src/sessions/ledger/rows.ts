@@ -40,6 +40,9 @@ export interface Batch {
 /** For SQLite to make the commitment of what it erases. */
 type Commit = (salt: Uint8Array, payload: Uint8Array) => Uint8Array
 
+/** Milliseconds that a commit waits for others. Nobody else writes: only a reader who recovers the log locks it, and briefly. */
+const TIMEOUT = 5000
+
 const columns = 'n, at, type, session, payload, salt, commitment'
 
 /** The tables beside the log (docs/formats.md, "Ledger"): one writer, who has each batch on disk when `write` returns. */
@@ -56,7 +59,7 @@ export class EntryRows {
   /** Opens or makes the file (mode 0600). @throws SqliteError */
   constructor(file: string, commit: Commit) {
     closeSync(openSync(file, 'a', 0o600))
-    const database = new Database(file, { timeout: 5000 })
+    const database = new Database(file, { timeout: TIMEOUT })
     this.#database = database
     try {
       database.pragma('journal_mode = WAL')
@@ -159,10 +162,15 @@ export class EntryRows {
     return changes
   }
 
-  /** Puts all into entries.sqlite and empties the write-ahead log. False where a reader still needs what was before. */
+  /** Puts all into entries.sqlite and empties the write-ahead log. False, at once, where a reader still needs what was before. */
   emptyLog(): boolean {
-    const [result] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
-    return result!.busy === 0
+    this.#database.pragma('busy_timeout = 0')
+    try {
+      const [result] = this.#database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[]
+      return result!.busy === 0
+    } finally {
+      this.#database.pragma(`busy_timeout = ${TIMEOUT}`)
+    }
   }
 
   close(): void {

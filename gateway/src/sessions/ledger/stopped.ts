@@ -11,7 +11,7 @@ export function stopped(doing: string, error: unknown): LedgerStopped {
     ? 'the disk of the data folder is full; make room there, and it goes on by itself'
     : /^(EACCES|EPERM|EROFS|SQLITE_READONLY.*|SQLITE_CANTOPEN)$/.test(code)
       ? `it may not be written (${message}); give the gateway's user the folder data/ledger and all that is in it`
-      : /^SQLITE_(CORRUPT|NOTADB)/.test(code)
+      : /^SQLITE_(CORRUPT|NOTADB)|^SQLITE_ERROR$/.test(code)
         ? `entries.sqlite is damaged (${message}); stop the gateway, copy data/ledger away as it is, and put back a copy of entries.sqlite that is no older than the checkpoint`
         : message
   return new LedgerStopped(`${doing}: ${why}`, { cause: error })
