@@ -154,9 +154,9 @@ describe('a rotated key', () => {
     other.append('sign-in', { outcome: 'ok', via: 'ssh' })
     other.sign([key('first'), key('second')])
     world.handovers[0] = other.checkpoint
-    expect((await verify(world)).findings.map(({ code }) => code)).toEqual(['handover', 'key-rotation'])
+    expect((await verify(world)).findings.map(({ code }) => code)).toEqual(['handover', 'key-rotation', 'signature'])
     world.handovers.length = 0
-    expect((await verify(world)).findings.map(({ code }) => code)).toEqual(['key-rotation'])
+    expect((await verify(world)).findings.map(({ code }) => code)).toEqual(['key-rotation', 'signature'])
   })
 })
 
