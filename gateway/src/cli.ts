@@ -23,6 +23,9 @@ usage: countersign-gateway COMMAND [OPTIONS]
                            check an evidence bundle; without a key that you have from elsewhere the answer is 2
   export --config FILE --session ID [--out FILE]
                            write the evidence bundle of a session; --out - is standard output
+  retention --config FILE [--dry-run] [--json]
+                           erase what is due, while the gateway is stopped (running, it does so by itself every hour);
+                           --dry-run shows what would go now, whether it runs or not
   ledger show-key --config FILE
                            print the verifier key of the ledger, for people to write down
   ledger rotate-key --config FILE --reason TEXT
@@ -86,6 +89,12 @@ export async function main(args: string[]): Promise<void> {
         return misused('export needs --config FILE and --session ID')
       return (await import('./verify/export.ts')).exportSession(values.config, values.session, values.out)
     }
+    case 'retention': {
+      if (rest.length > 0) return misused(`unexpected ${JSON.stringify(rest[0])} after retention`)
+      if (values.config === undefined) return misused('retention needs --config FILE')
+      const { retain } = await import('./retain.ts')
+      return retain(values.config, { dry: values['dry-run'] === true, json: values.json === true })
+    }
     case 'ledger': {
       if ((rest[0] !== 'show-key' && rest[0] !== 'rotate-key') || rest.length > 1)
         return misused('ledger knows: ledger show-key, ledger rotate-key')
@@ -120,6 +129,7 @@ function parse(args: string[]) {
       connection: { type: 'string' },
       rows: { type: 'string' },
       json: { type: 'boolean' },
+      'dry-run': { type: 'boolean' },
       check: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
       version: { type: 'boolean', short: 'v' },

@@ -21,6 +21,7 @@ import { loadPolicies, type Policies } from './policy/policy.ts'
 import { listenPostgres, type PostgresListener, type PostgresTarget } from './postgres/postgres.ts'
 import { createAnnotations } from './sessions/annotations/annotations.ts'
 import { LedgerStopped } from './sessions/ledger/ledger.ts'
+import { createRetention } from './sessions/retention/retention.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -106,6 +107,18 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   await room.recover()
   await approvals.recover()
   void ledger.recover().catch((error) => log.error({ error }, 'recordings of earlier runs are not in the ledger yet'))
+  const retention = stack.use(
+    createRetention({
+      store,
+      folder: config.data,
+      rules: () => inForce.config.retention,
+      ledger,
+      live: room.isLive,
+      connections: () => inForce.config.connections.keys(),
+      log,
+      metrics: metrics.retention,
+    }),
+  )
   await logged.policies(inForce.policies)
   const known = stack.use(await openKnownColumns(store, log))
   known.keepOnly(config.connections.values())
@@ -151,6 +164,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         approvals,
         sessions: room,
         annotations: createAnnotations({ store }),
+        retention,
         feed: store.feed,
         policies: () => inForce.policies,
         readiness: () =>
@@ -214,6 +228,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   }
 
   await logged.started()
+  retention.start()
   state.phase = 'ready'
   metrics.ready.set(1)
   return { addresses, reload, stop, [Symbol.asyncDispose]: () => stop() }

@@ -54,7 +54,7 @@ export interface ApiOptions {
   approvals: Approvals
   sessions: SessionsRoom
   annotations: AnnotationsRoom
-  retention?: Retention
+  retention: Retention
   feed: Feed
   policies: () => Policies
   readiness: () => Readiness | Promise<Readiness>
@@ -123,7 +123,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     serviceRoutes(typed, options)
     approvalRoutes(typed, options.approvals)
     sessionRoutes(typed, options.sessions, options.retention)
-    if (options.retention) retentionRoutes(typed, options.retention)
+    retentionRoutes(typed, options.retention)
     annotationRoutes(typed, { annotations: options.annotations, sessions: options.sessions, clock })
     const feed = feedRoute(typed, {
       feed: options.feed,

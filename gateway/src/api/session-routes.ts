@@ -1,3 +1,4 @@
+import { pipeline } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import { ListQuery, listOf } from '@countersign/contract/api'
 import { EventsPage } from '@countersign/contract/recording'
@@ -8,6 +9,7 @@ import type { Principal } from '../identity/principal.ts'
 import type { Retention } from '../sessions/retention/retention.ts'
 import { BadCursor, type SessionQuery, type SessionsRoom } from '../sessions/sessions.ts'
 import { HttpProblem } from './problem.ts'
+import { rangeFrom, recently, slice } from './ranges.ts'
 import { answers, bearer, problemsOf, type Routes } from './routes.ts'
 import { forbidden, hasRole, recordingScope, type Scope, seesRetention, sessionScope } from './visibility.ts'
 
@@ -27,9 +29,10 @@ const EventsQuery = z.object({
   limit: z.coerce.number().int().min(1).max(10_000).default(1000),
 })
 
-export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention?: Pick<Retention, 'described'>): void {
+export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pick<Retention, 'described'>): void {
   const described = async (caller: Principal, many: Session[]): Promise<Session[]> =>
-    retention && seesRetention(caller) ? retention.described(many) : many
+    seesRetention(caller) ? retention.described(many) : many
+  const playedLately = recently()
   app.get(
     '/v1/sessions',
     {
@@ -107,7 +110,8 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention?: P
       schema: {
         tags,
         summary: 'A session’s whole recording; of a live one what is there',
-        description: 'NDJSON: a header, then events. Each playback is itself recorded.',
+        description:
+          'NDJSON: a header, then events. Each playback is itself recorded. `Range: bytes=N-` goes on where another answer ended (of the plain form; within ten minutes it is the same playback).',
         security: bearer,
         params: Id,
         response: {
@@ -115,6 +119,11 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention?: P
             description: 'The recording, compressed as Accept-Encoding allows (zstd, gzip).',
             content: { 'application/x-ndjson': { schema: z.string() } },
           },
+          206: {
+            description: 'The recording from byte N on, as it is.',
+            content: { 'application/x-ndjson': { schema: z.string() } },
+          },
+          416: { description: 'There are no more bytes than those before N.' },
           ...problemsOf(401, 403, 404, 429, 503),
         },
       },
@@ -122,7 +131,11 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention?: P
     async ({ caller, params, headers }, reply) => {
       const session = await visible(sessions, recordingScope(caller), params.id)
       if (!(await sessions.events(session.id, 0, 1))) throw noRecording(session.id)
-      await sessions.playedBack(session.id, caller, 'recording')
+      const from = rangeFrom(headers.range)
+      const goesOn = playedLately(caller.id, session.id) && from !== undefined && from > 0
+      if (!goesOn) await sessions.playedBack(session.id, caller, 'recording')
+      void reply.header('accept-ranges', 'bytes')
+      if (from !== undefined) return sendRest(sessions, session, from, reply)
       return sendRecording(sessions, session.id, reply, headers['accept-encoding'])
     },
   )
@@ -183,6 +196,21 @@ async function sendRecording(sessions: SessionsRoom, id: string, reply: FastifyR
   plain.on('error', (error) => gzip.destroy(error))
   gzip.on('close', () => plain.destroy())
   return reply.header('content-encoding', 'gzip').send(plain.pipe(gzip))
+}
+
+/** What is behind byte `from`, of a live session what is there now. */
+function sendRest(sessions: SessionsRoom, { id, recording }: Session, from: number, reply: FastifyReply) {
+  const { bytes } = recording
+  if (from >= bytes) return reply.code(416).header('content-range', `bytes */${bytes}`).send()
+  const rest = slice(from, bytes)
+  const plain = sessions.recordingStream(id)
+  pipeline(plain, rest, () => {})
+  return reply
+    .code(206)
+    .header('content-type', 'application/x-ndjson; charset=utf-8')
+    .header('content-range', `bytes ${from}-${bytes - 1}/${bytes}`)
+    .header('content-length', bytes - from)
+    .send(rest)
 }
 
 /** RFC 9110, section 12.5.3; `*` and qualities other than zero are no more than yes. */

@@ -15,6 +15,9 @@ import { createIdentity } from '../../identity/identity.ts'
 import type { AgentPrincipal, Identity } from '../../identity/principal.ts'
 import type { Policies } from '../../policy/policy.ts'
 import { createAnnotations } from '../../sessions/annotations/annotations.ts'
+import { LedgerStopped } from '../../sessions/ledger/ledger.ts'
+import { createRetention } from '../../sessions/retention/retention.ts'
+import { rules } from '../../sessions/retention/testing/world.ts'
 import type { LiveSession } from '../../sessions/session.ts'
 import { createSessions, type SessionsRoom } from '../../sessions/sessions.ts'
 import { openStore, type Store } from '../../store/store.ts'
@@ -88,6 +91,16 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     limits: () => ({ held_per_agent: 1000, held: 10_000 }),
     log: silent,
   })
+  /** Without a ledger, so it erases nothing. */
+  const retention = createRetention({
+    store,
+    folder,
+    rules: () => rules(),
+    ledger: { sync: async () => {}, erase: () => Promise.reject(new LedgerStopped('There is no ledger here.')) },
+    live: sessions.isLive,
+    connections: () => ['orders'],
+    log: silent,
+  })
   const registry = new Registry()
   const policies = {
     version: 'sha256:00',
@@ -102,6 +115,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
       approvals,
       sessions,
       annotations: createAnnotations({ store, clock: () => (options.clock ?? Date.now)() }),
+      retention,
       feed: store.feed,
       policies: () => policies,
       readiness: () => ({ ready: true, reasons: [] }),

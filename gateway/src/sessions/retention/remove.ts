@@ -7,6 +7,7 @@ import { eraseAnnotations } from '../annotations/annotations.ts'
 import { sessionOf } from '../rows.ts'
 import { removeFiles } from './files.ts'
 import { ground, type RetentionDb, type RetentionTx } from './tables.ts'
+import { forgetTexts } from './texts.ts'
 
 /** What finds words of commands, beside the store. */
 export interface SearchIndex {
@@ -18,7 +19,7 @@ export interface Removing {
   db: RetentionDb
   /** The data folder. */
   folder: string
-  search: SearchIndex
+  search?: SearchIndex
   now: () => Date
   /** Called at each step, in whose place a test may end everything. */
   step?: (name: string) => void
@@ -57,7 +58,10 @@ export async function removeRun(run: string, removing: Removing): Promise<void> 
     step('files')
     await turn()
   }
-  if (recordings.length > 0) await search.forget(recordings)
+  if (recordings.length > 0) {
+    await forgetTexts(db, recordings)
+    await search?.forget(recordings)
+  }
   step('search')
 
   for (const some of slices(items)) {

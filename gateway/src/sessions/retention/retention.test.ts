@@ -190,7 +190,7 @@ describe('a run', () => {
 
 test('nothing of a command or a result is left in any byte of the data folder', async () => {
   world.rules = rules({ classes: new Map([['ssn', 7 * day]]) })
-  const canary = 'kanarienvogel-4711'
+  const canary = 'kanarienvogel4711'
   const columns = [{ name: 'v', type: 25 }]
   const row = { type: 'rows' as const, command: 'c', columns, rows: [[canary]] }
   const ids = []
@@ -370,7 +370,7 @@ describe('killed at any point', () => {
       own.rules = rules({ classes: new Map([['ssn', 7 * day]]), entries: 200 * day })
       const held = await own.ended(91)
       await own.retention.hold(person, { reason: 'r', sessions: [held], connections: [], agents: [] })
-      const canary = 'kanarienvogel-0815'
+      const canary = 'kanarienvogel0815'
       const ids = [
         await own.ended(91, { events: [own.command(canary)] }),
         await own.ended(8, { hold: canary, events: [own.command(canary, ['ssn'])] }),

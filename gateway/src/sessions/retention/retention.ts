@@ -31,7 +31,7 @@ export interface RetentionOptions {
   ledger: Pick<Ledger, 'erase' | 'sync'>
   /** Whether a session is live, or its recording being sealed. */
   live: (session: string) => boolean
-  search: SearchIndex
+  search?: SearchIndex
   /** Names of the connections that are configured. */
   connections: () => Iterable<string>
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
@@ -51,9 +51,9 @@ export interface RetentionMetrics {
 
 /** What is kept how long, who holds it, and the runs that take it. */
 export interface Retention extends AsyncDisposable {
-  /** Ends what was being removed when the gateway was ended. To be called once, before `start`. */
+  /** Ends what was being removed when the gateway was ended. @throws what the disk says */
   recover(): Promise<void>
-  /** Looks every hour from now on. */
+  /** Ends what was being removed when the gateway was ended, in the background, and looks every hour from now on. */
   start(): void
   /** Takes what is due. A dry run takes nothing, and answers what it would. @throws LedgerStopped, or what the disk says */
   run(options: { dry: boolean; by: RunBy }): Promise<RetentionRun>
@@ -77,7 +77,7 @@ export function createRetention(options: RetentionOptions): Retention {
   const clock = options.clock ?? Date.now
   const db = tablesOf(store)
   const entries = (): Entries => openEntries(join(folder, 'ledger'))
-  const removing = { db, folder, search, now: () => new Date(clock()), ...(step && { step }) }
+  const removing = { db, folder, now: () => new Date(clock()), ...(search && { search }), ...(step && { step }) }
   const alone = oneAfterAnother()
   const runs = oneAfterAnother()
 
@@ -172,7 +172,13 @@ export function createRetention(options: RetentionOptions): Retention {
 
   return {
     recover: () => runs(finish),
-    start: () => schedule.start(),
+    start() {
+      schedule.start()
+      void runs(finish).catch((error) => {
+        log.error({ error }, 'what retention was removing could not be ended: it is tried again')
+        schedule.soon()
+      })
+    },
     run: ({ dry: isDry, by }) => (isDry ? dry(by) : take(by)),
     one: (id) => oneRun(db, id),
 
