@@ -140,15 +140,15 @@ export function witnessState(now: number, world: WitnessWorld): WitnessState {
 function verifications(at: (minutes: number) => string): Verification[] {
   const whole = 'Every byte is what the log gw.prod.example/ledger has, and nothing that was announced is missing.'
   return [
-    { session: 'se_d001', outcome: 'whole', why: whole, at: at(30), verdict: 'bv_whole' },
+    { session: 'se_d001', outcome: 'whole', why: whole, at: at(30), verdict: 'bv_s1' },
     {
       session: 'se_d002',
       outcome: 'incomplete',
-      why: 'What is there is genuine, but something is missing. Session se_d002 had 12 commands, this bundle has 11 of them.',
+      why: 'What is there is genuine, but something is missing: session se_d002 had 12 commands, this bundle has 11 of them.',
       at: at(50),
       verdict: 'bv_incomplete',
     },
-    { session: 'se_d003', outcome: 'broken', why: 'A chunk was changed.', at: at(70), verdict: 'bv_broken' },
+    { session: 'se_d003', outcome: 'broken', why: 'A chunk was changed.', at: at(70), verdict: 'bv_s3' },
   ]
 }
 
@@ -202,7 +202,7 @@ function verdictsOf(at: (minutes: number) => string): BundleVerdict[] {
       id: 'bv_broken',
       name: 'from-the-mail (3).tar',
       outcome: 'broken',
-      why: 'Recordings/se_d001.ndjson was changed from byte 16384: it is not what entry 48102 says. 1 more finding below.',
+      why: 'This is not what was logged: recordings/se_d001.ndjson was changed from byte 16384: it is not what entry 48102 says. 1 more finding below.',
       trust: 'person',
       findings: [
         {

@@ -52,7 +52,7 @@ export function createBundleDesk(options: {
   async function verify(
     name: string,
     source: AsyncIterable<Uint8Array>,
-    given: { signal?: AbortSignal; onProgress?: (bytes: number) => void } = {},
+    given: { signal?: AbortSignal; onProgress?: (bytes: number) => void; session?: string } = {},
   ): Promise<BundleVerdict> {
     const logs = store.logs()
     const keys = logs.flatMap((log) => keysOf(crypto, store, log))
@@ -73,7 +73,8 @@ export function createBundleDesk(options: {
     })
     // What follows a fault isn't read; whoever sends it must be able to end.
     for await (const _ of counted);
-    const verdict = verdictOf(report, { name, bytes, at: new Date(clock.now()).toISOString(), keys })
+    const found = verdictOf(report, { name, bytes, at: new Date(clock.now()).toISOString(), keys })
+    const verdict = given.session === undefined ? found : ofSession(found, given.session)
     if (report.checkpointNote && report.signedBy.length > 0) options.saw(report.checkpointNote, name)
     store.saveVerdict(verdict)
     options.changed()
@@ -130,21 +131,25 @@ export function createBundleDesk(options: {
     },
     cancel,
     async verifySession(session, source, given) {
-      const verdict = await verify(`session ${session}`, source, given)
-      const about = verdict.about?.sessions ?? []
-      const { id, at } = verdict
-      const other = verdict.outcome !== 'broken' && !about.includes(session)
-      const outcome = other ? 'broken' : verdict.outcome
-      const why = other ? `This bundle is about ${about.join(', ') || 'nothing'}, not about this session.` : verdict.why
+      const verdict = await verify(`session ${session}`, source, { ...given, session })
+      const { id, at, outcome, why } = verdict
       store.saveVerification({ session, outcome, why, at, verdict: id })
       options.changed()
-      return { ...verdict, outcome, why }
+      return verdict
     },
     verdict: (id) => store.verdict(id) ?? null,
     [Symbol.dispose]() {
       for (const id of [...uploads.keys()]) cancel(id)
     },
   }
+}
+
+/** Evidence of another session is none of this one, however whole it is. */
+function ofSession(verdict: BundleVerdict, session: string): BundleVerdict {
+  const about = verdict.about?.sessions ?? []
+  if (verdict.outcome === 'broken' || about.includes(session)) return verdict
+  const why = `This bundle is about ${about.join(', ') || 'nothing'}, not about this session.`
+  return { ...verdict, outcome: 'broken', why }
 }
 
 interface TrustedKey {
@@ -213,14 +218,13 @@ function why({ outcome, findings, counts, manifest }: BundleReport, anyKeys: boo
   const first = findings.find(({ about }) => about === (outcome === 'broken' ? 'integrity' : 'completeness'))
   const more = (outcome === 'broken' ? counts.integrity : counts.completeness) - 1
   const others = more > 0 ? ` ${more} more ${more === 1 ? 'finding' : 'findings'} below.` : ''
-  const capital = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
   switch (outcome) {
     case 'whole':
       return `Every byte is what the log ${manifest?.origin ?? ''} has, and nothing that was announced is missing.`
     case 'incomplete':
-      return `What is there is genuine, but something is missing. ${capital(first?.text ?? '')}.${others}`
+      return `What is there is genuine, but something is missing: ${first?.text ?? 'it is not said what'}.${others}`
     case 'broken':
-      return `${capital(first?.text ?? 'something was changed')}.${others}`
+      return `This is not what was logged: ${first?.text ?? 'something was changed'}.${others}`
     case 'cant-tell':
       return anyKeys
         ? `Nothing contradicts itself, but this desktop knows no key of the log ${manifest?.origin ?? ''}. Get its key from somebody you trust, and pin it.`

@@ -197,7 +197,7 @@ function Lines({ row, today }: { row: Extract<Row, { option: true }>; today: num
                   {stateWords[seen.state]}
                 </span>
               )}
-              {seen.cosignedBy.length > 0 ? ` · cosigned by ${seen.cosignedBy.length}` : ''}
+              {seen.cosignedBy.length > 0 ? ` · ${seen.cosignedBy.length} cosigned` : ''}
             </>
           }
         />

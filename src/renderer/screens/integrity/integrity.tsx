@@ -50,11 +50,6 @@ export function Integrity({ id }: { id: string | undefined }) {
       )
       return true
     },
-    r: () => {
-      if (!row?.option || row.what !== 'session') return false
-      go({ screen: 'replay', id: row.verification.session })
-      return true
-    },
     escape: () => {
       select('log')
       list.current?.focus()

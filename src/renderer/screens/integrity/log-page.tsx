@@ -54,7 +54,7 @@ export function LogPage({ onOpen, checking, onCheck }: { onOpen: () => void; che
           </Button>
         </div>
       </Section>
-      {log ? <Cosigning witness={witness} /> : <PinBefore />}
+      {log ? <Cosigning witness={witness} /> : witness.status.state === 'no-ledger' ? null : <PinBefore />}
     </Page>
   )
 }
@@ -100,7 +100,9 @@ function Standing({ witness, live }: { witness: WitnessState; live: boolean }) {
         >
           {log ? `${figure(log.seen)} kept` : ''}, the newest of {entries(log?.size ?? 0)}; proven by hashes from the
           gateway’s own tiles, last at {when(status.checkedAt)}.
-          {log && log.pending > 0 ? ` ${figure(log.pending)} wait to be proven.` : ''}
+          {log && log.pending > 0
+            ? ` ${figure(log.pending)} ${log.pending === 1 ? 'waits' : 'wait'} to be proven.`
+            : ''}
         </Sentence>
       )
     case 'unproven':

@@ -2,7 +2,8 @@ import { Check, CircleDashed, Eraser, Minus, X } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import type { BundleVerdict } from '../../../witness-api.ts'
 import { wordsOf } from '../../app/api.ts'
-import { hashOf } from '../../app/route.ts'
+import { useKeys } from '../../app/keys.ts'
+import { go, hashOf } from '../../app/route.ts'
 import { core, useWorld } from '../../app/store.ts'
 import { Button, Key, Notice } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
@@ -53,6 +54,13 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
   const { about, findings, counts } = verdict
   const hidden = counts.integrity + counts.completeness - findings.length
   const known = about?.sessions.find((session) => sessions.has(session))
+  useKeys({
+    r() {
+      if (known === undefined) return false
+      go({ screen: 'replay', id: known })
+      return true
+    },
+  })
   return (
     <Page label={`Verification of ${verdict.name}`}>
       <div className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1">

@@ -50,7 +50,7 @@ export const trustWords: Record<BundleVerdict['trust'], string> = {
 
 export const howWords: Record<SeenCheckpoint['how'], string> = {
   asked: 'asked for',
-  feed: 'told by the feed',
+  feed: 'told',
   bundle: 'in a bundle',
   handover: 'handed the key over',
 }
