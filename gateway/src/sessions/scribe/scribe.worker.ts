@@ -133,8 +133,8 @@ function stop(error: unknown): void {
   open = false
   clearTimeout(timer?.is)
   timer = undefined
-  for (const id of writer.giveUp()) refuse(id, why)
   say({ is: 'stopped', message: why.message })
+  for (const id of writer.giveUp()) refuse(id, why)
   try {
     writer.log.close()
   } catch {
