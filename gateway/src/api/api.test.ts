@@ -329,6 +329,39 @@ describe('recordings', () => {
     expect(await response.json()).toEqual({ items: [], next: '1' })
   })
 
+  it('go on from any byte, of a live session to where it is now', async () => {
+    const session = await world.session('agent')
+    for (let i = 0; i < 40; i++) session.recorder.append({ type: 'note', text: `line ${i} ${'ü'.repeat(i)}` })
+    const get = (range?: string) =>
+      world.call(`/v1/sessions/${session.id}/recording`, 'rae', {
+        headers: { 'accept-encoding': 'zstd, gzip', ...(range ? { range } : {}) },
+      })
+    const whole = async (encoding = 'identity') =>
+      Buffer.from(
+        await (
+          await world.call(`/v1/sessions/${session.id}/recording`, 'rae', { headers: { 'accept-encoding': encoding } })
+        ).arrayBuffer(),
+      )
+    for (const ended of [false, true]) {
+      if (ended) await session.close('closed', 'done')
+      const bytes = await whole()
+      for (const from of [1, 700, bytes.length - 1]) {
+        const rest = await get(`bytes=${from}-`)
+        expect(rest.status).toBe(206)
+        expect(rest.headers.get('content-range')).toBe(`bytes ${from}-${bytes.length - 1}/${bytes.length}`)
+        expect(rest.headers.get('content-encoding')).toBeNull()
+        expect(Buffer.from(await rest.arrayBuffer()).equals(bytes.subarray(from))).toBe(true)
+      }
+      const none = await get(`bytes=${bytes.length}-`)
+      expect([none.status, none.headers.get('content-range')]).toEqual([416, `bytes */${bytes.length}`])
+      // What isn't understood is as if it weren't there.
+      for (const odd of ['bytes=5-9', 'bytes=-5', 'lines=1-', 'bytes=1-,3-']) expect((await get(odd)).status).toBe(200)
+    }
+    const db = world.store.db as unknown as import('kysely').Kysely<{ playbacks: Record<string, string> }>
+    const rows = await db.selectFrom('playbacks').selectAll().where('session', '=', session.id).execute()
+    expect(rows.filter((row) => row.what === 'events')).toHaveLength(1)
+  })
+
   it('leave a trace of each playback', async () => {
     const session = await world.session('agent')
     await session.close('closed', '')

@@ -9,7 +9,7 @@ import type { Principal } from '../identity/principal.ts'
 import type { Retention } from '../sessions/retention/retention.ts'
 import { BadCursor, type SessionQuery, type SessionsRoom } from '../sessions/sessions.ts'
 import { HttpProblem } from './problem.ts'
-import { rangeFrom, recently, slice } from './ranges.ts'
+import { rangeFrom, slice } from './ranges.ts'
 import { answers, bearer, problemsOf, type Routes } from './routes.ts'
 import { forbidden, hasRole, recordingScope, type Scope, seesRetention, sessionScope } from './visibility.ts'
 
@@ -32,7 +32,6 @@ const EventsQuery = z.object({
 export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pick<Retention, 'described'>): void {
   const described = async (caller: Principal, many: Session[]): Promise<Session[]> =>
     seesRetention(caller) ? retention.described(many) : many
-  const playedLately = recently()
   app.get(
     '/v1/sessions',
     {
@@ -111,7 +110,7 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pi
         tags,
         summary: 'A session’s whole recording; of a live one what is there',
         description:
-          'NDJSON: a header, then events. Each playback is itself recorded. `Range: bytes=N-` goes on where another answer ended (of the plain form; within ten minutes it is the same playback).',
+          'NDJSON: a header, then events. Each playback is itself recorded. `Range: bytes=N-` goes on where another answer ended (of the plain form).',
         security: bearer,
         params: Id,
         response: {
@@ -123,8 +122,7 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pi
             description: 'The recording from byte N on, as it is.',
             content: { 'application/x-ndjson': { schema: z.string() } },
           },
-          416: { description: 'There are no more bytes than those before N.' },
-          ...problemsOf(401, 403, 404, 429, 503),
+          ...problemsOf(401, 403, 404, 416, 429, 503),
         },
       },
     },
@@ -132,8 +130,8 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pi
       const session = await visible(sessions, recordingScope(caller), params.id)
       if (!(await sessions.events(session.id, 0, 1))) throw noRecording(session.id)
       const from = rangeFrom(headers.range)
-      const goesOn = playedLately(caller.id, session.id) && from !== undefined && from > 0
-      if (!goesOn) await sessions.playedBack(session.id, caller, 'recording')
+      // Who goes on behind a cut, or follows a live session, reads on as by pages of events: one playback, not many.
+      await sessions.playedBack(session.id, caller, from ? 'events' : 'recording')
       void reply.header('accept-ranges', 'bytes')
       if (from !== undefined) return sendRest(sessions, session, from, reply)
       return sendRecording(sessions, session.id, reply, headers['accept-encoding'])
@@ -201,7 +199,10 @@ async function sendRecording(sessions: SessionsRoom, id: string, reply: FastifyR
 /** What is behind byte `from`, of a live session what is there now. */
 function sendRest(sessions: SessionsRoom, { id, recording }: Session, from: number, reply: FastifyReply) {
   const { bytes } = recording
-  if (from >= bytes) return reply.code(416).header('content-range', `bytes */${bytes}`).send()
+  if (from >= bytes) {
+    void reply.header('content-range', `bytes */${bytes}`)
+    throw new HttpProblem(416, `This recording has ${bytes} bytes: there is nothing behind them now.`)
+  }
   const rest = slice(from, bytes)
   const plain = sessions.recordingStream(id)
   pipeline(plain, rest, () => {})
