@@ -32,7 +32,7 @@ import type { Notifier } from './ports/notifier.ts'
 import type { SecureStorage } from './ports/secure-storage.ts'
 import { signIn } from './sign-in.ts'
 import { openStore } from './store/store.ts'
-import { witnessAnswers } from './witness/answers.ts'
+import { createEvidence } from './witness/answers.ts'
 import { createWitness, type Pace, type WitnessClient } from './witness/witness.ts'
 
 /** What a shell gives the core. */
@@ -312,6 +312,18 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   }
 
   const recordings = libraryAnswers({ library, downloads: options.downloads, asking: () => asking(), say: emit })
+  const evidence = createEvidence({
+    witness,
+    person: () => me?.name ?? 'somebody who was not signed in',
+    async bundleOf(session, signal) {
+      const kept = await library.bundle(session)
+      if (kept) return kept.read()
+      const now = await live()
+      return now.api.bundle(now.token, session, signal)
+    },
+    downloads: options.downloads,
+    say: emit,
+  })
   const answers: { [N in CallName]: (input: z.output<(typeof calls)[N]['input']>) => unknown } = {
     snapshot,
     async signIn({ gateway }) {
@@ -372,19 +384,9 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       if (focused) linked?.link.wake()
       return {}
     },
-    ...witnessAnswers({
-      witness,
-      person: () => me?.name ?? 'somebody who was not signed in',
-      async bundleOf(session, signal) {
-        const kept = await library.bundle(session)
-        if (kept) return kept.read()
-        const now = await live()
-        return now.api.bundle(now.token, session, signal)
-      },
-      downloads: options.downloads,
-      say: emit,
-    }),
+    ...evidence.answers,
   }
+  listeners.add(evidence.heed)
 
   await accounts.load()
   own()

@@ -10,15 +10,22 @@ type Calls = typeof witnessCalls
 /** Where a session's bundle comes from: the library where it is kept there, else the gateway. @throws ConsoleError where neither has it */
 export type BundleSource = (session: string, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array>>
 
-/** The witness's part of ConsoleApi. */
-export function witnessAnswers(options: {
+export interface Evidence {
+  /** The witness's part of ConsoleApi. */
+  answers: { [N in keyof Calls]: (input: z.output<Calls[N]['input']>) => unknown }
+  /** Verifies what the library has come to keep. */
+  heed(event: ConsoleEvent): void
+}
+
+/** What screens ask of the witness, and what it does by itself. */
+export function createEvidence(options: {
   witness: Witness
   /** Who acknowledges. */
   person(): string
   bundleOf: BundleSource
   downloads: Downloads
   say(event: ConsoleEvent): void
-}): { [N in keyof Calls]: (input: z.output<Calls[N]['input']>) => unknown } {
+}): Evidence {
   const { witness } = options
   const { bundles } = witness
   const underWay = new Map<string, AbortController>()
@@ -69,7 +76,7 @@ export function witnessAnswers(options: {
     }
   }
 
-  return {
+  const answers: Evidence['answers'] = {
     checkLog: () => witness.check(),
     witnessedCheckpoints: ({ skip, limit }) => witness.checkpoints(skip, limit),
     checkpointNote: ({ log, size, root }) => ({ note: witness.note(log, size, root) }),
@@ -92,6 +99,22 @@ export function witnessAnswers(options: {
     cancelVerification({ session }) {
       underWay.get(session)?.abort()
       return {}
+    },
+  }
+  const kept = new Map<string, boolean>()
+  let verifying: Promise<unknown> = Promise.resolve()
+  return {
+    answers,
+    heed(event) {
+      if (event.type !== 'library') return
+      for (const session of event.removed) kept.delete(session)
+      for (const { session, bundle } of event.changed) {
+        const before = kept.get(session)
+        kept.set(session, bundle === 'kept')
+        // One that was kept before is looked at when somebody asks; one that comes is looked at as it is stored.
+        if (bundle !== 'kept' || before || (before === undefined && bundles.verified(session))) continue
+        verifying = verifying.then(() => verifySession(session)).catch(() => {})
+      }
     },
   }
 }

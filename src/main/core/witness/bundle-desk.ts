@@ -26,6 +26,8 @@ export interface BundleDesk extends Disposable {
     options: { signal?: AbortSignal; onProgress?: (bytes: number) => void },
   ): Promise<BundleVerdict>
   verdict(id: string): BundleVerdict | null
+  /** Whether it is known how a session's evidence stands. */
+  verified(session: string): boolean
 }
 
 const mostUploads = 4
@@ -138,6 +140,7 @@ export function createBundleDesk(options: {
       return verdict
     },
     verdict: (id) => store.verdict(id) ?? null,
+    verified: (session) => store.verifications().some((one) => one.session === session),
     [Symbol.dispose]() {
       for (const id of [...uploads.keys()]) cancel(id)
     },
