@@ -37,10 +37,9 @@ function Content() {
   const hidden = outbox.waiting + outbox.conflicts - outbox.items.length
   return (
     <>
-      <div
+      <section
         // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys
         tabIndex={0}
-        role="region"
         aria-label="What waits"
         className="min-h-0 flex-1 overflow-y-auto px-6 pb-2 outline-offset-[-2px]"
       >
@@ -76,7 +75,7 @@ function Content() {
             {hidden > 0 ? <p className="text-dim">and {hidden.toLocaleString('en-US')} more</p> : null}
           </section>
         ) : null}
-      </div>
+      </section>
       <div className="flex items-center gap-3 border-t border-line px-6 py-3 text-fine text-dim">
         <p role="status" className="min-w-0 flex-1">
           {outbox.problem && outbox.waiting > 0 ? (

@@ -1,4 +1,4 @@
-import { Copy, FileDown, Pause, Play, Search } from 'lucide-react'
+import { Copy, FileDown, MessageSquarePlus, Pause, Play, Search } from 'lucide-react'
 import { RadioGroup } from 'radix-ui'
 import type { ReactNode } from 'react'
 import { Button, Key } from '../../parts/basics.tsx'
@@ -27,8 +27,9 @@ export function Controls(props: Props) {
   const { player, live } = props
   const { t, playing, speed, skipIdle, following } = player()
   const fine = props.length < 60_000
-  // A live session has two buttons more: where room is scarce, find and copy are told by their pictures.
-  const words = live ? '@max-[860px]:hidden' : '@max-[640px]:hidden'
+  // Where room is scarce, buttons are told by their pictures; a live session has two buttons more.
+  const words = '@max-[860px]:hidden'
+  const spare = live ? '@max-[860px]:hidden' : '@max-[640px]:hidden'
   return (
     <div className="flex flex-wrap items-center gap-2.5">
       <Button onClick={props.onPlay} aria-label={playing ? 'Pause' : 'Play'} className="w-12 px-0">
@@ -58,7 +59,7 @@ export function Controls(props: Props) {
           </RadioGroup.Item>
         ))}
       </RadioGroup.Root>
-      <Pressed on={skipIdle} className="@max-[640px]:hidden" onClick={() => player.setState({ skipIdle: !skipIdle })}>
+      <Pressed on={skipIdle} className={spare} onClick={() => player.setState({ skipIdle: !skipIdle })}>
         Skip idle
       </Pressed>
       <Pressed on={props.finding} onClick={props.onFind} label="Find in this recording">
@@ -78,14 +79,15 @@ export function Controls(props: Props) {
           onClick={props.onCopy}
           aria-label="Copy the whole transcript"
           title="Copy the whole transcript"
-          className="px-3! font-normal! text-dim! @max-[640px]:hidden"
+          className={`px-3! font-normal! text-dim! ${spare}`}
         >
           <Copy size={14} aria-hidden />
           <span className={words}>Copy</span>
         </Button>
         {props.onAnnotate ? (
-          <Button onClick={props.onAnnotate} className="px-3!">
-            Annotate <Key>N</Key>
+          <Button onClick={props.onAnnotate} aria-label="Annotate this moment" className="px-3!">
+            {live ? <MessageSquarePlus size={14} aria-hidden className="@min-[860px]:hidden" /> : null}
+            <span className={live ? words : ''}>Annotate</span> <Key>N</Key>
           </Button>
         ) : null}
         <Button

@@ -141,7 +141,7 @@ export function useAnnotating(options: {
       ) : null,
     side: (steps) => (
       <div
-        className={`flex min-h-0 flex-col overflow-hidden rounded-box border border-line bg-panel ${listed ? '@max-[720px]:max-h-72' : '@max-[720px]:hidden'}`}
+        className={`flex min-h-0 flex-col overflow-hidden rounded-box border border-line bg-panel ${listed && !writing ? '@max-[720px]:h-56' : '@max-[720px]:hidden'}`}
       >
         <Tabs listed={listed} count={notes.items.length} onListed={setListed} />
         {listed ? (

@@ -1,4 +1,5 @@
-import { useEffect, useRef, useState } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
+import { hiddenCount } from '../../../../visible.ts'
 import { wordsOf } from '../../../app/api.ts'
 import { core, say, useWorld } from '../../../app/store.ts'
 import { Button, Key } from '../../../parts/basics.tsx'
@@ -36,6 +37,7 @@ export function NoteBar(props: {
           : draft.text.trim() === ''
             ? 'Write something first.'
             : ''
+  const hidden = useMemo(() => hiddenCount(draft.text), [draft.text])
   const keep = async () => {
     if (wrong || busy) {
       setProblem(wrong)
@@ -120,6 +122,12 @@ export function NoteBar(props: {
           </Button>
         </span>
       </div>
+      {hidden > 0 ? (
+        <p role="status" className="text-fine text-warn">
+          {hidden === 1 ? 'A character in it can’t be seen' : `${hidden} characters in it can’t be seen`} here; readers
+          get a mark in its place.
+        </p>
+      ) : null}
       {problem ? (
         <p role="alert" className="text-danger">
           {problem}

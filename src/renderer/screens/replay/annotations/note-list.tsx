@@ -1,3 +1,4 @@
+import { ChevronDown } from 'lucide-react'
 import { memo, useEffect, useMemo, useRef, useState } from 'react'
 import { oneLine } from '../../../../visible.ts'
 import { useWorld } from '../../../app/store.ts'
@@ -30,7 +31,7 @@ export function NoteList(props: {
   const { notes, fine, selected, actions } = props
   const [filter, setFilter] = useState<NoteFilter>({ person: undefined, tag: undefined })
   const shown = useMemo(() => filtered(notes.items, filter), [notes.items, filter])
-  const rows = useMemo(() => shown.map((note) => ({ key: note.id, height: 70, option: true, note })), [shown])
+  const rows = useMemo(() => shown.map((note) => ({ key: note.id, height: 66, option: true, note })), [shown])
   const chosen = shown.find((note) => note.id === selected)
   if (notes.items.length === 0)
     return (
@@ -51,13 +52,15 @@ export function NoteList(props: {
       {shown.length === 0 ? (
         <p className="flex-1 p-4 text-center text-dim">None of {notes.items.length} is like that.</p>
       ) : (
-        <Listbox
-          label="Notes"
-          rows={rows}
-          selected={chosen?.id}
-          onSelect={actions.onSelect}
-          render={(row, isSelected) => <Row note={row.note} fine={fine} selected={isSelected} />}
-        />
+        <div className="flex min-h-[66px] flex-1 flex-col">
+          <Listbox
+            label="Notes"
+            rows={rows}
+            selected={chosen?.id}
+            onSelect={actions.onSelect}
+            render={(row, isSelected) => <Row note={row.note} fine={fine} selected={isSelected} />}
+          />
+        </div>
       )}
       {chosen ? (
         <Whole note={chosen} fine={fine} withdrawing={props.withdrawing === chosen.id} actions={actions} />
@@ -71,36 +74,50 @@ function Filters(props: { items: readonly Note[]; filter: NoteFilter; onFilter(f
   const people = useMemo(() => [...new Map(items.map((note) => [note.by.id, note]))], [items])
   const tags = useMemo(() => [...new Set(items.flatMap((note) => note.tags))].sort(), [items])
   if (people.length < 2 && tags.length === 0) return null
-  const look = 'h-7 min-w-0 flex-1 rounded-tag border border-line bg-panel px-1 text-fine'
   return (
-    <search className="flex gap-1.5 border-b border-line px-2 pb-1.5">
-      <select
-        aria-label="Notes of"
-        className={look}
-        value={filter.person ?? ''}
-        onChange={(event) => onFilter({ ...filter, person: event.target.value || undefined })}
-      >
-        <option value="">everybody</option>
-        {people.map(([id, note]) => (
-          <option key={id} value={id}>
-            {note.mine ? 'you' : oneLine(note.by.name, 40)}
-          </option>
-        ))}
-      </select>
-      <select
-        aria-label="Notes tagged"
-        className={look}
-        value={filter.tag ?? ''}
-        onChange={(event) => onFilter({ ...filter, tag: event.target.value || undefined })}
-      >
-        <option value="">any tag</option>
-        {tags.map((tag) => (
-          <option key={tag} value={tag}>
-            {oneLine(tag, 40)}
-          </option>
-        ))}
-      </select>
+    <search className="grid grid-cols-2 gap-1.5 border-b border-line px-2 py-1.5">
+      <Pick
+        label="Notes of"
+        any="everybody"
+        value={filter.person}
+        options={people.map(([id, note]) => [id, note.mine ? 'you' : oneLine(note.by.name, 40)])}
+        onPick={(person) => onFilter({ ...filter, person })}
+      />
+      <Pick
+        label="Notes tagged"
+        any="any tag"
+        value={filter.tag}
+        options={tags.map((tag) => [tag, oneLine(tag, 40)])}
+        onPick={(tag) => onFilter({ ...filter, tag })}
+      />
     </search>
+  )
+}
+
+function Pick(props: {
+  label: string
+  any: string
+  value: string | undefined
+  options: (readonly [value: string, name: string])[]
+  onPick(value: string | undefined): void
+}) {
+  return (
+    <span className="relative min-w-0">
+      <select
+        aria-label={props.label}
+        value={props.value ?? ''}
+        onChange={(event) => props.onPick(event.target.value || undefined)}
+        className={`h-7 w-full appearance-none truncate rounded-box border border-line bg-panel pr-5 pl-2 text-fine ${props.value === undefined ? 'text-dim' : 'font-semibold text-accent'}`}
+      >
+        <option value="">{props.any}</option>
+        {props.options.map(([value, name]) => (
+          <option key={value} value={value}>
+            {name}
+          </option>
+        ))}
+      </select>
+      <ChevronDown size={12} className="pointer-events-none absolute top-2 right-1.5 text-dim" aria-hidden />
+    </span>
   )
 }
 

@@ -60,7 +60,7 @@ export function stateWords(
     case 'logged':
       return { text: 'in the log', tone: 'ok' }
     case 'conflict':
-      return { text: 'refused · choose what becomes of it', tone: 'danger' }
+      return { text: 'refused: choose', tone: 'danger' }
   }
 }
 
