@@ -6,6 +6,16 @@ import type { Erasure } from '../ledger/ledger.ts'
 
 /** What the gateway's main thread and the scribe, which writes the ledger, say to each other. */
 
+/** What the scribe is started with. */
+export interface ScribeData {
+  /** `data/ledger` */
+  folder: string
+  origin: string | undefined
+  lives: string
+  /** The data folder, where the scribe is to keep the index of the search. */
+  data: string | undefined
+}
+
 export interface RecordingFiles {
   session: string
   plain: string
@@ -34,6 +44,16 @@ export type Question =
   | { ask: 'erase'; erasure: Erasure }
   | { ask: 'rotateKey'; reason: string; by: z.input<typeof Actor> }
   | { ask: 'cosign'; by: PersonRef; key: string; note: string }
+  | SearchQuestion
+
+/** What the search is asked for, whose index the scribe keeps beside the ledger. */
+export type SearchQuestion =
+  /** Have found what was read. */
+  | { ask: 'indexed' }
+  /** Take sessions out; answered when nothing of them is left. */
+  | { ask: 'unindex'; sessions: readonly string[] }
+  /** The index was found to be damaged. */
+  | { ask: 'reindex' }
 
 export type ToScribe =
   /** Read these along: `live` ones grow until they are said to have ended. */

@@ -7,7 +7,7 @@ import type { Store } from '../../store/store.ts'
 import { realDisk } from '../ledger/disk.ts'
 import { type Ledger, LedgerStopped } from '../ledger/ledger.ts'
 import { TileFolder } from '../ledger/tile-folder.ts'
-import type { FromScribe, Over, Question, RecordingFiles, SyncTargets, ToScribe } from './messages.ts'
+import type { FromScribe, Over, Question, RecordingFiles, ScribeData, SyncTargets, ToScribe } from './messages.ts'
 import { createOutbox } from './outbox.ts'
 
 /** A recording that somebody writes. */
@@ -36,6 +36,17 @@ export interface ScribeLedger extends Ledger, RecordingLedger {
    * once, after the recordings were recovered.
    */
   recover(): Promise<void>
+  readonly index: KeptIndex
+}
+
+/** The index of the search, which the scribe keeps beside the ledger. */
+export interface KeptIndex {
+  /** Resolves when it has all that was recorded before the call. @throws LedgerStopped, Error where it can't */
+  caughtUp(): Promise<void>
+  /** Takes sessions out; resolves when nothing of them is in its files. @throws LedgerStopped, Error where it can't */
+  forget(sessions: readonly string[]): Promise<void>
+  /** It was found to be damaged. */
+  damaged(): void
 }
 
 export interface ScribeOptions {
@@ -46,6 +57,8 @@ export interface ScribeOptions {
   filesOf: (session: string, openedAt: string) => { plain: string; sealed: string }
   /** Name of the log, for when it is made. */
   origin?: string
+  /** The data folder, where the index of the search is to be kept; absent: there is none. */
+  search?: string
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   entry?: URL
 }
@@ -123,6 +136,17 @@ class WorkerLedger implements ScribeLedger {
   }
   get behind(): { rows: number; sessions: number } {
     return { rows: this.#outbox.waiting, sessions: this.#ending.size }
+  }
+
+  readonly index: KeptIndex = {
+    caughtUp: async () => {
+      const live = [...this.#live.values()].map((recording): [string, number] => [recording.session, recording.bytes()])
+      const ending = [...this.#ending.keys()].map((session): [string, null] => [session, null])
+      await this.#ask({ ask: 'sync', sessions: [...live, ...ending], rest: false })
+      await this.#ask({ ask: 'indexed' })
+    },
+    forget: async (sessions) => void (await this.#ask({ ask: 'unindex', sessions })),
+    damaged: () => void this.#ask({ ask: 'reindex' }).catch(() => {}),
   }
 
   start(): Promise<void> {
@@ -324,9 +348,9 @@ class WorkerLedger implements ScribeLedger {
   // — the scribe's life —
 
   #spawn(ready?: () => void, failed?: (error: Error) => void): void {
-    const { folder, origin, entry } = this.#options
+    const { folder, origin, entry, search: data } = this.#options
     const worker = new Worker(entry ?? new URL('./scribe.worker.ts', import.meta.url), {
-      workerData: { folder, origin, lives: String(++this.#spawned) },
+      workerData: { folder, origin, lives: String(++this.#spawned), data } satisfies ScribeData,
     })
     this.#scribe = { is: 'starting', worker }
     let why: Error | undefined

@@ -5,7 +5,8 @@ import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
 import { LedgerStopped } from '../ledger/ledger.ts'
 import { LedgerLog } from '../ledger/log.ts'
 import { stopped } from '../ledger/stopped.ts'
-import type { FromScribe, Question, ToScribe } from './messages.ts'
+import { type Indexing, startIndexing } from '../search/indexing.ts'
+import type { FromScribe, Question, ScribeData, SearchQuestion, ToScribe } from './messages.ts'
 import { LedgerWriter } from './writer.ts'
 
 /** What happens within this time is committed together (ms); who waits for it isn't kept waiting. */
@@ -18,8 +19,10 @@ const RETRY_MS = [250, 1000, 3000, 10_000]
 const NICE = 5
 
 const port = parentPort!
-const { folder, origin, lives } = workerData as { folder: string; origin: string | undefined; lives: string }
+const { folder, origin, lives, data } = workerData as ScribeData
 const say = (message: FromScribe) => port.postMessage(message)
+/** Absent where nothing is searched, or the index can't be opened: the ledger goes on without it. */
+const indexing = data === undefined ? undefined : openIndex(data)
 
 lowerPriority()
 const { writer, found } = await begin()
@@ -37,7 +40,8 @@ function openLog() {
 
 async function begin() {
   const { log, found } = await openLog()
-  return { writer: new LedgerWriter({ log, crypto: nodeCrypto, say, wake: () => runIn(0), lives }), found }
+  const readers = indexing ? [indexing] : []
+  return { writer: new LedgerWriter({ log, crypto: nodeCrypto, say, wake: () => runIn(0), lives, readers }), found }
 }
 
 function tellRunning(found: string[]): void {
@@ -70,6 +74,27 @@ function take(message: ToScribe): void {
   runIn(writer.urgent ? 0 : TOGETHER_MS)
 }
 
+function openIndex(data: string): Indexing | undefined {
+  const told = (level: 'info' | 'warn' | 'error') => (fields: unknown, text?: string) =>
+    say({ is: 'said', level, fields: fields as object, text: text ?? '' })
+  try {
+    return startIndexing({ folder: data, log: { info: told('info'), warn: told('warn'), error: told('error') } })
+  } catch (error) {
+    told('error')(
+      { error: (error as Error).message },
+      'the search index can’t be opened: nothing new is found until the next start',
+    )
+    return undefined
+  }
+}
+
+async function askIndex(question: SearchQuestion): Promise<void> {
+  if (!indexing) throw new Error('The search index can’t be opened')
+  if (question.ask === 'indexed') indexing.flush()
+  else if (question.ask === 'reindex') indexing.remake()
+  else await indexing.forget(question.sessions)
+}
+
 function answer(id: number, question: Question): void {
   if (!open) {
     refuse(id, new LedgerStopped('The ledger is stopped; it goes on by itself as soon as it can'))
@@ -79,6 +104,14 @@ function answer(id: number, question: Question): void {
     case 'sync':
     case 'signed':
       writer.wait(id, question, question.ask === 'signed')
+      return
+    case 'indexed':
+    case 'unindex':
+    case 'reindex':
+      void askIndex(question).then(
+        () => say({ is: 'answer', id, value: undefined }),
+        (error) => refuse(id, error),
+      )
       return
     default:
       void writer
@@ -163,6 +196,7 @@ function close(): void {
     clearTimeout(timer?.is)
     try {
       writer.close()
+      indexing?.flush()
     } catch (error) {
       say({
         is: 'said',

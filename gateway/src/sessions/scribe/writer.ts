@@ -7,7 +7,7 @@ import type { LedgerLog, NewLedgerEntry } from '../ledger/log.ts'
 import { stopped } from '../ledger/stopped.ts'
 import { Followed } from './followed.ts'
 import { type RecordedLine, type RecordingReader, wellFormed } from './line.ts'
-import type { FromScribe, OutboxRow, Over, Question, RecordingFiles, SyncTargets } from './messages.ts'
+import type { FromScribe, OutboxRow, Over, Question, RecordingFiles, SearchQuestion, SyncTargets } from './messages.ts'
 import type { TailEntry } from './tail.ts'
 import { withWitness, witnessesIn } from './witnesses.ts'
 
@@ -228,7 +228,10 @@ export class LedgerWriter {
   }
 
   /** What is asked for beside what happens; `more` gives others their turn. @throws LedgerStopped, LedgerError, RangeError */
-  async ask(question: Exclude<Question, { ask: 'sync' | 'signed' }>, more: () => Promise<void>): Promise<unknown> {
+  async ask(
+    question: Exclude<Question, SearchQuestion | { ask: 'sync' | 'signed' }>,
+    more: () => Promise<void>,
+  ): Promise<unknown> {
     const log = this.#log
     switch (question.ask) {
       case 'erase': {

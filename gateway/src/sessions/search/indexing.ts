@@ -10,8 +10,13 @@ import { SearchIndex } from './search-index.ts'
 /** How long until what failed is tried again (ms). */
 const AGAIN_MS = 15_000
 
+/** When what was given is stored at the latest, where nothing follows it (ms). */
+const LATER_MS = 1000
+
 /** The search index as the scribe has it. What fails here is said, and made good later; it holds nobody up. */
 export interface Indexing extends RecordingReader, AsyncDisposable {
+  /** Has found what was given. */
+  flush(): void
   /** Takes sessions out of the index; resolves when nothing of them is in its files. */
   forget(sessions: readonly string[]): Promise<void>
   /** The file was found to be damaged: it is made anew. */
@@ -35,6 +40,7 @@ export function startIndexing(options: {
   let working: Promise<void> | undefined
   let again: NodeJS.Timeout | undefined
   let wanted = false
+  let later: NodeJS.Timeout | undefined
 
   /** Reads what the index lacks; asked for meanwhile, it is done once more. */
   const work = () => {
@@ -99,7 +105,15 @@ export function startIndexing(options: {
   return {
     placeIn: (session) => index.placeIn(session),
     line: (header: RecordingHeader, line: RecordedLine) => guarded(() => index.line(header, line)),
-    commit: () => guarded(() => index.commit()),
+    commit() {
+      guarded(() => index.commit())
+      if (!index.waits) return
+      later ??= setTimeout(() => {
+        later = undefined
+        guarded(() => index.flush())
+      }, LATER_MS).unref()
+    },
+    flush: () => guarded(() => index.flush()),
     async forget(sessions) {
       index.forget(sessions)
       while (!index.tidy(10)) await turn()
@@ -111,6 +125,7 @@ export function startIndexing(options: {
     async [Symbol.asyncDispose]() {
       stopping.abort()
       clearTimeout(again)
+      clearTimeout(later)
       await working
       index[Symbol.dispose]()
     },

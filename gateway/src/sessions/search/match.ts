@@ -80,7 +80,8 @@ export class PartWords {
 
   #ways({ word, beginning }: SoughtWord, mark: string): string[] {
     if (!beginning) return [quoted(mark + word)]
-    if (word.length <= SHORT_BEGINNING) return [quoted(mark + word), quoted(mark + BEGINNING + word)]
+    if (word.length <= SHORT_BEGINNING)
+      return mark === '' ? [quoted(word), quoted(BEGINNING + word)] : [quoted(mark + word)]
     const words = this.#beginningWith(mark + word)
     return words === 'many' ? [`${quoted(mark + word)} *`] : words.map(quoted)
   }

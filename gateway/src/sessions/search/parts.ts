@@ -117,7 +117,7 @@ export class Parts {
     const before = changes()
     this.#db.prepare(`insert into ${table}(${table}, rank) values ('merge', ?)`).run(begin ? -pages : pages)
     // "If the change is less than 2, then the 'merge' command was a no-op" (sqlite.org/fts5.html).
-    const done = changes() - before < 2
+    const done = !begin && changes() - before < 2
     if (done) this.#db.prepare('update parts set untidy = 0 where n = ?').run(part.n)
     return done
   }
@@ -161,6 +161,8 @@ export class Parts {
       `create virtual table ${table} using fts5(words, content='', contentless_delete=1, detail=none,
         tokenize="ascii tokenchars '._-@:/~^='")`,
     )
+    // Gathered in memory for one commit, in bytes; and merged less often, since a part that is whole is merged anyway.
+    this.#db.exec(`insert into ${table}(${table}, rank) values ('hashsize', ${16 << 20}), ('automerge', 8)`)
     if (end === 'newest') this.#parts.push(part)
     else this.#parts.unshift(part)
     return part

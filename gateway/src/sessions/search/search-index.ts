@@ -28,6 +28,8 @@ export interface SearchIndexOptions {
 
 /** Commands of one session that are known without asking the index: so many, and as many characters. */
 const knownOfOne = { texts: 512, length: 128 * 1024 }
+/** So long what was given may wait to be stored with what follows: a commit costs as much as some hundred commands. */
+const FLUSH_MS = 1000
 /** How long one commit may work on what was put off. */
 const TIDY_MS = 5
 
@@ -55,7 +57,7 @@ interface Reading {
 
 /**
  * The index of commands: reads recordings along, a line at a time, and keeps one entry for all commands of a session that
- * have the same text and verdict. Synchronous; the only one that writes it. What is given is found after `commit`.
+ * have the same text and verdict. Synchronous; the only one that writes it. What is given is found after `flush`.
  * A session that was left in its middle is read from its beginning again.
  */
 export class SearchIndex implements RecordingReader, Disposable {
@@ -83,6 +85,7 @@ export class SearchIndex implements RecordingReader, Disposable {
   /** Whether something was tidied since the log was emptied. */
   #tidied = true
   #mayBeUntidy = true
+  #flushed = Number.NEGATIVE_INFINITY
 
   /** Opens the index, or makes it anew where it is missing, damaged or of another version. */
   constructor(options: SearchIndexOptions) {
@@ -147,8 +150,17 @@ export class SearchIndex implements RecordingReader, Disposable {
     if (!this.lacking.has(session) && !this.hasWhole(session)) this.lacking.set(session, header)
   }
 
-  /** Stores all that was given. @throws where it can't be stored; it is to be given again then, by `placeIn` */
+  /** Stores what was given, a while ago or when it has become much. @throws as `flush` */
   commit(): void {
+    if (this.#stale.size === 0 && !this.#mayBeUntidy) return
+    const now = performance.now()
+    if (this.#stale.size > 0 && now - this.#flushed < FLUSH_MS && this.#given.size < STORED_AT_ONCE / 2) return
+    this.flush()
+  }
+
+  /** Stores all that was given. @throws where it can't be stored; it is to be given again then, by `placeIn` */
+  flush(): void {
+    this.#flushed = performance.now()
     try {
       if (this.#stale.size > 0) this.#db.transaction(() => this.#store())()
       for (const reading of this.#stale) this.#settled(reading)
@@ -213,6 +225,11 @@ export class SearchIndex implements RecordingReader, Disposable {
     }
   }
 
+  /** Whether something was given that isn't stored. */
+  get waits(): boolean {
+    return this.#stale.size > 0
+  }
+
   /** How many sessions have yet to be read, so that it can be told to those who search. */
   behind(sessions: number): void {
     this.#sql.setMeta.run('behind', sessions)
@@ -269,7 +286,7 @@ export class SearchIndex implements RecordingReader, Disposable {
       if (parameters !== '') this.#add(reading, document, 'parameters', parameters)
       this.#await(reading, event.command, document)
     }
-    if (this.#given.size >= STORED_AT_ONCE) this.commit()
+    if (this.#given.size >= STORED_AT_ONCE) this.flush()
   }
 
   #await(reading: Reading, command: string, document: Document): void {

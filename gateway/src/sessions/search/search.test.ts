@@ -62,7 +62,7 @@ describe('the search', () => {
       { t: 6, event: commandOf('c3', 'select * from public.customers', { tables: ['public.customers'] }) },
     ])
     give(index, a)
-    index.commit()
+    index.flush()
     const texts = (query: object) =>
       search.commands({ limit: 10, ...query }).items.map(({ text, count, found, seq }) => [text, count, found, seq])
     expect(texts({})).toEqual([

@@ -114,20 +114,23 @@ interface Range {
 
 interface Row {
   id: number
-  session: string
+  /** Its session's number. */
   n: number
-  started: number
-  agent: string
-  agent_name: string
-  connection: string
   verdict: number
   kind: string
   seq: number
   t: number
   count: number
   last: number
-  text: string
-  tables: string
+}
+
+/** A session, as far as its commands tell of it. */
+interface Sender {
+  session: string
+  started: number
+  agent: string
+  agentName: string
+  connection: string
 }
 
 class Reader {
@@ -135,17 +138,18 @@ class Reader {
   readonly #words = new Map<number, { words: PartWords; match: Database.Statement }>()
   #version: unknown
   readonly #row: Database.Statement
+  readonly #session: Database.Statement
+  readonly #text: Database.Statement
   readonly #all: Database.Statement
   readonly #transaction: (work: () => unknown) => unknown
 
   constructor(db: Database.Database) {
     this.db = db
-    this.#row = db.prepare(`
-      select c.id, c.verdict, c.kind, c.seq, c.t, c.count, c.last, s.id as session, s.n, s.started, s.agent_name,
-        a.name as agent, p.name as connection, t.text, t.tables
-      from commands c join sessions s on s.n = c.session and s.gone = 0 join texts t on t.id = c.id
-        join names a on a.n = s.agent join names p on p.n = s.connection
-      where c.id = ?`)
+    this.#row = db.prepare('select id, session as n, verdict, kind, seq, t, count, last from commands where id = ?')
+    this.#session = db.prepare(`
+      select s.id as session, s.started, s.agent_name as agentName, a.name as agent, c.name as connection
+      from sessions s join names a on a.n = s.agent join names c on c.n = s.connection where s.n = ? and s.gone = 0`)
+    this.#text = db.prepare('select text, tables from texts where id = ?')
     this.#all = db.prepare('select id from commands where id <= ? and id >= ? order by id desc limit ?').pluck()
     this.#transaction = db.transaction((work: () => unknown) => work())
   }
@@ -174,10 +178,20 @@ class Reader {
     const to = query.to === undefined ? undefined : Date.parse(query.to)
     const few = only && only.length <= MOST_SESSIONS
     const among = only && !few ? new Set(only) : undefined
-    const fits = (row: Row) =>
-      (among === undefined || among.has(row.n)) &&
-      (from === undefined || row.last >= from) &&
-      (to === undefined || Math.floor(row.started + row.t) <= to)
+    const senders = new Map<number, Sender | undefined>()
+    const senderOf = (n: number) => {
+      if (!senders.has(n)) senders.set(n, this.#session.get(n) as Sender | undefined)
+      return senders.get(n)
+    }
+    const fits = (row: Row) => {
+      if (among && !among.has(row.n)) return false
+      const sender = senderOf(row.n)
+      return (
+        sender !== undefined &&
+        (from === undefined || row.last >= from) &&
+        (to === undefined || Math.floor(sender.started + row.t) <= to)
+      )
+    }
     const collecting: Collecting = {
       sought,
       filter: allOf([filter, few ? sessionsExpression(only) : '']),
@@ -201,7 +215,10 @@ class Reader {
     const inCommand = sought && this.#inCommand(sought, page)
     return {
       ...nothing,
-      items: page.map((row) => foundCommand(row, inCommand?.has(row.id) ?? true)),
+      items: page.map((row) => {
+        const { text, tables } = this.#text.get(row.id) as { text: string; tables: string }
+        return foundCommand(row, senderOf(row.n)!, { text, tables }, inCommand?.has(row.id) ?? true)
+      }),
       next: next === undefined ? null : cursorOf(next),
     }
   }
@@ -353,14 +370,17 @@ interface Collecting {
   stoppedAt: number | undefined
 }
 
-function foundCommand(row: Row, inCommand: boolean): FoundCommand {
-  const { session, seq, t, count, connection, agent, kind, text } = row
+function foundCommand(
+  { seq, t, count, kind, verdict }: Row,
+  { started, ...sender }: Sender,
+  { text, tables }: { text: string; tables: string },
+  inCommand: boolean,
+): FoundCommand {
   return {
-    ...{ session, seq, t, count, connection, agent, kind, text },
-    at: new Date(row.started + t).toISOString(),
-    agentName: row.agent_name,
-    verdict: verdicts[row.verdict]!,
-    tables: JSON.parse(row.tables) as string[],
+    ...{ ...sender, seq, t, count, kind, text },
+    at: new Date(started + t).toISOString(),
+    verdict: verdicts[verdict]!,
+    tables: JSON.parse(tables) as string[],
     found: inCommand ? 'command' : 'result',
   }
 }

@@ -93,6 +93,7 @@ describe('words', () => {
         // Only the last word, and chains, may go on.
         const next = units[at + (length % 12)]
         if (next !== undefined && /\s/.test(part)) return
+        if (sought.some(({ word, beginning }) => !beginning && word.length < 2) && next !== undefined) return
         expect(finds(whole, part)).toBe(true)
       }),
       { seed: 4, numRuns: 3000 },

@@ -11,7 +11,9 @@
 const LONGEST = 64
 /** The same from a character of a script without spaces on; a longer chain is looked for in such pieces. */
 const LONGEST_DENSE = 6
-/** Beginnings of so many characters are words of the index; longer ones are few enough to be looked up. */
+/** A beginning has so many characters at least … */
+export const SHORTEST_BEGINNING = 2
+/** … and up to so many it is a word of the index itself, for commands; longer ones are few enough to be looked up. */
 export const SHORT_BEGINNING = 3
 
 /** What came back. A word of the index that has it in front stands in a result, not in the command. */
@@ -122,23 +124,52 @@ const isHigh = (code: number) => code >= 0xd800 && code < 0xdc00
  */
 export function addWords(words: Set<string>, text: string, mark: '' | typeof CAME_BACK = ''): void {
   const plain = folded(text)
-  const add = (word: string) => {
-    if (mark === '') words.add(word)
-    else if (!words.has(word)) words.add(mark + word)
-  }
   eachChain(plain, (chain, end) => {
-    for (const atom of chain) {
-      const whole = piece(plain, atom, end)
-      const word = atom.to < end ? piece(plain, atom, atom.to) : whole
-      add(word)
-      if (whole !== word) add(whole)
-      for (let n = 1; n <= SHORT_BEGINNING && n < whole.length; n++)
-        if (!isHigh(whole.charCodeAt(n - 1)) && n !== word.length) add(BEGINNING + whole.slice(0, n))
+    const whole = plain.slice(chain[0]!.from, end)
+    let added = known.get(whole)
+    if (added === undefined) {
+      added = wordsOf(plain, chain, end)
+      // What has digits is mostly met once.
+      if (whole.length <= 40 && !/\d/.test(whole)) {
+        if (known.size >= MOST_KNOWN) known.clear()
+        known.set(whole, added)
+      }
     }
+    if (mark === '') {
+      for (const word of added.words) words.add(word)
+      for (const beginning of added.beginnings) words.add(beginning)
+      return
+    }
+    added.marked ??= added.words.map((word) => mark + word)
+    for (let i = 0; i < added.words.length; i++) if (!words.has(added.words[i]!)) words.add(added.marked[i]!)
   })
 }
 
-/** A word to look for; `beginning` where longer ones that begin so are meant, too. */
+interface ChainWords {
+  words: string[]
+  beginnings: string[]
+  /** The words with the mark of what came back. */
+  marked?: string[]
+}
+
+/** Chains that were met before: most of what is sent is made of few. */
+const known = new Map<string, ChainWords>()
+const MOST_KNOWN = 20_000
+
+function wordsOf(plain: string, chain: readonly Atom[], end: number): ChainWords {
+  const words = new Set<string>()
+  const beginnings = new Set<string>()
+  for (const atom of chain) {
+    const whole = piece(plain, atom, end)
+    const word = atom.to < end ? piece(plain, atom, atom.to) : whole
+    words.add(word).add(whole)
+    for (let n = SHORTEST_BEGINNING; n <= SHORT_BEGINNING && n < whole.length; n++)
+      if (!isHigh(whole.charCodeAt(n - 1)) && n !== word.length) beginnings.add(BEGINNING + whole.slice(0, n))
+  }
+  return { words: [...words], beginnings: [...beginnings] }
+}
+
+/** A word to look for; `beginning` where longer ones that begin so are meant, too. It has two characters then, or more. */
 export interface SoughtWord {
   word: string
   beginning: boolean
@@ -161,7 +192,7 @@ export function soughtWords(question: string): SoughtWord[] {
     for (const atom of chain) {
       const word = piece(plain, atom, end)
       const reachesEnd = atom.from + word.length === end
-      const beginning = reachesEnd && mayGoOn
+      const beginning = reachesEnd && mayGoOn && word.length >= SHORTEST_BEGINNING
       sought.set(`${word}${beginning ? '*' : ''}`, { word, beginning })
       if (reachesEnd) break
     }
