@@ -20,6 +20,7 @@ import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
 import { loadPolicies, type Policies } from './policy/policy.ts'
 import { listenPostgres, type PostgresListener, type PostgresTarget } from './postgres/postgres.ts'
 import { createAnnotations } from './sessions/annotations/annotations.ts'
+import { createBundles } from './sessions/bundles/making.ts'
 import { LedgerStopped } from './sessions/ledger/ledger.ts'
 import { createRetention } from './sessions/retention/retention.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
@@ -165,6 +166,13 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         sessions: room,
         annotations: createAnnotations({ store }),
         retention,
+        ledger,
+        bundles: createBundles({
+          ledger,
+          folder: config.data,
+          recording: (id) => room.recordingStream(id),
+          policy: (version) => filesOfPolicy(store, version),
+        }),
         feed: store.feed,
         policies: () => inForce.policies,
         readiness: () =>
@@ -232,6 +240,12 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   state.phase = 'ready'
   metrics.ready.set(1)
   return { addresses, reload, stop, [Symbol.asyncDispose]: () => stop() }
+}
+
+/** The files that a policy version had, as the store keeps them. */
+async function filesOfPolicy({ db }: Store, version: string): Promise<{ file: string; text: string }[] | undefined> {
+  const row = await db.selectFrom('policy_versions').select('files').where('version', '=', version).executeTakeFirst()
+  return row && JSON.parse(row.files)
 }
 
 const readiness = {

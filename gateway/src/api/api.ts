@@ -26,6 +26,8 @@ import type { Identity } from '../identity/principal.ts'
 import type { SignIns } from '../identity/sign-ins.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { AnnotationsRoom } from '../sessions/annotations/annotations.ts'
+import type { BundlesRoom } from '../sessions/bundles/making.ts'
+import type { Ledger } from '../sessions/ledger/ledger.ts'
 import type { Retention } from '../sessions/retention/retention.ts'
 import type { SessionsRoom } from '../sessions/sessions.ts'
 import type { Feed } from '../store/feed.ts'
@@ -34,6 +36,7 @@ import { approvalRoutes } from './approval-routes.ts'
 import { createCallers } from './caller.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
+import { ledgerRoutes } from './ledger-routes.ts'
 import { answerBadUrl, answerBrokenHttp, answerProblems } from './problem.ts'
 import { retentionRoutes } from './retention-routes.ts'
 import type { Routes } from './routes.ts'
@@ -55,6 +58,8 @@ export interface ApiOptions {
   sessions: SessionsRoom
   annotations: AnnotationsRoom
   retention: Retention
+  ledger: Ledger
+  bundles: BundlesRoom
   feed: Feed
   policies: () => Policies
   readiness: () => Readiness | Promise<Readiness>
@@ -94,7 +99,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   answerProblems(app, log, routes.allowedAt)
   measure(app, options.metrics)
   app.addHook('onSend', async (_request, reply) => {
-    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+    reply.header('x-content-type-options', 'nosniff')
+    if (!reply.hasHeader('cache-control') || reply.statusCode >= 400) reply.header('cache-control', 'no-store')
   })
 
   // Before the hook that checks tokens: its own hook is what ends the connection of an upgrade that is refused.
@@ -125,6 +131,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     sessionRoutes(typed, options.sessions, options.retention)
     retentionRoutes(typed, options.retention)
     annotationRoutes(typed, { annotations: options.annotations, sessions: options.sessions, clock })
+    ledgerRoutes(typed, options)
     const feed = feedRoute(typed, {
       feed: options.feed,
       approvals: options.approvals,
@@ -195,7 +202,12 @@ function server(pair: { cert: string; key: string } | undefined): FastifyInstanc
 function routesByPath(app: FastifyInstance): { allowedAt: (path: string) => string[] } {
   const known: { method: string; like: RegExp }[] = []
   app.addHook('onRoute', ({ method, url }) => {
-    const like = new RegExp(`^${url.replaceAll('.', '\\.').replace(/:[a-z]+/g, '[^/]+')}$`)
+    const like = new RegExp(
+      `^${url
+        .replaceAll('.', '\\.')
+        .replace(/:[a-z]+/g, '[^/]+')
+        .replace('*', '.+')}$`,
+    )
     for (const each of [method].flat()) known.push({ method: each, like })
   })
   return {

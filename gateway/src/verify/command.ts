@@ -59,9 +59,9 @@ async function verifyFor(
     })
     progress?.('')
     if (json) {
-      const { entries, erased, erasedRecordings, recordingBytes, live, unsigned, checkpoint } = report
+      const { entries, erased, erasedRecordings, recordingBytes, live, unsigned, older, checkpoint } = report
       const { origin, size } = checkpoint ?? {}
-      const counted = { entries, erased, erasedRecordings, recordingBytes, unsigned }
+      const counted = { entries, erased, erasedRecordings, recordingBytes, unsigned, older }
       terminal.out(reportJson(report, place.data, { ...counted, origin, size, live, pinned: report.pinned }))
     } else for (const line of reportText(report, place.data)) terminal.out(line)
     return exitStatus[report.outcome]
@@ -76,13 +76,15 @@ async function verifyFor(
 /** A store's report as lines. */
 export function reportText(report: StoreReport, data: string): string[] {
   const lines = summaryText(report, data)
-  const { checkpoint, entries, erased, erasedRecordings, recordingBytes, live, unsigned } = report
+  const { checkpoint, entries, erased, erasedRecordings, recordingBytes, live, unsigned, older } = report
   if (checkpoint) lines.push(`  log         ${checkpoint.origin}, ${entries} entries`)
   lines.push(`  recordings  ${recordingBytes} bytes are as they were logged`)
   if (erased + erasedRecordings > 0)
     lines.push(
       `  erased      payloads of ${erased} entries and ${erasedRecordings} recordings, by deletion entries that say so`,
     )
+  if (older > 0)
+    lines.push(`  before      ${older} rows of the database are older than the log: nothing vouches for them`)
   if (live)
     lines.push(
       `  running     a gateway is at work${unsigned > 0 ? `; ${unsigned} entries wait for its next checkpoint` : ''}`,

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { EntryType } from '@countersign/contract/ledger/payloads'
 import { milliseconds, narrowest, unmet, type Vote } from '../approvals/quorum.ts'
-import { asValue, type Columns, fromJson, type Said, type SaidRows } from './said.ts'
+import { asValue, type Columns, fromJson, outcomeOf, type Said, type SaidRows, type Value } from './said.ts'
 
 /** An entry whose payload could be read. */
 export interface SpokenEntry {
@@ -48,6 +48,8 @@ export interface Comparison {
   session?(row: AboutRow): string | undefined
   /** Rows that no entry tells of may be there. */
   quiet?: boolean
+  /** When a row was made (ISO 8601), for those of a store that is older than its log: no entry can tell of them. */
+  madeAt?(row: AboutRow, around: Around): string | undefined
   /** A row that the log can't tell of yet: what is behind, in words that go on after "row X"; empty where nothing is. */
   young?(row: AboutRow, around: Around): string | undefined
   /** Columns that may differ; why, `also` looks into. */
@@ -142,8 +144,8 @@ const approvals: Comparison = {
   table: 'approvals',
   what: 'approval',
   sql: `select id, state, hold, connection, protocol, agent, identity, session, purpose, text, parameters, kind, effects, digest,
-    requirements, requested_at, expires_at, closed_at, closed_because from approvals`,
-  row: ({ id, identity, parameters, effects, requirements, ...columns }) => ({
+    requirements, requested_at, expires_at, closed_at, closed_because, outcome from approvals`,
+  row: ({ id, identity, parameters, effects, requirements, outcome, ...columns }) => ({
     key: text(id),
     columns: {
       ...(columns as Columns),
@@ -151,6 +153,8 @@ const approvals: Comparison = {
       parameters: fromJson(parameters),
       effects: fromJson(effects),
       requirements: fromJson(requirements),
+      // A gateway that was killed never came to say it.
+      ...(typeof outcome === 'string' && { outcome: outcomeIn(outcome) }),
     },
   }),
   types: ['approval.opened', 'approval.closed'],
@@ -175,6 +179,7 @@ const approvals: Comparison = {
       },
     }
   },
+  madeAt: ({ columns }) => text(columns.requested_at),
   session: ({ columns }) => orNull(columns.session) as string,
   emptied: { part: 'approvals', columns: { text: '', parameters: '[]', effects: '[]' } },
   also({ key, columns }, said, around) {
@@ -187,10 +192,28 @@ const approvals: Comparison = {
         return `has another ${column} than its session ${columns.session}`
     if (state !== 'approved' && state !== 'used') return undefined
     const votes = votesOf(key, around)
-    const lacking = unmet(JSON.parse(text(columns.requirements)), votes)
+    const lacking = unmet(listIn(columns.requirements), votes)
     if (lacking.length === 0) return undefined
     return `says ${state}, but ${lacking.map(({ policy }) => policy).join(', ')} asks for people who have not approved it`
   },
+}
+
+/** What is no list of JSON is none: that it was changed is told by its column. */
+function listIn<T>(json: unknown): T[] {
+  try {
+    const list: unknown = JSON.parse(text(json))
+    return Array.isArray(list) ? list : []
+  } catch {
+    return []
+  }
+}
+
+function outcomeIn(json: string): Value {
+  try {
+    return outcomeOf(JSON.parse(json))
+  } catch {
+    return 'not JSON'
+  }
 }
 
 function votesOf(approval: string, { ask }: Around): Vote[] {
@@ -198,13 +221,14 @@ function votesOf(approval: string, { ask }: Around): Vote[] {
     `select person, person_name as name, person_groups as groups, window from decisions where approval = ? and verdict = 'approve' order by id`,
     approval,
   )
-  return rows.map((row) => ({ ...row, groups: JSON.parse(text(row.groups)) as string[] }) as Vote)
+  return rows.map((row) => ({ ...row, groups: listIn(row.groups) }) as unknown as Vote)
 }
 
 const decisions: Comparison = {
   table: 'decisions',
   what: 'decision',
-  sql: 'select approval, person, person_name, person_groups, verdict, reason, window, at from decisions',
+  sql: `select approval, person, person_name, person_groups, verdict, reason, window, at,
+    (select session from approvals where approvals.id = approval) as session from decisions`,
   row: ({ approval, person, person_groups, ...columns }) => ({
     key: `${approval} of ${person}`,
     columns: { ...(columns as Columns), approval: text(approval), person_groups: fromJson(person_groups) },
@@ -223,6 +247,8 @@ const decisions: Comparison = {
     const inGroups = groups === undefined ? {} : { person_groups: asValue(groups) }
     return { key: `${approval} of ${person.id}`, columns: { ...said, ...inGroups, approval: text(approval) } }
   },
+  madeAt: ({ columns }, { said }) =>
+    said.get('approvals', text(columns.approval))?.columns.requested_at === undefined ? text(columns.at) : undefined,
   session: ({ columns }) => orNull(columns.session) as string,
 }
 
@@ -319,6 +345,7 @@ const playbacks: Comparison = {
   row: ({ session, person, at }) => ({ key: `${session} by ${person} at ${at}`, columns: { session: text(session) } }),
   types: ['playback'],
   says: played('gateway'),
+  madeAt: ({ key }) => key.slice(key.lastIndexOf(' ') + 1),
   session: ({ columns }) => orNull(columns.session) as string,
 }
 

@@ -3,7 +3,7 @@ import type { Findings } from '@countersign/contract/ledger/findings'
 import type { RecordingEvent } from '@countersign/contract/recording'
 import { Counting } from '../sessions/counts.ts'
 import type { SpokenEntry } from './comparisons.ts'
-import { asValue, recordedOf, type SaidRows } from './said.ts'
+import { asValue, outcomeOf, recordedOf, type SaidRows } from './said.ts'
 
 /** Of lines longer than this nothing is said here but that they were there; results may have as many bytes as the configuration lets them. */
 const LONGEST = 64 * 1024 * 1024
@@ -18,6 +18,8 @@ interface Passing {
   recorded: { count: number; hash: Hash }
   /** The last command of the recording, until it is known whether it is held. */
   last: Extract<RecordingEvent, { type: 'command' }> | undefined
+  /** Commands that run by an approval, and it. */
+  released: Map<string, string>
   bytes: number
   /** Payloads of it are gone: the log tells of fewer commands than there were. */
   erased: boolean
@@ -86,6 +88,14 @@ export class RecordedFacts {
         parameters: asValue(parameters),
         effects: asValue(effects),
       })
+      if (event.state === 'used') passing.released.set(event.command, event.approval)
+    } else if (event.type === 'result' && event.status !== 'refused') {
+      const approval = passing.released.get(event.command)
+      passing.released.delete(event.command)
+      const table = recordedOf('approvals')
+      // Of a command that may be repeated the card shows the first.
+      if (approval !== undefined && this.#said.get(table, approval)?.columns.outcome === undefined)
+        this.#said.say(table, approval, { outcome: outcomeOf(event) })
     }
   }
 
@@ -144,6 +154,7 @@ export class RecordedFacts {
         logged: side(),
         recorded: side(),
         last: undefined,
+        released: new Map(),
         bytes: 0,
         erased: false,
         end: undefined,

@@ -1,3 +1,4 @@
+import type { Outcome } from '@countersign/contract/approval'
 import { canonical } from '@countersign/contract/canonical'
 import Database from 'better-sqlite3'
 
@@ -34,6 +35,10 @@ export function asValue(json: unknown): string {
     return JSON.stringify(json)
   }
 }
+
+/** What became of a command, as far as recording and approval say the same of it. */
+export const outcomeOf = ({ status, sqlstate, tag, rows }: Omit<Outcome, 'status'> & { status?: string }): string =>
+  asValue({ status, sqlstate, tag, rows })
 
 /** As asValue, of a column that holds JSON; what is none stays as it is, and is like nothing that an entry says. */
 export function fromJson(text: unknown): Value {

@@ -20,7 +20,10 @@ export class StoreChecks {
   readonly #maxWindow: number
   readonly #now: Date
   #later = false
-  readonly types: ReadonlySet<string> = new Set(comparisons.flatMap(({ types }) => types))
+  #began = ''
+  /** Rows that are older than the log: nothing vouches for them. */
+  older = 0
+  readonly types: ReadonlySet<string> = new Set(['gateway.started', ...comparisons.flatMap(({ types }) => types)])
 
   /**
    * @param live the gateway is running: what it does meanwhile is no fault
@@ -47,6 +50,8 @@ export class StoreChecks {
 
   entry(entry: SpokenEntry): void {
     if (entry.type === 'deletion.run') this.#deletion(entry.payload)
+    // The first entry may be of a session of before: its recording was read into the log afterwards.
+    if (entry.type === 'gateway.started') this.#began ||= entry.at
     for (const one of comparisons) {
       if (!(one.types as readonly string[]).includes(entry.type)) continue
       const row = one.says(entry, (key) => this.#said.get(one.table, key))
@@ -160,7 +165,9 @@ export class StoreChecks {
     if (later) return
     if (!said) {
       const young = one.young?.({ key, columns: row }, around)
-      if (young) this.#found.missing('row-behind', where, `row ${place} ${young}`)
+      const madeAt = one.madeAt?.({ key, columns: row }, around)
+      if (madeAt !== undefined && madeAt < this.#began) this.older++
+      else if (young) this.#found.missing('row-behind', where, `row ${place} ${young}`)
       else if (!one.quiet && !erased && young === undefined)
         this.#found.wrong('row-unlogged', where, `row ${place} was added: no entry tells of such a ${what}`)
     } else {

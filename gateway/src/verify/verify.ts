@@ -35,6 +35,8 @@ export interface StoreReport extends Omit<LogReport, 'outcome'> {
   pinned: boolean
   /** Entries that no checkpoint covers yet. */
   unsigned: number
+  /** Rows of the store that are older than the log: nothing vouches for them. */
+  older: number
 }
 
 /** Why nothing can be said: there is nothing to look at, or it can't be read. */
@@ -111,7 +113,15 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
       read: (session, offset, length) => recordings.read(session, offset, length),
       async *list() {
         for await (const session of recordings.list()) {
-          const young = live && !said.get('sessions', session) && (await recordings.madeAt(session)) > began - PATIENCE
+          const opened = said.get('sessions', session)?.columns.opened_at
+          const day = recordings.dayOf(session)
+          if (opened !== undefined && day !== String(opened).slice(0, 10))
+            found.wrong(
+              'recording-moved',
+              { recording: session },
+              `the recording of ${session} lies under ${day}, but it began on ${String(opened).slice(0, 10)}: nobody finds it there`,
+            )
+          const young = live && opened === undefined && (await recordings.madeAt(session)) > began - PATIENCE
           // Its first entry is on its way.
           if (!young) yield session
         }
@@ -144,7 +154,8 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
     store.compare()
   }
   await checkKeys({ folder, crypto: nodeCrypto, memory, pinned: options.keys, found })
-  const more = { live, pinned: options.keys.length > 0, unsigned: Math.max(0, kept - size) }
+  const unsigned = Math.max(0, kept - size)
+  const more = { live, pinned: options.keys.length > 0, unsigned, older: store?.older ?? 0 }
   return { report: merged(log, found, more), deleting }
 }
 
@@ -285,7 +296,11 @@ function isLogged(rows: Snapshot, at: string, type: string, payload: string): bo
 }
 
 /** One report of both. Of a recording that is not what was logged nothing is believed. */
-function merged(log: LogReport, found: Findings, more: Pick<StoreReport, 'live' | 'pinned' | 'unsigned'>): StoreReport {
+function merged(
+  log: LogReport,
+  found: Findings,
+  more: Pick<StoreReport, 'live' | 'pinned' | 'unsigned' | 'older'>,
+): StoreReport {
   const changed = new Set(
     log.findings.flatMap(({ about, where }) => (about === 'integrity' && where.recording ? [where.recording] : [])),
   )

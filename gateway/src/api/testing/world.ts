@@ -15,9 +15,12 @@ import { createIdentity } from '../../identity/identity.ts'
 import type { AgentPrincipal, Identity } from '../../identity/principal.ts'
 import type { Policies } from '../../policy/policy.ts'
 import { createAnnotations } from '../../sessions/annotations/annotations.ts'
+import { createBundles } from '../../sessions/bundles/making.ts'
 import { LedgerStopped } from '../../sessions/ledger/ledger.ts'
+import { placeOf } from '../../sessions/recording.ts'
 import { createRetention } from '../../sessions/retention/retention.ts'
 import { rules } from '../../sessions/retention/testing/world.ts'
+import { openLedger, type ScribeLedger } from '../../sessions/scribe/scribe.ts'
 import type { LiveSession } from '../../sessions/session.ts'
 import { createSessions, type SessionsRoom } from '../../sessions/sessions.ts'
 import { openStore, type Store } from '../../store/store.ts'
@@ -43,6 +46,7 @@ export interface World extends AsyncDisposable {
   store: Store
   sessions: SessionsRoom
   approvals: Approvals
+  ledger: ScribeLedger
   identity: Identity
   api: Api
   url: string
@@ -78,9 +82,17 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
   ]
   const roles = { approver: ['oncall-dba', 'sre'], reviewer: ['security'], auditor: ['audit'], admin: ['platform'] }
   const identity = createIdentity({ issuers, roles, log: silent })
+  const ledger = await openLedger({
+    folder: join(folder, 'logged', 'ledger'),
+    store,
+    filesOf: (session, openedAt) => placeOf(folder, session, openedAt),
+    origin: 'gw.test/ledger',
+    log: silent,
+  })
   const sessions = createSessions({
     store,
     folder,
+    ledger,
     limits: () => ({ sessions_per_agent: 1000, recorded_rows: 10, recorded_bytes: 1000 }),
     log: silent,
     graceMs: 200,
@@ -116,6 +128,13 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
       sessions,
       annotations: createAnnotations({ store, clock: () => (options.clock ?? Date.now)() }),
       retention,
+      ledger,
+      bundles: createBundles({
+        ledger,
+        folder: join(folder, 'logged'),
+        recording: (id) => sessions.recordingStream(id),
+        policy: async () => undefined,
+      }),
       feed: store.feed,
       policies: () => policies,
       readiness: () => ({ ready: true, reasons: [] }),
@@ -154,6 +173,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     store,
     sessions,
     approvals,
+    ledger,
     identity,
     api,
     url,
@@ -201,6 +221,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
       await api[Symbol.asyncDispose]()
       await sessions[Symbol.asyncDispose]()
       await approvals[Symbol.asyncDispose]()
+      await ledger[Symbol.asyncDispose]()
       await store[Symbol.asyncDispose]()
       await Promise.all([people.stop(), agents.stop()])
       rmSync(folder, { recursive: true, force: true })

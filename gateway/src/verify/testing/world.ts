@@ -112,7 +112,7 @@ export class GatewayWorld implements AsyncDisposable {
   async work(): Promise<void> {
     const one = await this.client('deployer', '-c countersign.purpose=cleaning')
     await one.query('select * from orders')
-    await one.query('insert into orders values ($1, $2)', [3, 'c'])
+    await one.query('insert into orders select max(id) + 1, $1 from orders', ['c'])
     await one.query('truncate orders').catch(() => {})
     await one.query('select nothing').catch(() => {})
     const held = one.query('delete from orders where id = 1')

@@ -1,0 +1,463 @@
+import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
+import { signCheckpoint } from '@countersign/contract/ledger/checkpoint'
+import type { Finding } from '@countersign/contract/ledger/findings'
+import { restoreLog } from '@countersign/contract/ledger/growth'
+import {
+  formatSignerKey,
+  formatVerifierKey,
+  parseSignerKey,
+  parseVerifierKey,
+  signerKey,
+} from '@countersign/contract/ledger/note'
+import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
+import { folderLog } from '@countersign/contract/node/log-folder'
+import Database from 'better-sqlite3'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { aud, filesIn, flip, GatewayWorld, verify } from './testing/world.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
+
+let world: GatewayWorld
+/** The checkpoint of an earlier day. */
+let yesterday: string
+let vkey: string
+beforeAll(async () => {
+  world = await GatewayWorld.start()
+  await world.serve()
+  await world.work()
+  await world.stop()
+  yesterday = world.copy()
+  await world.serve()
+  await world.work()
+  const [session] = await world.sessions()
+  await world.call(`/v1/sessions/${session}/recording`, aud).then((answer) => answer.text())
+  const note = { from: 10, text: 'look here', tags: ['odd'], madeAt: new Date().toISOString() }
+  const path = `/v1/sessions/${session}/annotations/an_${'a'.repeat(24)}`
+  const noted = await world.call(path, aud, { method: 'PUT', body: JSON.stringify(note) })
+  expect(noted.status).toBeLessThan(300)
+  await world.stop()
+  vkey = readFileSync(join(world.data, 'ledger', 'vkey'), 'utf8').trim()
+})
+afterAll(async () => {
+  rmSync(yesterday, { recursive: true, force: true })
+  await world?.[Symbol.asyncDispose]()
+})
+
+let data: string
+afterEach(() => rmSync(data, { recursive: true, force: true }))
+
+/** Changes a copy, and answers what verify finds first. */
+async function after(change: (data: string) => unknown, keys: string[] = []): Promise<Finding> {
+  data = world.copy()
+  await change(data)
+  const report = await verify(data, { keys: keys.map((key) => parseVerifierKey(nodeCrypto.sha256, key)) })
+  expect(report.outcome).not.toBe('whole')
+  expect(report.findings.length).toBeGreaterThan(0)
+  return report.findings[0]!
+}
+
+function sql(data: string, file: string, statement: string, ...values: unknown[]): void {
+  const database = new Database(join(data, file))
+  database.pragma('foreign_keys = OFF')
+  database.pragma('ignore_check_constraints = ON')
+  const { changes } = database.prepare(statement).run(...values)
+  database.close()
+  expect(changes).toBeGreaterThan(0)
+}
+const store = (data: string, statement: string, ...values: unknown[]) =>
+  sql(data, 'countersign.sqlite', statement, ...values)
+const entries = (data: string, statement: string, ...values: unknown[]) =>
+  sql(data, 'ledger/entries.sqlite', statement, ...values)
+
+const recordings = (data: string) => filesIn(join(data, 'recordings')).map((name) => join(data, 'recordings', name))
+const tiles = (data: string, like: RegExp) => filesIn(join(data, 'ledger')).filter((name) => like.test(name))
+
+it('finds a store whole that nobody touched, by the remembered key and by a pinned one', async () => {
+  data = world.copy()
+  expect((await verify(data)).findings).toEqual([])
+  const pinned = await verify(data, { keys: [parseVerifierKey(nodeCrypto.sha256, vkey)] })
+  expect(pinned).toMatchObject({ outcome: 'whole', pinned: true, live: false, unsigned: 0, older: 0 })
+})
+
+describe('files of the log', () => {
+  const middle = (file: string) => flip(file, readFileSync(file).length * 4)
+
+  it.each<[what: string, change: (data: string) => unknown, code: string, words: RegExp]>([
+    [
+      'a tile of hashes',
+      (d) => middle(join(d, 'ledger', tiles(d, /^tile\/0\//)[0]!)),
+      'tile-hash',
+      /^tile\/0\/000\.p\/\d+ was changed/,
+    ],
+    [
+      'a tile of entries',
+      (d) => middle(join(d, 'ledger', tiles(d, /^tile\/entries\//)[0]!)),
+      'entry-hash',
+      /entry \d+|entries/,
+    ],
+    [
+      'the checkpoint’s root',
+      (d) => flip(join(d, 'ledger/checkpoint'), 8 * (readFileSync(join(d, 'ledger/checkpoint')).indexOf('\n\n') - 5)),
+      'signature',
+      /the checkpoint was changed/,
+    ],
+    [
+      'the checkpoint’s signature',
+      (d) => flip(join(d, 'ledger/checkpoint'), 8 * (readFileSync(join(d, 'ledger/checkpoint')).length - 20)),
+      'signature',
+      /the checkpoint was changed/,
+    ],
+    ['the public key', (d) => middle(join(d, 'ledger/vkey')), 'key-file', /ledger\/vkey was changed/],
+    ['the signer’s key', (d) => middle(join(d, 'ledger/key')), 'key-file', /ledger\/key was changed/],
+  ])('a flipped bit in %s', async (_what, change, code, words) => {
+    const first = await after(change)
+    expect(first).toMatchObject({ about: 'integrity', code })
+    expect(first.text).toMatch(words)
+  })
+
+  it.each<[what: string, change: (data: string) => unknown, about: string, code: string]>([
+    ['no checkpoint', (d) => rmSync(join(d, 'ledger/checkpoint')), 'integrity', 'no-checkpoint'],
+    ['a checkpoint cut off', (d) => truncateSync(join(d, 'ledger/checkpoint'), 40), 'integrity', 'checkpoint-form'],
+    ['no tile of hashes', (d) => rmSync(join(d, 'ledger', tiles(d, /^tile\/0\//)[0]!)), 'completeness', 'tile-missing'],
+    [
+      'no tile of entries',
+      (d) => rmSync(join(d, 'ledger', tiles(d, /^tile\/entries\//)[0]!)),
+      'completeness',
+      'entries-missing',
+    ],
+    [
+      'a tile of entries cut off',
+      (d) => truncateSync(join(d, 'ledger', tiles(d, /^tile\/entries\//)[0]!), 1000),
+      'completeness',
+      'entries-cut',
+    ],
+    ['no entries.sqlite', (d) => rmSync(join(d, 'ledger/entries.sqlite')), 'integrity', 'meta'],
+    ['no vkey', (d) => rmSync(join(d, 'ledger/vkey')), 'completeness', 'key-file'],
+    ['no signer’s key', (d) => rmSync(join(d, 'ledger/key')), 'completeness', 'key-file'],
+    ['no store', (d) => rmSync(join(d, 'countersign.sqlite')), 'completeness', 'store-gone'],
+  ])('%s', async (_what, change, about, code) => {
+    expect(await after(change)).toMatchObject({ about, code })
+  })
+
+  it('the checkpoint of an earlier day: rolled back', async () => {
+    const first = await after((d) => copyFileSync(join(yesterday, 'ledger/checkpoint'), join(d, 'ledger/checkpoint')))
+    expect(first.text).toMatch(/rolled back/)
+  })
+
+  it('log and rows of an earlier day under the store of today', async () => {
+    const first = await after((d) => {
+      rmSync(join(d, 'ledger'), { recursive: true })
+      renameSync(join(yesterday, 'ledger'), join(d, 'ledger'))
+    })
+    renameSync(join(data, 'ledger'), join(yesterday, 'ledger'))
+    expect(first).toMatchObject({ about: 'integrity', code: 'recording-unknown' })
+  })
+
+  it('rows in another order, one dropped, one added', async () => {
+    expect(await after((d) => entries(d, 'delete from entries where n = 7'))).toMatchObject({
+      code: 'payload-missing',
+      where: { entry: 7 },
+    })
+    rmSync(data, { recursive: true })
+    const swap = (d: string) => {
+      entries(d, 'update entries set n = 100000 where n = 7')
+      entries(d, 'update entries set n = 7 where n = 8')
+      entries(d, 'update entries set n = 8 where n = 100000')
+    }
+    expect(await after(swap)).toMatchObject({ where: { entry: 7 } })
+    rmSync(data, { recursive: true })
+    const add = (d: string) =>
+      entries(
+        d,
+        'insert into entries (n, at, type, session, payload, salt) select 100000, at, type, session, payload, salt from entries where n = 7',
+      )
+    expect(await after(add)).toMatchObject({ about: 'completeness', code: 'unsigned-tail' })
+  })
+
+  /** A new key, and everything signed by it. */
+  async function replaceKey(d: string): Promise<void> {
+    const ledger = join(d, 'ledger')
+    const old = parseSignerKey(nodeCrypto, readFileSync(join(ledger, 'key'), 'utf8').trim())
+    const mine = signerKey(nodeCrypto, old.name, 'ed25519', nodeCrypto.sha256(new Uint8Array(1)))
+    const size = Number(readFileSync(join(ledger, 'checkpoint'), 'utf8').split('\n')[1])
+    const log = await restoreLog(nodeCrypto.sha256, size, folderLog(ledger).tile)
+    writeFileSync(join(ledger, 'checkpoint'), signCheckpoint(nodeCrypto, { size, root: log.root() }, [mine]))
+    writeFileSync(join(ledger, 'key'), `${formatSignerKey(mine)}\n`)
+    writeFileSync(join(ledger, 'vkey'), `${formatVerifierKey(mine)}\n`)
+  }
+  it('another key: by what the log remembers, and by who has pinned the right one', async () => {
+    expect((await after(replaceKey)).text).toMatch(/not one by a key that you trust/)
+    rmSync(data, { recursive: true })
+    const throughout = async (d: string) => {
+      await replaceKey(d)
+      const { text } = { text: readFileSync(join(d, 'ledger/vkey'), 'utf8').trim() }
+      entries(d, "update meta set value = ? where name = 'log.keys'", JSON.stringify([{ vkey: text }]))
+      entries(
+        d,
+        "update meta set value = ? where name = 'log.signed'",
+        readFileSync(join(d, 'ledger/checkpoint'), 'utf8'),
+      )
+    }
+    const first = await after(throughout, [vkey])
+    expect(first.text).toMatch(/not one by a key that you trust/)
+    const report = await verify(data, { keys: [parseVerifierKey(nodeCrypto.sha256, vkey)] })
+    expect(report.findings.map(({ code }) => code)).toContain('key-replaced')
+  })
+})
+
+describe('recordings', () => {
+  const edit = (file: string, change: (plain: Buffer) => Buffer) =>
+    writeFileSync(file, zstdCompressSync(change(zstdDecompressSync(readFileSync(file)))))
+
+  it.each<[what: string, change: (data: string) => unknown, about: string, code: string]>([
+    ['a flipped bit in what is sealed', (d) => flip(recordings(d)[0]!, 4000), 'integrity', 'recording-damaged'],
+    [
+      'another word, sealed anew',
+      (d) =>
+        edit(recordings(d)[0]!, (plain) => {
+          plain[plain.length - 200]! ^= 1
+          return plain
+        }),
+      'integrity',
+      'chunk-hash',
+    ],
+    [
+      'its end cut off, sealed anew',
+      (d) => edit(recordings(d)[0]!, (plain) => plain.subarray(0, -10)),
+      'completeness',
+      'recording-cut',
+    ],
+    ['its file cut off', (d) => truncateSync(recordings(d)[0]!, 100), 'integrity', 'recording-damaged'],
+    [
+      'an event added at its end',
+      (d) => edit(recordings(d)[0]!, (plain) => Buffer.concat([plain, Buffer.from('{"seq":999}\n')])),
+      'integrity',
+      'recording-longer',
+    ],
+    [
+      'bytes after the sealed frame',
+      (d) => writeFileSync(recordings(d)[0]!, Buffer.concat([readFileSync(recordings(d)[0]!), Buffer.from('xxxx')])),
+      'integrity',
+      'recording-damaged',
+    ],
+    ['gone', (d) => rmSync(recordings(d)[0]!), 'completeness', 'recording-cut'],
+    [
+      'two of them swapped',
+      (d) => {
+        const [a, b] = recordings(d) as [string, string]
+        renameSync(a, `${a}.x`)
+        renameSync(b, a)
+        renameSync(`${a}.x`, b)
+      },
+      'integrity',
+      'chunk-hash',
+    ],
+    [
+      'one under another name',
+      (d) => copyFileSync(recordings(d)[0]!, join(dirname(recordings(d)[0]!), `se_${'b'.repeat(24)}.ndjson.zst`)),
+      'integrity',
+      'recording-unknown',
+    ],
+    [
+      'a plain one laid over it',
+      (d) => writeFileSync(recordings(d)[0]!.replace(/\.zst$/, ''), 'forged\n'),
+      'completeness',
+      'recording-cut',
+    ],
+    [
+      'a stranger among the files',
+      (d) => writeFileSync(join(dirname(recordings(d)[0]!), 'notes.txt'), 'x'),
+      'integrity',
+      'file-unknown',
+    ],
+  ])('%s', async (_what, change, about, code) => {
+    const first = await after(change)
+    const report = await verify(data)
+    expect(report.findings).toContainEqual(expect.objectContaining({ about, code }))
+    expect(first.where.recording ?? first.where.row).toBeDefined()
+    if (first.where.recording) expect(first.text).toContain(first.where.recording)
+  })
+
+  it('a recording under another day', async () => {
+    const first = await after((d) => {
+      const [a] = recordings(d) as [string]
+      const elsewhere = join(d, 'recordings', '2020', '01', '01')
+      const place = join(elsewhere, basename(a))
+      mkdirSync(elsewhere, { recursive: true })
+      renameSync(a, place)
+    })
+    expect(first).toMatchObject({ code: 'recording-moved' })
+  })
+})
+
+/** Every column that says something, of a row of every table; `text` is changed at its end, numbers by one. */
+const columns: Record<string, string[]> = {
+  sessions: [
+    'state',
+    'connection',
+    'protocol',
+    'mode',
+    'agent',
+    'identity',
+    'purpose',
+    'client',
+    'opened_at',
+    'closed_at',
+    'closed_because',
+    'commands',
+    'held',
+    'denied',
+    'errors',
+    'recording_bytes',
+    'recording_complete',
+    'in_ledger',
+    'classes',
+    'recording_erased_at',
+    'approvals_erased_at',
+    'annotations_erased_at',
+    'entries_erased_at',
+  ],
+  approvals: [
+    'state',
+    'connection',
+    'protocol',
+    'agent',
+    'identity',
+    'session',
+    'purpose',
+    'text',
+    'parameters',
+    'kind',
+    'effects',
+    'digest',
+    'requirements',
+    'requested_at',
+    'expires_at',
+    'closed_at',
+    'closed_because',
+    'outcome',
+  ],
+  decisions: ['approval', 'person', 'person_name', 'person_groups', 'verdict', 'reason', 'window', 'at'],
+  windows: ['approval', 'digest', 'agent', 'connection', 'session', 'until'],
+  policy_versions: ['version', 'files'],
+  annotations: [
+    'session',
+    'person',
+    'by',
+    'from_ms',
+    'to_ms',
+    'text',
+    'tags',
+    'made_at',
+    'received_at',
+    'withdrawn_at',
+    'withdrawn_reason',
+  ],
+  playbacks: ['session', 'person', 'at'],
+}
+const keys: Record<string, string> = { policy_versions: 'version', windows: 'approval' }
+
+describe.each(Object.entries(columns))('a row of %s', (table, names) => {
+  const id = keys[table] ?? 'id'
+  const pick = (d: string) => {
+    const database = new Database(join(d, 'countersign.sqlite'), { readonly: true })
+    const row = database.prepare(`select * from ${table} order by rowid desc`).get() as Record<string, unknown>
+    database.close()
+    return row
+  }
+
+  it.each(names)('changed in %s', async (name) => {
+    const first = await after((d) => {
+      const row = pick(d)
+      const value = row[name]
+      const changed =
+        typeof value === 'number'
+          ? value === 1 && /complete|ledger/.test(name)
+            ? 0
+            : value + 1
+          : value === null
+            ? '2026-01-01T00:00:00.000Z'
+            : String(value).replace(/.$/su, (last) =>
+                last === 'x' ? 'y' : last === '}' || last === ']' || last === '"' ? `${last} x` : 'x',
+              )
+      store(d, `update ${table} set "${name}" = ? where ${id} = ?`, changed, row[id])
+    })
+    expect(first.where.row).toMatch(new RegExp(`^${table}/`))
+    expect(first.text).toContain(first.where.row)
+  })
+
+  it('deleted', async () => {
+    if (table === 'windows') {
+      // Without it a command can't be repeated: that takes nothing away from what was logged.
+      data = world.copy()
+      store(data, 'delete from windows')
+      expect((await verify(data)).outcome).toBe('whole')
+      return
+    }
+    const first = await after((d) => store(d, `delete from ${table} where ${id} = ?`, pick(d)[id]))
+    expect(first).toMatchObject({ about: 'completeness', code: 'row-missing' })
+    expect(first.where.row).toMatch(new RegExp(`^${table}/`))
+  })
+
+  it('added', async () => {
+    const other: Record<string, string> = {
+      sessions: `'se_${'c'.repeat(24)}'`,
+      approvals: `'ap_${'c'.repeat(16)}'`,
+      decisions: '99999',
+      windows: "'ap_none'",
+      policy_versions: "'sha256:00'",
+      annotations: `'an_${'c'.repeat(24)}'`,
+      playbacks: '99999',
+    }
+    const first = await after((d) => {
+      const row = pick(d)
+      const names = Object.keys(row)
+        .map((name) => `"${name}"`)
+        .join(', ')
+      const values = Object.keys(row)
+        .map((name) =>
+          name === id
+            ? other[table]
+            : table === 'decisions' && name === 'person'
+              ? "'https://idp#mallory'"
+              : table === 'playbacks' && name === 'at'
+                ? "'2026-01-01T00:00:00.000Z'"
+                : `"${name}"`,
+        )
+        .join(', ')
+      store(d, `insert into ${table} (${names}) select ${values} from ${table} where ${id} = ?`, row[id])
+    })
+    expect(first.where.row).toMatch(new RegExp(`^${table}/`))
+    expect(first.about).toBe('integrity')
+  })
+})
+
+describe('rows of entries.sqlite', () => {
+  it.each(['at', 'type', 'session', 'payload', 'salt', 'commitment'])('changed in %s', async (name) => {
+    const value = { at: '2026-01-01T00:00:00.000Z', type: 'playback', session: 'se_other' }[name] ?? Buffer.alloc(32)
+    const first = await after((d) => entries(d, `update entries set "${name}" = ? where n = 9`, value))
+    expect(first.where).toMatchObject({ row: 'entries/9' })
+  })
+  it('an erased one that nobody erased', async () => {
+    const erase = 'update entries set payload = null, salt = null where n = 9'
+    expect(await after((d) => entries(d, erase))).toMatchObject({ code: 'erased-unexplained', where: { entry: 9 } })
+  })
+  it.each(['log.keys', 'log.signed'])('what is remembered of %s', async (name) => {
+    expect((await after((d) => entries(d, 'update meta set value = ? where name = ?', 'x', name))).where.row).toBe(
+      `meta/${name}`,
+    )
+  })
+  it('an outbox row that counts as taken in', async () => {
+    const row = ['2026-11-21T10:00:00.000Z', 'sign-in', '{"outcome":"ok","via":"api"}']
+    const lost = (d: string) => {
+      entries(d, "update meta set value = 1000 where name = 'outbox'")
+      store(d, 'insert into audit_outbox (id, at, type, payload) values (900, ?, ?, ?)', ...row)
+    }
+    expect(await after(lost)).toMatchObject({ code: 'outbox-lost', where: { row: 'audit_outbox/900' } })
+    rmSync(data, { recursive: true })
+    const waits = (d: string) => store(d, 'insert into audit_outbox (at, type, payload) values (?, ?, ?)', ...row)
+    expect(await after(waits)).toMatchObject({ about: 'completeness', code: 'outbox-waiting' })
+  })
+})
