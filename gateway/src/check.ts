@@ -2,7 +2,9 @@ import { isAbsolute, join, relative } from 'node:path'
 import { formatListen } from './config/address.ts'
 import { type LoadedConfig, loadConfig } from './config/config.ts'
 import { formatProblem, type Problem } from './config/problem.ts'
+import { keptWords } from './config/retention.ts'
 import { type LoadResult, loadPolicies } from './policy/policy.ts'
+import { rulesOf } from './sessions/retention/rules.ts'
 
 /**
  * `countersign-gateway check`: every problem of the configuration and its policies on standard output, or what was found
@@ -67,7 +69,19 @@ function fine(config: LoadedConfig, policies: LoadResult & { ok: true }): string
     `  connects   ${[...config.connections.values()].map((c) => `${c.name} (${c.kind} ${c.host}:${c.port}, tls ${c.tls.mode})`).join(', ') || 'to nothing'}`,
     `  policy     ${count(policies.policies.list.length, 'policy', 'policies')} in ${config.policy}`,
     `  data       ${config.data}`,
+    `  retention  ${retained(config)}`,
   ]
+}
+
+/** The rules in a line: those for all, and what connections have that is another. */
+function retained({ retention }: LoadedConfig): string {
+  const words = rulesOf(retention)
+    .filter(({ what, keeps }) => keeps !== null || what === 'recordings')
+    .map(({ connection, what, class: of, keeps }) => {
+      const subject = what === 'class' ? `class ${of}` : what
+      return `${connection === undefined ? '' : `${connection}: `}${subject} ${keptWords(keeps ?? Number.POSITIVE_INFINITY)}`
+    })
+  return words.join(', ')
 }
 
 /** A group that holds name and no role does: its people could be approvers by another group, but likely aren't. */

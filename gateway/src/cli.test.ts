@@ -96,6 +96,7 @@ describe('check', () => {
       '  connects   orders (postgres 127.0.0.1:5432, tls disable)',
       `  policy     1 policy in ${join(folder, 'policy')}`,
       `  data       ${join(folder, 'countersign-data')}`,
+      '  retention  recordings 90d',
       '',
     ])
     expect(code).toBe(0)

@@ -39,8 +39,12 @@ export async function retain(file: string, options: { dry: boolean; json: boolea
   }
 }
 
-/** Runs until nothing is due any more, as the gateway would, which must not be running. @throws DataFolderError */
-async function* runsOn(config: LoadedConfig): AsyncGenerator<RetentionRun> {
+/**
+ * Runs until nothing is due any more, as the gateway would, which must not be running.
+ * @param clock milliseconds since the epoch
+ * @throws DataFolderError, StoreError, LedgerStopped
+ */
+export async function* runsOn(config: LoadedConfig, clock: () => number = Date.now): AsyncGenerator<RetentionRun> {
   await using stack = new AsyncDisposableStack()
   stack.use(await takeDataFolder(config.data))
   const log = pino({ level: 'warn' }, pino.destination({ fd: 2, sync: true }))
@@ -66,6 +70,7 @@ async function* runsOn(config: LoadedConfig): AsyncGenerator<RetentionRun> {
       live: room.isLive,
       connections: () => config.connections.keys(),
       log,
+      clock,
     }),
   )
   for (let more = true; more; ) {
