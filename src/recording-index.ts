@@ -32,16 +32,22 @@ export class Packer {
 
 /** Reads what a Packer wrote. @throws RangeError where the bytes end too early */
 export class Unpacker {
-  readonly #bytes: Uint8Array
+  readonly bytes: Uint8Array
   at = 0
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
+    this.bytes = bytes
   }
 
   uint(): number {
+    // Nearly all are small: differences from the one before.
+    const first = this.bytes[this.at]!
+    if (first < 128) {
+      this.at++
+      return first
+    }
     let n = 0
     for (let place = 1; ; place *= 128) {
-      const byte = this.#bytes[this.at++]
+      const byte = this.bytes[this.at++]
       if (byte === undefined || place > 2 ** 52) throw new RangeError('the index of this recording ends too early')
       n += (byte & 127) * place
       if (byte < 128) return n
@@ -50,6 +56,7 @@ export class Unpacker {
 
   int(): number {
     const n = this.uint()
+    if (n < 0x7fffffff) return (n >> 1) ^ -(n & 1)
     return n % 2 === 1 ? -(n + 1) / 2 : n / 2
   }
 }

@@ -39,6 +39,20 @@ class Growing<A extends Uint32Array | Int32Array | Float64Array | Uint8Array> {
   }
 }
 
+interface Columns {
+  seq: Growing<Uint32Array>
+  t: Growing<Float64Array>
+  flags: Growing<Uint8Array>
+  markerStep: Growing<Uint32Array>
+  markerT: Growing<Float64Array>
+  markerKind: Growing<Uint8Array>
+  markerLabel: Growing<Uint32Array>
+  holdStep: Growing<Uint32Array>
+  holdFrom: Growing<Float64Array>
+  holdTo: Growing<Float64Array>
+  moments: Growing<Float64Array>
+}
+
 /** What a reader has of the index already, so that only the rest is told. */
 export interface Have {
   seq: number
@@ -64,33 +78,35 @@ const momentMs = 100
  * 30 bytes a step and 8 a line. Line numbers are `seq`; the header is line 0.
  */
 export class LineIndex {
-  #columns: {
-    seq: Growing<Uint32Array>
-    t: Growing<Float64Array>
-    flags: Growing<Uint8Array>
-    markerStep: Growing<Uint32Array>
-    markerT: Growing<Float64Array>
-    markerKind: Growing<Uint8Array>
-    markerLabel: Growing<Uint32Array>
-    holdStep: Growing<Uint32Array>
-    holdFrom: Growing<Float64Array>
-    holdTo: Growing<Float64Array>
-    moments: Growing<Float64Array>
-  }
+  /** As it was saved, until something of it is needed that isn't told as it is: opening is what a person waits for. */
+  #saved: { columns: Uint8Array; lines: Uint8Array } | undefined
+  #unpacked: Columns | undefined
   /** Of each line its step, -1 for none. */
-  readonly #lineStep: Growing<Int32Array>
+  #stepOfLine: Growing<Int32Array> | undefined
   readonly #labels: string[]
   readonly #labelAt: Map<string, number>
   readonly #open: Map<string, number>
   readonly #settled: Map<string, number>
-  readonly #holdOf: Map<number, number>
+  readonly #holdOf = new Map<number, number>()
   /** Lines sorted by step, made when it is first asked for after a change. */
   #byStep: { starts: Uint32Array; lines: Uint32Array } | undefined
   length = 0
 
-  constructor(saved?: { columns: IndexColumns; lineStep: Int32Array; rest: SavedNames }) {
-    const { columns: c, lineStep, rest } = saved ?? nothing()
-    this.#columns = {
+  /** @param saved what `save` gave; it must not be changed any more */
+  constructor(saved?: { columns: Uint8Array; lines: Uint8Array; rest: SavedNames }) {
+    const { columns, lines, rest } = saved ?? nothing()
+    this.#saved = { columns, lines }
+    this.#labels = rest.labels
+    this.#labelAt = new Map(rest.labels.map((label, i) => [label, i]))
+    this.#open = new Map(rest.open)
+    this.#settled = new Map(rest.settled)
+    this.length = rest.length
+  }
+
+  get #columns(): Columns {
+    if (this.#unpacked) return this.#unpacked
+    const c = unpackColumns(this.#saved!.columns)
+    this.#unpacked = {
       seq: new Growing(c.steps.seq),
       t: new Growing(c.steps.t),
       flags: new Growing(c.steps.flags),
@@ -103,22 +119,30 @@ export class LineIndex {
       holdTo: new Growing(c.holds.to),
       moments: new Growing(c.moments),
     }
-    this.#lineStep = new Growing(lineStep)
-    this.#labels = rest.labels
-    this.#labelAt = new Map(rest.labels.map((label, i) => [label, i]))
-    this.#open = new Map(rest.open)
-    this.#settled = new Map(rest.settled)
-    this.#holdOf = new Map([...c.holds.step].map((step, i) => [step, i]))
-    this.length = rest.length
+    for (const [i, step] of c.holds.step.entries()) this.#holdOf.set(step, i)
+    return this.#unpacked
+  }
+
+  get #lineStep(): Growing<Int32Array> {
+    if (this.#stepOfLine) return this.#stepOfLine
+    const from = new Unpacker(this.#saved!.lines)
+    const steps = new Int32Array(from.uint())
+    let now = 0
+    for (let i = 0; i < steps.length; i++) {
+      now += from.int()
+      steps[i] = now
+    }
+    this.#stepOfLine = new Growing(steps)
+    return this.#stepOfLine
   }
 
   get steps(): number {
-    return this.#columns.seq.length
+    return this.#unpacked ? this.#unpacked.seq.length : new Unpacker(this.#saved!.columns).uint()
   }
 
   /** The next line's number. */
   get lines(): number {
-    return this.#lineStep.length
+    return this.#stepOfLine ? this.#stepOfLine.length : new Unpacker(this.#saved!.lines).uint()
   }
 
   /** The step of a line; -1 where it has none. */
@@ -128,6 +152,11 @@ export class LineIndex {
 
   add(line: RecordingLine): void {
     this.#byStep = undefined
+    if (this.#saved) {
+      void this.#columns
+      void this.#lineStep
+      this.#saved = undefined
+    }
     if (line.type === 'header') {
       this.#lineStep.push(-1)
       return
@@ -255,6 +284,8 @@ export class LineIndex {
 
   /** What a reader who has this much lacks; everything where it has nothing. */
   slice(have: Have = { seq: 0, markers: 0, moments: 0 }): IndexSlice {
+    if (have.seq === 0 && this.#saved)
+      return { from: { step: 0, hold: 0, marker: 0, moment: 0 }, columns: this.#saved.columns, labels: this.#labels }
     let step = this.steps
     let hold = this.#columns.holdStep.length
     if (have.seq === 0) step = hold = 0
@@ -289,8 +320,10 @@ export class LineIndex {
     }
   }
 
-  /** For the disk; `restoreIndex` gives it back. */
+  /** For the disk; the constructor takes it back. */
   save(): { columns: Uint8Array; lines: Uint8Array; rest: SavedNames } {
+    const rest = { labels: this.#labels, open: [...this.#open], settled: [...this.#settled], length: this.length }
+    if (this.#saved) return { ...this.#saved, rest }
     const packer = new Packer()
     packer.uint(this.#lineStep.length)
     let before = 0
@@ -301,7 +334,7 @@ export class LineIndex {
     return {
       columns: packColumns(this.#from({ step: 0, hold: 0, marker: 0, moment: 0 })),
       lines: packer.finish(),
-      rest: { labels: this.#labels, open: [...this.#open], settled: [...this.#settled], length: this.length },
+      rest,
     }
   }
 }
@@ -313,21 +346,12 @@ export interface SavedNames {
   length: number
 }
 
-/** @throws RangeError where it isn't what `save` gave */
-export function restoreIndex(saved: { columns: Uint8Array; lines: Uint8Array; rest: SavedNames }): LineIndex {
-  const from = new Unpacker(saved.lines)
-  const lineStep = new Int32Array(from.uint())
-  let now = 0
-  for (let i = 0; i < lineStep.length; i++) {
-    now += from.int()
-    lineStep[i] = now
-  }
-  return new LineIndex({ columns: unpackColumns(saved.columns), lineStep, rest: saved.rest })
-}
-
 function nothing() {
-  const columns = unpackColumns(new Uint8Array(4))
-  return { columns, lineStep: new Int32Array(), rest: { labels: [], open: [], settled: [], length: 0 } as SavedNames }
+  return {
+    columns: new Uint8Array(4),
+    lines: new Uint8Array(1),
+    rest: { labels: [], open: [], settled: [], length: 0 } as SavedNames,
+  }
 }
 
 const first = (map: Map<string, number>) => map.keys().next().value!

@@ -6,7 +6,7 @@ import { RecordingHeader, RecordingLine } from '@countersign/contract/recording'
 import { z } from 'zod'
 import { ConsoleError } from '../../../console-api.ts'
 import { ChunkFile } from './chunk-file.ts'
-import { LineIndex, restoreIndex } from './line-index.ts'
+import { LineIndex } from './line-index.ts'
 import { readSealed, writeSealed } from './sealed-file.ts'
 import { createSealer, Damaged, type Sealer } from './sealing.ts'
 
@@ -136,7 +136,7 @@ export class RecordingFile {
     try {
       const [json, columns, lines, last] = parted(zstdDecompressSync(sealed.plain))
       meta = Meta.parse(JSON.parse(json!.toString()))
-      index = restoreIndex({ columns: columns!, lines: lines!, rest: meta.names })
+      index = new LineIndex({ columns: columns!, lines: lines!, rest: meta.names })
       tail = last!
     } catch (error) {
       throw new Damaged(`its index is not understood: ${(error as Error).message}`)
