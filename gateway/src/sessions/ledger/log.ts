@@ -10,7 +10,7 @@ import type { GrowingLog, TileBytes } from '@countersign/contract/ledger/growth'
 import { formatVerifierKey, type SignerKey } from '@countersign/contract/ledger/note'
 import { type Actor, neverErased } from '@countersign/contract/ledger/payloads'
 import type { LedgerCrypto, LedgerSigning } from '@countersign/contract/ledger/ports'
-import { TILE_WIDTH } from '@countersign/contract/ledger/tiles'
+import { TILE_WIDTH, type Tile } from '@countersign/contract/ledger/tiles'
 import type { z } from 'zod'
 import { type Disk, realDisk, replaceFile } from './disk.ts'
 import { RecentHeads } from './heads.ts'
@@ -82,8 +82,9 @@ export class LedgerLog {
   #size: number
   #tails = new Map<string, Tail | undefined>()
   #meta = new Map<string, Meta | undefined>()
-  /** Tiles that no checkpoint covers yet. */
+  /** Tiles for the next checkpoint that are to be written, and full ones that are. */
   #unwritten: TileBytes[] = []
+  #written: Tile[] = []
   #salts: Uint8Array = new Uint8Array(0)
   #saltAt = 0
   #broken: LedgerStopped | undefined
@@ -213,6 +214,25 @@ export class LedgerLog {
       this.#tails.clear()
       this.#meta.clear()
     })
+    this.#writeFull()
+  }
+
+  /** Full tiles are written at once, a few at a time, so that signing takes no longer after many entries. */
+  #writeFull(): void {
+    const full = this.#parts.growing.full()
+    if (full.length === 0) return
+    this.#unwritten.push(...full)
+    try {
+      this.#attempt("The ledger's tiles can't be written", () => this.#writeTiles())
+    } catch {
+      // The entries are on disk: it is for signing to say it, which tries again.
+    }
+  }
+
+  #writeTiles(): void {
+    this.#parts.tiles.write(this.#unwritten)
+    for (const { tile } of this.#unwritten) if (tile.width === TILE_WIDTH) this.#written.push(tile)
+    this.#unwritten = []
   }
 
   /**
@@ -232,7 +252,8 @@ export class LedgerLog {
     // Partial tiles of a size that got no checkpoint are of no use.
     if (changed.length > 0) this.#unwritten = this.#unwritten.filter(({ tile }) => tile.width === TILE_WIDTH)
     this.#unwritten.push(...changed)
-    tiles.write(this.#unwritten)
+    this.#writeTiles()
+    tiles.sync()
     const size = growing.size
     const keys = replaced ? [replaced, signer] : [signer]
     const note = signCheckpoint(options.crypto, { size, root: growing.root() }, keys)
@@ -242,8 +263,8 @@ export class LedgerLog {
       this.#keepHandover(note)
       this.#finishRotation()
     }
-    for (const { tile } of this.#unwritten) if (tile.width === TILE_WIDTH) tiles.removePartial(tile)
-    this.#unwritten = []
+    for (const tile of this.#written) tiles.removePartial(tile)
+    this.#written = []
     return head
   }
 

@@ -115,6 +115,7 @@ function fromRows(
     mended++
     first ||= tilePath(one.tile)
   })
+  tiles.sync()
   found(
     `${mended} tile${mended === 1 ? ' was' : 's were'} damaged or missing, first ${first}: made again from the entries, which agree with the checkpoint`,
   )

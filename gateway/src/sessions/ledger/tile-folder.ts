@@ -11,6 +11,8 @@ export class TileFolder {
   readonly #disk: Disk
   readonly #folder: string
   readonly #made = new Set<string>()
+  /** Folders with names that are not on disk yet. */
+  readonly #unsynced = new Set<string>()
 
   constructor(disk: Disk, folder: string) {
     this.#disk = disk
@@ -29,17 +31,15 @@ export class TileFolder {
   }
 
   /**
-   * Has them on disk, their names too. A tile that is there already is left over from a crash, and is the same, or the
-   * torn beginning of the same.
+   * Has them on disk; their names once `sync` is through. A tile that is there already is left over from a crash, and is
+   * the same, or the torn beginning of the same.
    * @throws LedgerStopped where it is another one
    */
   write(tiles: readonly TileBytes[]): void {
-    const folders = new Set<string>()
     for (const { tile, bytes } of tiles) {
       const file = this.#file(tile)
-      const folder = dirname(file)
-      for (const changed of this.#makeFolder(folder)) folders.add(changed)
-      folders.add(folder)
+      this.#makeFolder(dirname(file))
+      this.#unsynced.add(dirname(file))
       try {
         this.#disk.create(file, bytes)
       } catch (error) {
@@ -47,7 +47,14 @@ export class TileFolder {
         this.#overwrite(file, tile, bytes)
       }
     }
-    for (const folder of folders) this.#disk.syncFolder(folder)
+  }
+
+  /** Has the names of all that was written on disk. */
+  sync(): void {
+    for (const folder of this.#unsynced) {
+      this.#disk.syncFolder(folder)
+      this.#unsynced.delete(folder)
+    }
   }
 
   #overwrite(file: string, tile: Tile, bytes: Uint8Array) {
@@ -60,15 +67,15 @@ export class TileFolder {
     this.replace({ tile, bytes }, file)
   }
 
-  /** Puts a tile in the place of a damaged one; its name is on disk once `write` or `syncFolders` is through. */
+  /** Puts a tile in the place of a damaged one; its name is on disk once `sync` is through. */
   replace({ tile, bytes }: TileBytes, file = this.#file(tile)): void {
     const folder = dirname(file)
-    for (const changed of this.#makeFolder(folder)) this.#disk.syncFolder(changed)
+    this.#makeFolder(folder)
+    this.#unsynced.add(folder)
     const fresh = join(folder, '.new')
     this.#disk.remove(fresh)
     this.#disk.create(fresh, bytes)
     this.#disk.rename(fresh, file)
-    this.#disk.syncFolder(folder)
   }
 
   /** Removes the partial tiles of a full one. */
@@ -111,14 +118,12 @@ export class TileFolder {
     return join(this.#folder, ...tilePath(tile).split('/'))
   }
 
-  /** Answers the folders in which a new name stands now. */
-  #makeFolder(folder: string): string[] {
-    if (this.#made.has(folder) || folder === this.#folder) return []
+  #makeFolder(folder: string): void {
+    if (this.#made.has(folder) || folder === this.#folder) return
     const above = dirname(folder)
-    const changed = this.#makeFolder(above)
-    if (this.#disk.makeFolder(folder)) changed.push(above)
+    this.#makeFolder(above)
+    if (this.#disk.makeFolder(folder)) this.#unsynced.add(above)
     this.#made.add(folder)
-    return changed
   }
 }
 
