@@ -57,8 +57,11 @@ export function createAlarms(store: WitnessStore, notifier: Notifier): Alarms {
     raise(gateway, origin, suspect, now) {
       if (store.kept(quiet(gateway, suspect.kind)) === 'yes') return false
       const same = open(gateway).find(({ kind }) => kind === suspect.kind)
-      if (same) {
-        store.saveAlarm({ ...same, lastAt: now, back: false })
+      // A fork says more than that the log is smaller now.
+      const said =
+        same ?? (suspect.kind === 'rolled-back' ? open(gateway).find(({ kind }) => kind === 'forked') : undefined)
+      if (said) {
+        store.saveAlarm({ ...said, lastAt: now, back: false })
         return true
       }
       const alarm: WitnessAlarm = {

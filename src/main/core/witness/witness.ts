@@ -347,7 +347,8 @@ export function createWitness(options: WitnessOptions): Witness {
     acknowledge(id, by, reason) {
       const alarm = alarms.acknowledge(id, by, reason, now())
       const was = store.logOf(alarm.gateway)
-      if (was && alarm.replaces && !alarm.back) {
+      // Of several alarms the first one that is acknowledged begins anew; the others are about the log of before.
+      if (was && alarm.replaces && !alarm.back && was.since <= alarm.foundAt) {
         store.together(() => {
           store.giveUp(was.id, now())
           store.bind(alarm.gateway, undefined)
