@@ -4,6 +4,7 @@ import { Session, SessionState } from '@countersign/contract/session'
 import { z } from 'zod'
 import { annotationCalls, annotationEvents, OutboxState } from './annotations-api.ts'
 import { libraryCalls, libraryEvents } from './library-api.ts'
+import { retentionCalls } from './retention-api.ts'
 import { VerificationProgress, WitnessState, witnessCalls } from './witness-api.ts'
 
 /**
@@ -124,6 +125,7 @@ export const calls = {
   ...witnessCalls,
   ...libraryCalls,
   ...annotationCalls,
+  ...retentionCalls,
 } as const
 
 export type CallName = keyof typeof calls

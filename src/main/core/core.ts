@@ -30,6 +30,7 @@ import type { Downloads } from './ports/downloads.ts'
 import { type Log, silent } from './ports/log.ts'
 import type { Notifier } from './ports/notifier.ts'
 import type { SecureStorage } from './ports/secure-storage.ts'
+import { retentionAnswers } from './retention.ts'
 import { signIn } from './sign-in.ts'
 import { openStore } from './store/store.ts'
 import { createEvidence } from './witness/answers.ts'
@@ -362,6 +363,14 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     },
     ...recordings,
     ...outbox.answers,
+    ...retentionAnswers({
+      live,
+      me: () => me,
+      known(session) {
+        store.saveSessions([session])
+        changes.sessions([session])
+      },
+    }),
     async terminate({ session, reason }) {
       const now = await live()
       await now.api.terminate(now.token, session, reason)

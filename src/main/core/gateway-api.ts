@@ -6,7 +6,18 @@ import { rootCertificates } from 'node:tls'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { listOf, Problem } from '@countersign/contract/api'
 import { Approval, type DecisionRequest } from '@countersign/contract/approval'
-import { Annotation, type Cosignature, LedgerState, type NewAnnotation } from '@countersign/contract/evidence'
+import {
+  Annotation,
+  type Cosignature,
+  LedgerState,
+  LegalHold,
+  type LiftLegalHold,
+  type NewAnnotation,
+  type NewLegalHold,
+  RetentionRun,
+  RetentionState,
+  type StartRetentionRun,
+} from '@countersign/contract/evidence'
 import { Me, SignIn } from '@countersign/contract/identity'
 import { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
@@ -65,6 +76,12 @@ export interface GatewayApi extends Disposable {
   cosign(token: string, cosignature: Cosignature): Promise<void>
   /** A session's evidence bundle, bit by bit; it may be large. `signal` ends it. */
   bundle(token: string, session: string, signal: AbortSignal): Promise<AsyncIterable<Uint8Array>>
+  retention(token: string): Promise<RetentionState>
+  /** The newest first, those that were lifted too. */
+  legalHolds(token: string, limit: number): Promise<{ items: LegalHold[] }>
+  placeLegalHold(token: string, hold: NewLegalHold): Promise<LegalHold>
+  liftLegalHold(token: string, id: string, lift: LiftLegalHold): Promise<LegalHold>
+  runRetention(token: string, run: StartRetentionRun): Promise<RetentionRun>
 }
 
 export interface RecordingBytes {
@@ -189,6 +206,13 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
     async putPlayback(token, session, id, playedAt) {
       await ask(`${pathOf(session)}/playbacks/${id}`, { method: 'PUT', token, body: { playedAt } })
     },
+    retention: (token) => askFor(RetentionState, '/v1/retention', { token }),
+    legalHolds: (token, limit) => askFor(listOf(LegalHold), `/v1/legal-holds${parameters({ limit })}`, { token }),
+    placeLegalHold: (token, body) => askFor(LegalHold, '/v1/legal-holds', { method: 'POST', token, body }),
+    liftLegalHold: (token, id, body) =>
+      askFor(LegalHold, `/v1/legal-holds/${encodeURIComponent(id)}/lift`, { method: 'POST', token, body }),
+    runRetention: (token, body) =>
+      askFor(RetentionRun, '/v1/retention/runs', { method: 'POST', token, body, patience: 300_000 }),
     [Symbol.dispose]: () => agent.destroy(),
   }
 }

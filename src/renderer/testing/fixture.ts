@@ -3,6 +3,7 @@ import type { Session } from '@countersign/contract/session'
 import { type CallName, type ConsoleApi, ConsoleError, type ConsoleEvent, type Snapshot } from '../../console-api.ts'
 import { type NotesKind, notesDouble } from './notes-double.ts'
 import { believableLibrary, recordingAnswers } from './recordings.ts'
+import { type RetentionKind, retentionDouble } from './retention.ts'
 import { type WitnessWorld, witnessCallsOf, witnessState } from './witness.ts'
 import { ada, believableApprovals, manyApprovals, manySessions, recordingOf, sessionOf } from './world.ts'
 
@@ -22,6 +23,7 @@ export interface FixtureOptions {
     | 'nothing-kept'
   readonly notes?: NotesKind
   readonly witness?: WitnessWorld
+  readonly retention?: RetentionKind
   readonly theme?: 'light' | 'dark' | 'system'
   /** How often the recording's story repeats; 1,430 makes 10,000 commands. */
   readonly repeat?: number
@@ -77,6 +79,13 @@ export function fixture(options: FixtureOptions = {}): Fixture {
   }
   const calls: Fixture['calls'] = []
   const notes = notesDouble({ kind: options.notes ?? 'usual', offline: world === 'offline', me: ada, now, emit })
+  const retention = retentionDouble({
+    kind: options.retention ?? 'none',
+    me: ada,
+    now,
+    offline: world === 'offline',
+    sessions,
+  })
   const recordings = recordingAnswers({
     local: world === 'offline',
     kept: world !== 'nothing-kept',
@@ -112,7 +121,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
         secureStorage: false,
       },
       link,
-      me: ada,
+      me: retention.me,
       settings,
       approvals: [...approvals.values()],
       sessions: [...sessions.values()],
@@ -178,6 +187,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     },
     ...recordings,
     ...notes.answers,
+    ...retention.answers,
     terminate: (input: { session: string; reason: string }) => {
       const session = sessions.get(input.session)!
       setTimeout(

@@ -8,8 +8,11 @@ import { Button, EnvironmentTag, foremostTag, Key, Notice } from '../../parts/ba
 import { useNow } from '../../parts/clock.ts'
 import { size } from '../../parts/size.ts'
 import { age, clock, dateAndClock, duration } from '../../parts/time.ts'
+import { Verified } from '../../parts/verified.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
+import { EvidenceFact } from '../integrity/evidence-fact.tsx'
 import { ending, protocolName } from '../queue/words.ts'
+import { Retained } from '../retention/session-retention.tsx'
 import { Kept } from './kept.tsx'
 import { StateWord } from './session-list.tsx'
 
@@ -23,6 +26,9 @@ export function SessionTitle({ session, children }: { session: Session; children
         <span className="text-body font-normal text-dim">on</span> {session.connection}
       </h2>
       {tag ? <EnvironmentTag tag={tag} /> : null}
+      <span className="text-fine">
+        <Verified session={session.id} />
+      </span>
       <span className="ml-auto text-dim">{children}</span>
     </div>
   )
@@ -115,6 +121,9 @@ export function Overview(props: {
       'Recording',
       `${size(session.recording.bytes)}${session.recording.complete ? '' : session.state === 'open' ? ', still growing' : session.state === 'interrupted' ? ', not whole: the gateway stopped under it' : ', not whole'}`,
     ],
+    ...(session.state === 'open'
+      ? []
+      : ([['Evidence', <EvidenceFact key={session.id} session={session.id} />]] as [string, ReactNode][])),
   ]
   return (
     <article aria-label={`Session ${session.id}`} className="min-h-0 overflow-y-auto px-7 pt-5 pb-6 max-lg:px-4">
@@ -136,6 +145,7 @@ export function Overview(props: {
         ))}
       </dl>
       <Kept session={session} />
+      <Retained session={session} />
       <Holds session={session} />
       <div className="mt-6 flex flex-wrap gap-2.5">
         <Button tone="accent" onClick={props.onReplay}>

@@ -6,6 +6,7 @@ import { permission } from '../../app/notifications.ts'
 import { core, saveSettings, useWorld } from '../../app/store.ts'
 import { Button } from '../../parts/basics.tsx'
 import { clock } from '../../parts/time.ts'
+import { Retention } from '../retention/retention.tsx'
 import { OfflineLibrary } from './offline-library.tsx'
 
 /** Gateway, notifications, appearance. Each change is saved as it is made. */
@@ -31,6 +32,7 @@ export function Settings() {
         <Group title="Offline library">
           <OfflineLibrary onRoom={(room) => void save({ library: { room } })} />
         </Group>
+        <Retention />
         <Group title="Appearance">
           <Choice
             label="Colours"
