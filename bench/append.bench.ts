@@ -28,6 +28,7 @@ export async function run(): Promise<void> {
   const folder = mkdtempSync(join(process.env.BENCH_FOLDER ?? tmpdir(), 'countersign-bench-'))
   try {
     const rows: string[][] = []
+    rows.push(making())
     rows.push(plain(folder, Math.min(entries, 200_000)))
     const { row, vkey } = await ledger(join(folder, 'ledger'))
     rows.push(row)
@@ -36,6 +37,17 @@ export async function run(): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** What it takes to make the commands up, in each of the others too. */
+function making(): string[] {
+  const begin = clock()
+  let length = 0
+  const count = Math.min(entries, 200_000)
+  for (let n = 0; n < count; n++) length += now().length + command(n).session.length
+  const { seconds, cpu } = begin()
+  if (length === 0) throw new Error('nothing was made')
+  return ['making them up alone', ...figures(count, seconds, cpu), '', '', '', '']
 }
 
 function plain(folder: string, count: number): string[] {
