@@ -190,6 +190,7 @@ const approvals: Comparison = {
     for (const column of ['protocol', 'identity', 'purpose'] as const)
       if (opened?.[column] !== undefined && opened[column] !== columns[column])
         return `has another ${column} than its session ${columns.session}`
+    if (state !== 'used' && columns.outcome !== undefined) return `says what became of its command, which never ran`
     if (state !== 'approved' && state !== 'used') return undefined
     const votes = votesOf(key, around)
     const lacking = unmet(listIn(columns.requirements), votes)

@@ -34,23 +34,15 @@ export class RecordingFiles implements RecordingReader, AsyncDisposable {
     this.#pathOf = this.#paths.prepare('select path from paths where session = ?').pluck()
   }
 
-  /** Finds all recordings. What is in the folder and is none, and none that a gateway sets aside, is told. */
+  /** Finds all recordings. */
   async look(): Promise<void> {
     const insert = this.#paths.prepare('insert or ignore into paths values (?, ?, ?)')
     const root = join(this.#data, 'recordings')
     for await (const path of filesIn(root)) {
       const name = relative(root, path).split(/[\\/]/).join('/')
       const match = /^(\d{4})\/(\d\d)\/(\d\d)\/(se_[a-z2-7]+)\.ndjson(\.zst)?$/.exec(name)
-      if (!match) {
-        // What was cut off a torn recording, and what was being sealed when the gateway was killed.
-        if (/\.ndjson(\.cut|\.zst\.tmp)$/.test(name)) continue
-        this.#found.wrong(
-          'file-unknown',
-          { row: `recordings/${name}` },
-          `recordings/${name} is no recording: no gateway made it`,
-        )
-        continue
-      }
+      // What was cut off a torn recording, what was being sealed when the gateway was killed, and what isn't ours.
+      if (!match) continue
       const [, year, month, day, session, sealed] = match
       // As long as the plain one is there it is the truth (sessions/recording.ts).
       if (sealed && existsSync(path.slice(0, -'.zst'.length))) continue

@@ -1,4 +1,13 @@
-import { copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { signCheckpoint } from '@countersign/contract/ledger/checkpoint'
@@ -72,7 +81,14 @@ const entries = (data: string, statement: string, ...values: unknown[]) =>
   sql(data, 'ledger/entries.sqlite', statement, ...values)
 
 const recordings = (data: string) => filesIn(join(data, 'recordings')).map((name) => join(data, 'recordings', name))
-const tiles = (data: string, like: RegExp) => filesIn(join(data, 'ledger')).filter((name) => like.test(name))
+/** The tile that the checkpoint needs, and those of smaller logs before it. */
+function tilesOf(data: string, row: string): { newest: string; older: string[] } {
+  const folder = join(data, 'ledger', 'tile', row, '000.p')
+  const widths = readdirSync(folder).map(Number)
+  const [last, ...older] = widths.sort((a, b) => b - a).map((width) => `tile/${row}/000.p/${width}`)
+  return { newest: last!, older }
+}
+const newest = (data: string, row: string) => tilesOf(data, row).newest
 
 it('finds a store whole that nobody touched, by the remembered key and by a pinned one', async () => {
   data = world.copy()
@@ -87,16 +103,11 @@ describe('files of the log', () => {
   it.each<[what: string, change: (data: string) => unknown, code: string, words: RegExp]>([
     [
       'a tile of hashes',
-      (d) => middle(join(d, 'ledger', tiles(d, /^tile\/0\//)[0]!)),
+      (d) => middle(join(d, 'ledger', newest(d, '0'))),
       'tile-hash',
       /^tile\/0\/000\.p\/\d+ was changed/,
     ],
-    [
-      'a tile of entries',
-      (d) => middle(join(d, 'ledger', tiles(d, /^tile\/entries\//)[0]!)),
-      'entry-hash',
-      /entry \d+|entries/,
-    ],
+    ['a tile of entries', (d) => middle(join(d, 'ledger', newest(d, 'entries'))), 'entry-hash', /entry \d+|entries/],
     [
       'the checkpoint’s root',
       (d) => flip(join(d, 'ledger/checkpoint'), 8 * (readFileSync(join(d, 'ledger/checkpoint')).indexOf('\n\n') - 5)),
@@ -120,25 +131,30 @@ describe('files of the log', () => {
   it.each<[what: string, change: (data: string) => unknown, about: string, code: string]>([
     ['no checkpoint', (d) => rmSync(join(d, 'ledger/checkpoint')), 'integrity', 'no-checkpoint'],
     ['a checkpoint cut off', (d) => truncateSync(join(d, 'ledger/checkpoint'), 40), 'integrity', 'checkpoint-form'],
-    ['no tile of hashes', (d) => rmSync(join(d, 'ledger', tiles(d, /^tile\/0\//)[0]!)), 'completeness', 'tile-missing'],
-    [
-      'no tile of entries',
-      (d) => rmSync(join(d, 'ledger', tiles(d, /^tile\/entries\//)[0]!)),
-      'completeness',
-      'entries-missing',
-    ],
+    ['no tile of hashes', (d) => rmSync(join(d, 'ledger', newest(d, '0'))), 'completeness', 'tile-missing'],
+    ['no tile of entries', (d) => rmSync(join(d, 'ledger', newest(d, 'entries'))), 'completeness', 'entries-missing'],
     [
       'a tile of entries cut off',
-      (d) => truncateSync(join(d, 'ledger', tiles(d, /^tile\/entries\//)[0]!), 1000),
+      (d) => truncateSync(join(d, 'ledger', newest(d, 'entries')), 1000),
       'completeness',
       'entries-cut',
     ],
-    ['no entries.sqlite', (d) => rmSync(join(d, 'ledger/entries.sqlite')), 'integrity', 'meta'],
+    ['no entries.sqlite', (d) => rmSync(join(d, 'ledger/entries.sqlite')), 'completeness', 'entries-gone'],
     ['no vkey', (d) => rmSync(join(d, 'ledger/vkey')), 'completeness', 'key-file'],
     ['no signer’s key', (d) => rmSync(join(d, 'ledger/key')), 'completeness', 'key-file'],
     ['no store', (d) => rmSync(join(d, 'countersign.sqlite')), 'completeness', 'store-gone'],
   ])('%s', async (_what, change, about, code) => {
     expect(await after(change)).toMatchObject({ about, code })
+  })
+
+  it.each(['0', 'entries'])('a flipped bit in a tile of a smaller log: %s', async (row) => {
+    const first = await after((d) => middle(join(d, 'ledger', tilesOf(d, row).older[0]!)))
+    expect(first).toMatchObject({ about: 'integrity', code: 'tile-old', where: { tile: tilesOf(data, row).older[0] } })
+  })
+
+  it('a tile of entries that never were', async () => {
+    const beyond = (d: string) => writeFileSync(join(d, 'ledger/tile/entries/000.p/255'), 'x')
+    expect(await after(beyond)).toMatchObject({ code: 'tile-beyond' })
   })
 
   it('the checkpoint of an earlier day: rolled back', async () => {
@@ -265,12 +281,6 @@ describe('recordings', () => {
       (d) => writeFileSync(recordings(d)[0]!.replace(/\.zst$/, ''), 'forged\n'),
       'completeness',
       'recording-cut',
-    ],
-    [
-      'a stranger among the files',
-      (d) => writeFileSync(join(dirname(recordings(d)[0]!), 'notes.txt'), 'x'),
-      'integrity',
-      'file-unknown',
     ],
   ])('%s', async (_what, change, about, code) => {
     const first = await after(change)
@@ -423,7 +433,7 @@ describe.each(Object.entries(columns))('a row of %s', (table, names) => {
             : table === 'decisions' && name === 'person'
               ? "'https://idp#mallory'"
               : table === 'playbacks' && name === 'at'
-                ? "'2026-01-01T00:00:00.000Z'"
+                ? "'2027-01-01T00:00:00.000Z'"
                 : `"${name}"`,
         )
         .join(', ')

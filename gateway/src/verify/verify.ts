@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { readCheckpoint } from '@countersign/contract/ledger/checkpoint'
 import { same } from '@countersign/contract/ledger/encoding'
-import { Findings, type Outcome } from '@countersign/contract/ledger/findings'
+import { type Finding, Findings, type Outcome } from '@countersign/contract/ledger/findings'
 import { type LogReader, type LogReport, verifyLog } from '@countersign/contract/ledger/log-verify'
 import { parseVerifierKey, type VerifierKey } from '@countersign/contract/ledger/note'
 import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
 import { folderLog } from '@countersign/contract/node/log-folder'
 import { checkKeys } from './keys.ts'
 import { type LogMemory, LogRows } from './log-rows.ts'
+import { checkOldTiles } from './old-tiles.ts'
 import { damageOf, isDamage, isRunning, type Snapshot, snapshotOf } from './reading.ts'
 import { RecordedFacts } from './recorded.ts'
 import { RecordingFiles } from './recording-files.ts'
@@ -103,30 +104,33 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
     checkpoint: async () => moment.checkpoint,
     ...(rows && !live && { entries: async () => kept }),
     ...(rows && { payloads: () => rows.payloads(size) }),
-    recordings: {
-      async length(session) {
-        const length = await recordings.length(session)
-        recorded.gone(session)
-        recordings.done(session)
-        return length
+    // Without what entries say, no recording can be held against anything.
+    ...(rows && {
+      recordings: {
+        async length(session) {
+          const length = await recordings.length(session)
+          recorded.gone(session)
+          recordings.done(session)
+          return length
+        },
+        read: (session, offset, length) => recordings.read(session, offset, length),
+        async *list() {
+          for await (const session of recordings.list()) {
+            const opened = said.get('sessions', session)?.columns.opened_at
+            const day = recordings.dayOf(session)
+            if (opened !== undefined && day !== String(opened).slice(0, 10))
+              found.wrong(
+                'recording-moved',
+                { recording: session },
+                `the recording of ${session} lies under ${day}, but it began on ${String(opened).slice(0, 10)}: nobody finds it there`,
+              )
+            const young = live && opened === undefined && (await recordings.madeAt(session)) > began - PATIENCE
+            // Its first entry is on its way.
+            if (!young) yield session
+          }
+        },
       },
-      read: (session, offset, length) => recordings.read(session, offset, length),
-      async *list() {
-        for await (const session of recordings.list()) {
-          const opened = said.get('sessions', session)?.columns.opened_at
-          const day = recordings.dayOf(session)
-          if (opened !== undefined && day !== String(opened).slice(0, 10))
-            found.wrong(
-              'recording-moved',
-              { recording: session },
-              `the recording of ${session} lies under ${day}, but it began on ${String(opened).slice(0, 10)}: nobody finds it there`,
-            )
-          const young = live && opened === undefined && (await recordings.madeAt(session)) > began - PATIENCE
-          // Its first entry is on its way.
-          if (!young) yield session
-        }
-      },
-    },
+    }),
   }
   const { signal, onProgress } = options
   const log = await verifyLog(nodeCrypto, reader, {
@@ -153,7 +157,8 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
     }
     store.compare()
   }
-  await checkKeys({ folder, crypto: nodeCrypto, memory, pinned: options.keys, found })
+  await checkOldTiles(folder, { size, kept: Math.max(kept, size), read: files.tile }, found)
+  if (rows) await checkKeys({ folder, crypto: nodeCrypto, memory, pinned: options.keys, found })
   const unsigned = Math.max(0, kept - size)
   const more = { live, pinned: options.keys.length > 0, unsigned, older: store?.older ?? 0 }
   return { report: merged(log, found, more), deleting }
@@ -306,8 +311,10 @@ function merged(
   )
   const own = found.kept.filter(({ code, where }) => code !== 'row-changed' || !changed.has(where.recording ?? ''))
   const dropped = found.kept.length - own.length
-  const damage = own.filter(({ code }) => code.endsWith('-damaged'))
-  const rest = own.filter(({ code }) => !code.endsWith('-damaged'))
+  // What can't be read, or isn't there, is why other things are not as they should be.
+  const isCause = ({ code }: Finding) => /^(entries|store)-(damaged|gone)$/.test(code)
+  const damage = own.filter(isCause)
+  const rest = own.filter((one) => !isCause(one))
   const counts = {
     integrity: log.counts.integrity + found.integrity - dropped,
     completeness: log.counts.completeness + found.completeness,

@@ -22,6 +22,7 @@ export class GatewayWorld implements AsyncDisposable {
   readonly #issuers: { people: RunningIssuer; agents: RunningIssuer }
   readonly #server: RunningPostgres
   #gateway: RunningGateway | undefined
+  #days = 0
 
   private constructor(people: RunningIssuer, agents: RunningIssuer, server: RunningPostgres) {
     this.#issuers = { people, agents }
@@ -115,7 +116,8 @@ export class GatewayWorld implements AsyncDisposable {
     await one.query('insert into orders select max(id) + 1, $1 from orders', ['c'])
     await one.query('truncate orders').catch(() => {})
     await one.query('select nothing').catch(() => {})
-    const held = one.query('delete from orders where id = 1')
+    // Another one each day: what was approved for an hour is not held again.
+    const held = one.query(`delete from orders where id = ${++this.#days * 1000}`)
     await this.decide('approve', '1h')
     await held
     const denied = one.query('delete from orders where id = 2').catch(() => {})
