@@ -1,5 +1,6 @@
 import type { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
+import type { AnnotationView } from '../../../annotations-api.ts'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import type { libraryCalls } from '../../../library-api.ts'
 import { exportSession } from '../exports/exports.ts'
@@ -14,6 +15,8 @@ export type LibraryAnswers = { [N in keyof Calls]: (input: z.output<Calls[N]['in
 export function libraryAnswers(options: {
   library: Library
   downloads: Downloads
+  /** What people noted, for exports. */
+  annotations(session: string): readonly AnnotationView[]
   asking: Asking
   say(event: ConsoleEvent): void
 }): LibraryAnswers & {
@@ -51,8 +54,18 @@ export function libraryAnswers(options: {
           const now = await options.asking()
           return now?.api.bundle(now.token, of, until)
         }
-        const { downloads } = options
-        const written = await exportSession({ session, format, work, library, downloads, fetchBundle, say, signal })
+        const { downloads, annotations } = options
+        const written = await exportSession({
+          session,
+          format,
+          work,
+          library,
+          annotations,
+          downloads,
+          fetchBundle,
+          say,
+          signal,
+        })
         if (!written) return { state: 'cancelled' }
         return { state: 'written', ...(written.where ? { where: written.where } : {}) }
       }),

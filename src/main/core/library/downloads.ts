@@ -14,7 +14,7 @@ export type Asking = () => Promise<{ api: GatewayApi; token: string } | undefine
 export interface Pull {
   /** Rejects where it could not be fetched; what came until then is kept. */
   readonly done: Promise<void>
-  /** Resolves once there is something to show, or it is over. */
+  /** Resolves once there is something to show; never, where it is over before that. */
   readonly enough: Promise<void>
   readonly stop: AbortController
 }
@@ -44,11 +44,11 @@ export function pullRecording(
 ): Pull {
   const stop = new AbortController()
   const { promise: enough, resolve: isEnough } = Promise.withResolvers<void>()
-  const timer = setTimeout(isEnough, enoughMs)
   const done = (async () => {
     using held = await given.files.takeOrMake(session)
     const { file } = held
     let saved = file.bytes
+    const timer = setInterval(() => file.header && isEnough(), enoughMs)
     try {
       for (let tries = 0; !file.ended; ) {
         const before = file.bytes
@@ -86,13 +86,11 @@ export function pullRecording(
         }
       }
     } finally {
+      clearInterval(timer)
       await file.save()
       given.progress(file, true)
     }
-  })().finally(() => {
-    clearTimeout(timer)
-    isEnough()
-  })
+  })()
   done.catch(() => {})
   return { done, enough, stop }
 }

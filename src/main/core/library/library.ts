@@ -200,7 +200,9 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     change(session, { problem: null })
     const over = (problem: string | null) => {
       pulls.delete(session)
-      if (problem !== null && rows.get(session)) change(session, { problem })
+      const row = rows.get(session)
+      if (problem !== null && row?.bytes === 0 && !row.pinnedAt) void discard(session).catch(() => {})
+      else if (problem !== null && row) change(session, { problem })
       else tell(session)
     }
     begun.done.then(
