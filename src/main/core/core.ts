@@ -312,7 +312,13 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     return settings
   }
 
-  const recordings = libraryAnswers({ library, downloads: options.downloads, asking: () => asking(), say: emit })
+  const recordings = libraryAnswers({
+    library,
+    downloads: options.downloads,
+    annotations: outbox.annotations,
+    asking: () => asking(),
+    say: emit,
+  })
   const evidence = createEvidence({
     witness,
     person: () => me?.name ?? 'somebody who was not signed in',

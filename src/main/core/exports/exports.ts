@@ -1,4 +1,5 @@
 import type { Session } from '@countersign/contract/session'
+import type { AnnotationView } from '../../../annotations-api.ts'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import { type ExportFormat, exportFormats } from '../../../library-api.ts'
 import type { Library } from '../library/library.ts'
@@ -12,6 +13,8 @@ import { writeTranscript } from './transcript.ts'
 export interface ExportSource {
   session: Session
   file: RecordingFile
+  /** What people noted on it, by time. */
+  annotations: readonly AnnotationView[]
   signal: AbortSignal
   /** How far it is, in what the format counts by. */
   progress(done: number, total: number): void
@@ -45,6 +48,7 @@ export async function exportSession(given: {
   format: ExportFormat
   work: string
   library: Library
+  annotations(session: string): readonly AnnotationView[]
   downloads: Downloads
   fetchBundle: (session: string, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array> | undefined>
   say(event: ConsoleEvent): void
@@ -89,7 +93,13 @@ export async function exportSession(given: {
       return { of: counted(bytes, kept?.bytes ?? null, progress), async [Symbol.asyncDispose]() {} }
     }
     const { held, session: about } = await library.whole(session, signal)
-    const of = writers[format].write({ session: about, file: held.file, signal, progress })
+    const of = writers[format].write({
+      session: about,
+      file: held.file,
+      annotations: given.annotations(session),
+      signal,
+      progress,
+    })
     return { of, [Symbol.asyncDispose]: async () => held[Symbol.dispose]() }
   }
 }

@@ -1,6 +1,7 @@
 import type { Parameter } from '@countersign/contract/approval'
 import type { RecordingLine } from '@countersign/contract/recording'
 import { type Step, stepsOf } from '../../../recording-steps.ts'
+import { visibleText } from '../../../visible.ts'
 import type { ExportSource } from './exports.ts'
 
 const atOnce = 200
@@ -27,23 +28,14 @@ export async function* linesIn({ file, signal, progress }: ExportSource): AsyncG
   }
 }
 
-/**
- * Text from outside, for a terminal or a page: control characters, marks of direction and what has no width are named,
- * since they would move a cursor, colour a line or change what one reads. Line ends and tabs stay.
- */
-export function plainly(text: string): string {
-  return text.replace(
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what it is about
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
-    (character) => `‹U+${character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}›`,
-  )
-}
+/** Text from outside, for a terminal or a page: what would move a cursor, colour a line or hide is named. */
+export const plainly = visibleText
 
 /** A value of a result or a parameter, on one line. */
 export function cell(value: Parameter): string {
   if (value === null) return 'NULL'
   if (typeof value === 'object') return `base64:${value.base64}`
-  return plainly(value).replaceAll('\n', '‹U+000A›').replaceAll('\t', '‹U+0009›')
+  return plainly(value).replaceAll('\n', '⟨U+000A⟩').replaceAll('\t', '⟨U+0009⟩')
 }
 
 const widest = 60

@@ -1,5 +1,7 @@
+import type { AnnotationView } from '../../../annotations-api.ts'
 import type { ExportSource } from './exports.ts'
 import { stepsIn } from './reading.ts'
+import { standingOf } from './transcript.ts'
 
 const head = [
   'seq',
@@ -25,21 +27,31 @@ const head = [
   'sqlstate',
   'message',
   'milliseconds',
+  'notes',
 ]
 
 /**
  * A row a command (RFC 4180, UTF-8 with a byte order mark, without which Excel takes it for something else). A held
- * command that was never forwarded has a row too, without its text.
+ * command that was never forwarded has a row too, without its text. A note stands with the command that was the last one
+ * when it is about; with the first one where there was none yet.
  */
 export async function* writeTable(source: ExportSource): AsyncGenerator<string> {
   const began = Date.parse(source.file.header?.startedAt ?? source.session.openedAt)
   yield `\ufeff${head.join(',')}\r\n`
+  const notes = [...source.annotations]
+  let row: (string | number | undefined)[] | undefined
+  const written = (until: number) => {
+    const rest = notes.findIndex(({ from }) => from >= until)
+    const of = notes.splice(0, rest < 0 ? notes.length : rest)
+    return `${[...row!, of.map(noteOf).join('\n')].map(csvCell).join(',')}\r\n`
+  }
   for await (const step of stepsIn(source)) {
     if (step.kind !== 'command' && step.kind !== 'held') continue
+    if (row) yield written(step.t)
     const event = step.kind === 'command' ? step.event : undefined
     const { result, rows } = step.kind === 'command' ? step : {}
     const last = step.hold?.last
-    const cells = [
+    row = [
       event?.seq ?? Number(step.key),
       new Date(began + step.t).toISOString(),
       step.t / 1000,
@@ -64,8 +76,13 @@ export async function* writeTable(source: ExportSource): AsyncGenerator<string> 
       result?.message,
       result?.ms,
     ]
-    yield `${cells.map(csvCell).join(',')}\r\n`
   }
+  if (row) yield written(Number.POSITIVE_INFINITY)
+}
+
+function noteOf(note: AnnotationView): string {
+  const tags = note.tags.length > 0 ? ` [${note.tags.join(', ')}]` : ''
+  return `${note.by.name}, ${note.madeAt}${tags}: ${note.text} (${standingOf(note)})`
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { AnnotationView } from '../../../annotations-api.ts'
 import { type CommandStep, deniedBy, isConnect, type Step } from '../../../recording-steps.ts'
 import type { ExportSource } from './exports.ts'
 import { cell, plainly, stepsIn, tableOf } from './reading.ts'
@@ -24,7 +25,33 @@ export async function* writeTranscript(source: ExportSource): AsyncGenerator<str
   ]
   for (const [name, value] of facts) if (value) yield `${name.padEnd(14)}${plainly(value).replaceAll('\n', ' ')}\n`
   yield `${'times'.padEnd(14)}seconds since the session was opened\n`
-  for await (const step of stepsIn(source)) yield `\n${textOf(step)}\n`
+  const notes = [...source.annotations]
+  for await (const step of stepsIn(source)) {
+    while (notes[0] && notes[0].from < step.t) yield `\n${noteOf(notes.shift()!)}\n`
+    yield `\n${textOf(step)}\n`
+  }
+  for (const note of notes) yield `\n${noteOf(note)}\n`
+}
+
+/** What a person noted, where it belongs; marked so that it can't be taken for the recording's own words. */
+function noteOf(note: AnnotationView): string {
+  const time = `[${(note.from / 1000).toFixed(3).padStart(10)}] `
+  const below = `${' '.repeat(time.length)}| `
+  const range = note.to === undefined ? '' : ` to ${(note.to / 1000).toFixed(3)}`
+  const tags = note.tags.map((tag) => ` #${tag.replaceAll(' ', '_')}`).join('')
+  const lines = [plainly(`| note of ${note.by.name}, ${note.madeAt}${range}${tags}`).replaceAll('\n', ' ')]
+  lines.push(...plainly(note.text).split('\n'))
+  lines.push(`(${plainly(standingOf(note)).replaceAll('\n', ' ')})`)
+  return `${time}${lines.join(`\n${below}`)}`
+}
+
+/** Who has a note by now, in words. */
+export function standingOf(note: AnnotationView): string {
+  if (note.withdrawn)
+    return `withdrawn ${note.withdrawn.at}${note.withdrawn.reason ? `: ${note.withdrawn.reason}` : ''}`
+  if (note.state === 'logged') return 'in the log'
+  if (note.state === 'sent') return 'with the gateway'
+  return note.state === 'conflict' ? 'only on this computer: the gateway refused it' : 'only on this computer'
 }
 
 function textOf(step: Step): string {
