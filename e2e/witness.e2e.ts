@@ -91,7 +91,7 @@ test('a data folder that was rolled back under the gateway is shown loudly, unti
     await page.getByRole('link', { name: 'See both sides' }).click()
     await page.getByLabel('What it was, kept with the evidence').fill('the same')
     await page.getByRole('button', { name: 'Acknowledge' }).click()
-    await expect(page.getByText('“the same”').or(alarm(page))).toBeVisible()
+    await expect(page.locator('q', { hasText: 'the same' }).or(alarm(page))).toBeVisible()
   }
   await page.keyboard.press('Escape')
   await expect(page.getByText(/^Every checkpoint seen since .* is an ancestor of the newest/)).toBeVisible()

@@ -13,9 +13,10 @@ const looks: Record<Verification['outcome'], { icon: typeof ShieldCheck; ink: st
 
 /**
  * Whether a session's evidence was verified, when, and what came of it. `brief`: a picture whose shape says it, for
- * lists; nothing where it was never verified.
+ * lists. Where it never was, only `always` says so.
  */
-export function Verified({ session, brief = false }: { session: string; brief?: boolean }) {
+export function Verified(props: { session: string; brief?: boolean; always?: boolean }) {
+  const { session, brief = false, always = false } = props
   const verification = useWorld((world) => world.witness.verifications.find((one) => one.session === session))
   const verifying = useWorld((world) => world.verifying.has(session))
   const now = useNow()
@@ -26,7 +27,7 @@ export function Verified({ session, brief = false }: { session: string; brief?: 
         <span className={brief ? 'sr-only' : ''}>verifying…</span>
       </span>
     )
-  if (!verification) return brief ? null : <span className="text-dim">not verified</span>
+  if (!verification) return always ? <span className="text-dim">not verified</span> : null
   const { icon: Icon, ink, word } = looks[verification.outcome]
   const words = `${word} ${shortWhen(verification.at, now)}`
   return (

@@ -330,6 +330,89 @@ test('a web notification is shown, leads to its card, and goes when it was decid
   })
 })
 
+test('an alarm stands over every screen until it is acknowledged with a reason', async () => {
+  await open('witness=forked', '#/queue')
+  const banner = page.getByRole('alert').filter({ hasText: 'was forked' })
+  await banner.getByRole('link', { name: 'See both sides' }).click()
+  await page.getByRole('region', { name: 'What was shown instead', exact: true }).getByText('48,305 entries').waitFor()
+  await page.keyboard.press('e')
+  await expect
+    .poll(() => page.evaluate(() => window.fixture.calls.filter(({ name }) => name === 'exportAlarm').length))
+    .toBe(1)
+  expect(await page.getByRole('button', { name: 'Acknowledge' }).isDisabled()).toBe(true)
+  await page.getByLabel('What it was, kept with the evidence').fill('restored')
+  await page.keyboard.press('Enter')
+  await page.locator('q', { hasText: 'restored' }).waitFor()
+  expect(await banner.count()).toBe(0)
+})
+
+test('integrity by keys: g i, j and k, a bundle by o, a session verified again by v', async () => {
+  await open('', '#/queue')
+  await page.getByRole('listbox').waitFor()
+  await page.keyboard.press('g')
+  await page.keyboard.press('i')
+  await page.getByText('Every checkpoint seen since').waitFor()
+  // What is in sight listens once it has been painted.
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))))
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('o')])
+  await chooser.setFiles({ name: 'dropped.tar', mimeType: 'application/x-tar', buffer: Buffer.alloc(400_000, 7) })
+  await page.getByRole('article', { name: 'Verification of dropped.tar' }).waitFor()
+  const sent = await page.evaluate(() =>
+    window.fixture.calls.flatMap(({ name, input }) =>
+      name === 'bundleSlice' ? [[(input as { offset: number }).offset, (input as { data: string }).data.length]] : [],
+    ),
+  )
+  expect(sent).toEqual([
+    [0, 196_608],
+    [147_456, 196_608],
+    [294_912, 140_120],
+  ])
+  await page.keyboard.press('Escape')
+  await page.getByText('Every checkpoint seen since').waitFor()
+  for (let i = 0; i < 6; i++) await page.keyboard.press('j')
+  await page.getByRole('article', { name: 'Verification of session se_d002' }).waitFor()
+  await page.keyboard.press('v')
+  await page.getByRole('option', { name: /deploy-bot.*whole/ }).waitFor()
+})
+
+test('retention: an auditor holds a session and lets it go; an admin sees what would go, and has it erased', async () => {
+  const asked = (name: string) =>
+    page.evaluate((name) => window.fixture.calls.flatMap((call) => (call.name === name ? [call.input] : [])), name)
+  await open('retention=auditor', '#/sessions')
+  const kept = page.getByRole('region', { name: 'On the gateway' })
+  await kept.getByText('begins when it ends').waitFor()
+  await kept.getByRole('button', { name: 'Place legal hold…' }).click()
+  const dialog = page.getByRole('alertdialog')
+  await dialog.getByLabel('Reason').fill('case 7')
+  await dialog.getByRole('radio', { name: /All sessions on orders/ }).click()
+  await dialog.getByRole('button', { name: 'Place legal hold' }).click()
+  await kept.getByText('case 7').waitFor()
+  await kept.getByText('all of orders').waitFor()
+  expect(await asked('placeLegalHold')).toEqual([
+    { reason: 'case 7', sessions: [], connections: ['orders'], agents: [] },
+  ])
+  await kept.getByRole('button', { name: 'Lift…' }).first().click()
+  expect(await dialog.getByRole('button', { name: 'Lift legal hold' }).isDisabled()).toBe(true)
+  await dialog.getByLabel('Reason').fill('over')
+  await page.keyboard.press('Enter')
+  await kept.getByText('case 7').waitFor({ state: 'detached' })
+
+  const preview = page.getByRole('button', { name: 'Show what would go now' })
+  await page.evaluate(() => {
+    location.hash = '#/settings'
+  })
+  await preview.click()
+  await page.getByText(/would go\. Legal holds keep/).waitFor()
+  expect(await page.getByRole('button', { name: 'Erase now…' }).count()).toBe(0)
+  await open('retention=admin', '#/settings')
+  await preview.click()
+  await page.getByRole('button', { name: 'Erase now…' }).click()
+  await dialog.getByRole('button', { name: 'Erase', exact: true }).click()
+  await expect.poll(() => asked('runRetention')).toEqual([{ dry: true }, { dry: false }])
+  await open('', '#/settings')
+  expect(await page.getByRole('heading', { name: 'Retention on the gateway' }).count()).toBe(0)
+})
+
 const places: [string, string, string, string[]][] = [
   ['queue', '', '#/queue', []],
   ['armed card', '', '#/queue/ap_3m9q', ['a']],
@@ -340,8 +423,18 @@ const places: [string, string, string, string[]][] = [
   ['sessions', '', '#/sessions', []],
   ['replay', '', '#/replay/se_d001', [']', '/']],
   ['forbidden', 'world=forbidden', '#/replay/se_d001', []],
+  ['integrity', '', '#/integrity', []],
+  ['integrity, nothing yet', 'witness=never', '#/integrity', []],
+  ['integrity, not proven', 'witness=unproven', '#/integrity', []],
+  ['integrity, offline', 'world=offline', '#/integrity', []],
+  ['alarm', 'witness=forked', '#/integrity/alarm%3Aal_41bc9e', []],
+  ['alarm over the queue', 'witness=hidden', '#/queue', []],
+  ['broken bundle', '', '#/integrity/bundle%3Abv_broken', []],
+  ['session with its evidence', '', '#/sessions/se_d003', []],
   ['settings', '', '#/settings', []],
   ['sign-in', 'world=signed-out', '', []],
+  ['retention', 'retention=admin', '#/settings', []],
+  ['a session under legal hold', 'retention=auditor', '#/sessions/se_5bid', []],
   ['palette', '', '#/queue', ['Control+k']],
   ['keys', '', '#/queue', ['?']],
 ]

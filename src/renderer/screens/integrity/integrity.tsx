@@ -13,7 +13,7 @@ import { checkpointKey, IntegrityList, type Row, useRows } from './integrity-lis
 import { LogPage } from './log-page.tsx'
 import { saveEvidence } from './save.ts'
 import { VerdictPage } from './verdict-page.tsx'
-import { outcomeWords } from './words.ts'
+import { verifySession } from './verify-session.ts'
 
 /** What this desktop has witnessed of the gateway's log, and what it has verified. */
 export function Integrity({ id }: { id: string | undefined }) {
@@ -168,16 +168,6 @@ function useLook(fail: (problem: string) => void): { busy: boolean; start: () =>
       .finally(() => setBusy(false))
   }
   return { busy, start }
-}
-
-/** Verifies a session's evidence and says what came of it. */
-export function verifySession(session: string, fail: (problem: string) => void): void {
-  core()
-    .call('verifySession', { session })
-    .then(
-      ({ outcome }) => say(`Evidence of the session: ${outcomeWords[outcome]}`),
-      (error) => fail(wordsOf(error)),
-    )
 }
 
 function dropping(setOver: (over: boolean) => void, take: (files: Iterable<File>) => void) {

@@ -9,6 +9,7 @@ import { useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, stepFrom } from '../../parts/listbox.tsx'
 import { size } from '../../parts/size.ts'
 import { duration, shortWhen } from '../../parts/time.ts'
+import { Verified } from '../../parts/verified.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { noFilter, type SessionFilter, useSessionSearch } from './search.ts'
 
@@ -163,6 +164,7 @@ function SessionRow({ session, selected }: { session: Session; selected: boolean
           <StateWord session={session} />
           {countWords(session)}
         </span>
+        <Verified session={session.id} brief />
         {pinned ? <Pin size={12} className="shrink-0 text-dim" role="img" aria-label="kept on this computer" /> : null}
         {tag ? <EnvironmentTag tag={tag} brief /> : null}
       </div>
