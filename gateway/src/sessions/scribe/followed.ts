@@ -10,7 +10,7 @@ import { ENDED, RecordingTail, type TailEntry } from './tail.ts'
 /** So many bytes are read at a time … */
 const PORTION = 256 * 1024
 /** … and of one recording before others have their turn. */
-const TURN = 4 * 1024 * 1024
+const TURN = 512 * 1024
 /** A chunk is cut at the latest so long after the one before (ms), where there is anything for it. */
 const CHUNK_MS = 30_000
 
@@ -39,6 +39,8 @@ export class Followed {
   readonly session: string
   live: boolean
   over: Over | undefined
+  /** What the log was last told to keep of it. */
+  kept: Tail | undefined
   /** A stream reads it now. */
   streaming = false
   readonly #options: FollowOptions
@@ -69,6 +71,7 @@ export class Followed {
   restart(): void {
     this.#tail = undefined
     this.#before = undefined
+    this.kept = undefined
     this.over = undefined
     this.streaming = false
   }
@@ -94,7 +97,9 @@ export class Followed {
       tail.rewind()
       const entries: TailEntry[] = []
       const more = () => tail.reads < size && !tail.ended && tail.damaged === undefined
-      for (let budget = TURN; more() && (budget > 0 || tail.partial); ) {
+      const from = tail.state.offset
+      // A line that is longer than a turn is read all the same.
+      for (let budget = TURN; more() && (budget > 0 || tail.state.offset === from); ) {
         const length = readSync(fd, portion, 0, Math.min(PORTION, size - tail.reads), tail.reads)
         if (length === 0) break
         entries.push(...tail.push(portion.subarray(0, length)))

@@ -16,7 +16,7 @@ const TICK_MS = 5000
 /** How long until a log that stopped is tried again (ms), longer each time. */
 const RETRY_MS = [250, 1000, 3000, 10_000]
 /** Nice value: whoever forwards commands comes first. */
-const NICE = 5
+const NICE = 10
 
 const port = parentPort!
 const { folder, origin, lives, data } = workerData as ScribeData

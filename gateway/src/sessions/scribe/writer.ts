@@ -12,7 +12,7 @@ import type { TailEntry } from './tail.ts'
 import { withWitness, witnessesIn } from './witnesses.ts'
 
 /** So many entries are committed together at most: more take longer than a held command should wait. */
-const TOGETHER = 2000
+const TOGETHER = 1000
 /** A checkpoint is signed at most so often (ms). */
 export const SIGN_MS = 1000
 /** So many sealed recordings are read at a time. */
@@ -292,9 +292,10 @@ export class LedgerWriter {
     const { session, tail } = followed
     for (const entry of entries) this.#add({ ...entry, session })
     if (!tail) return
-    const kept = this.#log.tail(session)
-    if (kept?.offset === tail.offset && kept.chunkFrom === tail.chunkFrom && kept.seq === tail.seq) return
+    const { kept } = followed
+    if (kept?.offset === tail.offset && kept.chunkFrom === tail.chunkFrom) return
     this.#log.setTail(session, tail)
+    followed.kept = tail
     this.#changed = true
   }
 
@@ -349,11 +350,11 @@ export class LedgerWriter {
 
   /** @throws LedgerStopped */
   #commit(now: number): void {
-    if (this.#changed) {
+    const changed = this.#changed
+    if (changed) {
       this.#log.commit()
       this.#changed = false
       this.#queued = 0
-      for (const along of this.#along) this.#guard(along, () => along.reader.commit())
       this.#committed = Number(this.#log.meta(OUTBOX) ?? 0)
       const over: { session: string; over: Over }[] = []
       for (const followed of this.#followed.values())
@@ -362,6 +363,8 @@ export class LedgerWriter {
       this.#say({ is: 'committed', outbox: this.#committed, size: this.#log.size, over })
     }
     if (this.#waiting.length > 0) this.#answer(now)
+    // After those who wait for the ledger were answered.
+    if (changed) for (const along of this.#along) this.#guard(along, () => along.reader.commit())
   }
 
   #answer(now: number): void {
@@ -402,7 +405,9 @@ export class LedgerWriter {
           place = along.reader.placeIn(session)
           places.set(along, place)
         }
-        if (line.offset >= place) this.#guard(along, () => along.reader.line(header, line))
+        if (line.offset < place) continue
+        this.#guard(along, () => along.reader.line(header, line))
+        places.set(along, line.end)
       }
     }
   }
