@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { listOf } from './api.ts'
 import { PersonRef } from './identity.ts'
 
 /** What gateway, consoles and command line say to each other about the log and what is kept beside it. */
@@ -197,6 +198,12 @@ export const FoundCommand = z.object({
   found: z.enum(['command', 'result']).describe('whether its text has the words, or what came back'),
 })
 export type FoundCommand = z.infer<typeof FoundCommand>
+
+/** Answer of `GET /v1/commands`. */
+export const FoundCommands = listOf(FoundCommand).extend({
+  behind: Count.optional().describe('recordings that the index does not have yet: what they hold may be missing'),
+})
+export type FoundCommands = z.infer<typeof FoundCommands>
 
 /** Query of `GET /v1/commands`, beside `limit` and `after`. */
 export const CommandQuery = z.object({

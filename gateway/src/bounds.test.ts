@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type Database from 'better-sqlite3'
 import type { FastifyRequest } from 'fastify'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { createCallers } from './api/caller.ts'
 import { createIdentity } from './identity/identity.ts'
 import { type Identity, type Principal, TokenError, type TokenFault } from './identity/principal.ts'
@@ -14,7 +14,6 @@ import { bot, onTable, orders } from './policy/testing/policies.ts'
 import { loadCatalog } from './postgres/effects/catalog.ts'
 import { analyse, loadParser } from './postgres/effects/effects.ts'
 import { columnsOf, cstring, int16, int32, message, T } from './postgres/wire/messages.ts'
-import { createTextIndex, mostWaiting } from './sessions/text.ts'
 import { driven } from './store/sqlite.ts'
 import { openStore, type Store } from './store/store.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -157,7 +156,12 @@ test('addresses that guess at tokens: 10,000, and good tokens kept for them: 2,0
       throw new TokenError('signature', 'no')
     },
   }
-  const callers = createCallers({ identity, signIns: { ok() {}, refused() {} }, log: { info() {}, warn() {} }, clock: () => 1_800_000_000_000 })
+  const callers = createCallers({
+    identity,
+    signIns: { ok() {}, refused() {} },
+    log: { info() {}, warn() {} },
+    clock: () => 1_800_000_000_000,
+  })
   const from = async (remoteAddress: string, token: string) => {
     const request = { headers: { authorization: `Bearer ${token}` }, socket: { remoteAddress } }
     return callers.of(request as unknown as FastifyRequest).then(
@@ -191,38 +195,4 @@ test('what nobody has signed in for makes no series: metrics know the faults alo
   const before = (await series()).length
   for (let n = 0; n < 1000; n++) await identity.authenticate(`${n}`).catch(() => {})
   expect((await series()).length).toBe(before + faults.length)
-})
-
-describe('texts', () => {
-  const refusing = () => ({
-    db: { transaction: () => ({ execute: () => Promise.reject(new Error('the disk is full')) }) },
-  })
-  test.each([
-    { what: 'many', length: 10, most: mostWaiting.texts },
-    { what: 'long', length: 64 * 1024, most: mostWaiting.length / (64 * 1024) },
-  ])('texts that the store refuses wait to be indexed: so many of those that are $what', async ({ length, most }) => {
-    const errors: { commands?: number }[] = []
-    const texts = createTextIndex(refusing() as unknown as Store, { error: (told) => void errors.push(told) })
-    const add = (n: number) => texts.add(`se_${n}`, `${n}`.padEnd(length, '.'))
-    for (let n = 0; n < most; n++) add(n)
-    expect(texts.waiting.texts).toBe(most)
-    await texts.flush().catch(() => {})
-    expect(texts.waiting).toEqual({ texts: most, length: most * length })
-    for (let n = 0; n < 100; n++) add(most + n)
-    await texts.flush().catch(() => {})
-    expect(texts.waiting).toEqual({ texts: most, length: most * length })
-    expect(errors.reduce((sum, { commands = 0 }) => sum + commands, 0)).toBe(100)
-  })
-
-  test('texts that a session is known to have indexed: 512', async () => {
-    const texts = createTextIndex(store, { error() {} })
-    for (let n = 0; n < 512; n++) texts.add('se_1', `select ${n}`)
-    texts.add('se_1', 'select 0')
-    expect(texts.waiting.texts).toBe(512)
-    texts.add('se_1', 'select 512')
-    texts.add('se_1', 'select 0')
-    expect(texts.waiting.texts).toBe(514)
-    await texts.flush()
-    expect(texts.waiting).toEqual({ texts: 0, length: 0 })
-  })
 })

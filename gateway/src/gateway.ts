@@ -23,6 +23,7 @@ import { createAnnotations } from './sessions/annotations/annotations.ts'
 import { createBundles } from './sessions/bundles/making.ts'
 import { LedgerStopped } from './sessions/ledger/ledger.ts'
 import { createRetention } from './sessions/retention/retention.ts'
+import { createFinder } from './sessions/search/finder.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
 import { openStore, type Store } from './store/store.ts'
 import type { Metrics } from './telemetry/metrics.ts'
@@ -95,6 +96,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   )
   const { ledger, signIns } = logged
   const approvals = stack.use(createApprovals({ store, config: () => inForce.config.approvals, limits, log }))
+  const search = stack.use(createFinder({ folder: config.data, index: ledger.index, log }))
   const room = stack.use(
     createSessions({
       store,
@@ -102,6 +104,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
       limits,
       log,
       ledger,
+      search,
       policy: () => inForce.policies.version,
     }),
   )
@@ -114,6 +117,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
       folder: config.data,
       rules: () => inForce.config.retention,
       ledger,
+      search: ledger.index,
       live: room.isLive,
       connections: () => inForce.config.connections.keys(),
       log,

@@ -51,6 +51,7 @@ export async function openLogged(options: {
       store,
       filesOf: (session, openedAt) => placeOf(config.data, session, openedAt),
       origin: originOf(config),
+      search: config.data,
       log,
     }),
   )

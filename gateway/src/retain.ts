@@ -54,6 +54,7 @@ export async function* runsOn(config: LoadedConfig, clock: () => number = Date.n
       folder: join(config.data, 'ledger'),
       store,
       filesOf: (session, openedAt) => placeOf(config.data, session, openedAt),
+      search: config.data,
       log,
     }),
   )
@@ -67,6 +68,7 @@ export async function* runsOn(config: LoadedConfig, clock: () => number = Date.n
       folder: config.data,
       rules: () => config.retention,
       ledger,
+      search: ledger.index,
       live: room.isLive,
       connections: () => config.connections.keys(),
       log,

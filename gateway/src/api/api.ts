@@ -34,6 +34,7 @@ import type { Feed } from '../store/feed.ts'
 import { annotationRoutes } from './annotation-routes.ts'
 import { approvalRoutes } from './approval-routes.ts'
 import { createCallers } from './caller.ts'
+import { commandRoutes } from './command-routes.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
@@ -129,6 +130,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     serviceRoutes(typed, options)
     approvalRoutes(typed, options.approvals)
     sessionRoutes(typed, options.sessions, options.retention)
+    commandRoutes(typed, options.sessions)
     retentionRoutes(typed, options.retention)
     annotationRoutes(typed, { annotations: options.annotations, sessions: options.sessions, clock })
     ledgerRoutes(typed, options)

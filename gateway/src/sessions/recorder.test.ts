@@ -283,11 +283,9 @@ describe('mending what was left behind', () => {
           const cut = whole.subarray(0, beginning + Math.floor(cutAt * (whole.length - beginning)))
           writeFileSync(place.plain, Buffer.concat([cut, Buffer.from(garbage).map((b) => (b === 10 ? 0 : b))]))
           const kept = cut.toString().split('\n').length - 2
-          const found: string[] = []
-          const mended = await mend(place.plain, interrupted, (text) => found.push(text))
+          const mended = await mend(place.plain, interrupted)
           const after = readFileSync(place.plain, 'utf8')
           const lines = parse(after)
-          expect(found).toEqual(texts.slice(0, kept))
           expect(lines.filter((l) => l.type === 'command').map((l) => l.text)).toEqual(texts.slice(0, kept))
           expect(lines.slice(1).map((l) => 'seq' in l && l.seq)).toEqual(lines.slice(1).map((_, i) => i + 1))
           const torn = cut.length + garbage.length > Buffer.from(after).indexOf(`{"seq":${kept + 1},`)
@@ -409,9 +407,6 @@ describe('a killed gateway', () => {
         counts: { commands: commands.length },
         recording: { complete: true },
       })
-      // Found by its words, too, though the index is written late.
-      const word = `select ${upTo}`
-      expect((await sessions.list({ limit: 10_000, text: word })).items.map((s) => s.id)).toContain(session)
     }
     expect(items.filter((session) => session.state === 'open')).toEqual([])
     const files = readdirSync(join(folder, 'recordings'), { recursive: true, withFileTypes: true })

@@ -11,8 +11,6 @@ export interface RecorderOptions {
   header: Omit<RecordingHeader, 'type' | 'format'>
   /** Milliseconds since the epoch. */
   clock: () => number
-  /** Told of every command's text, for the full-text index. Must be quick and must not throw. */
-  onText?: (text: string) => void
   /** Told after every append, for whoever keeps counts elsewhere. Must be quick and must not throw. */
   onAppend?: () => void
   /** Told once, when the recorder is broken for good. */
@@ -253,7 +251,6 @@ export class FileRecorder implements Recorder {
 
   #count(event: NewRecordingEvent): void {
     this.#counting.add(event)
-    if (event.type === 'command') this.#options.onText?.(event.text)
   }
 }
 

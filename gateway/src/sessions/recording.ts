@@ -77,13 +77,11 @@ async function writeWhole(to: Awaited<ReturnType<typeof open>>, chunk: Buffer): 
  * Brings a plain recording that nobody writes any more to a good end: cuts off what follows the last whole line, and
  * appends an `end` event unless there is one, after a note where something was cut.
  * @param end what the `end` event says where none is there
- * @param onText told of every command's text
  * @returns what the recording holds; `header` is undefined where not even that is whole (the file is then left as it is)
  */
 export async function mend(
   plain: string,
   end: { state: 'closed' | 'terminated' | 'interrupted'; reason: string },
-  onText: (text: string) => void = () => {},
 ): Promise<Sealed> {
   const counting = new Counting()
   const { counts } = counting
@@ -107,8 +105,7 @@ export async function mend(
     seq = event.seq
     t = event.t
     counting.add(event)
-    if (event.type === 'command') onText(event.text)
-    else if (event.type === 'end') ended = event
+    if (event.type === 'end') ended = event
   }
   const classes = [...counting.classes].sort()
   if (!header) return { header, counts, classes, bytes: whole, end: undefined }

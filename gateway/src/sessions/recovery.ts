@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import type { BaseLogger } from 'pino'
 import { headerOf, mend, placeOf, seal } from './recording.ts'
 import type { SessionRows } from './rows.ts'
-import type { TextIndex } from './text.ts'
 
 const killed = 'the gateway was stopped without being able to end this session'
 
@@ -14,11 +13,10 @@ const killed = 'the gateway was stopped without being able to end this session'
 export async function recoverRecordings(room: {
   folder: string
   rows: SessionRows
-  texts: TextIndex
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   now: () => string
 }): Promise<void> {
-  const { folder, rows, texts, log } = room
+  const { folder, rows, log } = room
   const open = new Map((await rows.open()).map(({ id, opened_at }) => [id, opened_at]))
 
   for await (const { id, path } of plainRecordings(folder)) {
@@ -62,9 +60,7 @@ export async function recoverRecordings(room: {
     }
     const known = session.state === 'open' ? undefined : session.state
     const end = { state: known ?? ('interrupted' as const), reason: known ? (session.closedBecause ?? '') : killed }
-    const found = await mend(path, end, (text) => texts.add(id, text))
-    await texts.flush()
-    texts.forget(id)
+    const found = await mend(path, end)
     if (!found.header || !found.end) {
       log.error({ session: id, path }, 'a recording without a beginning was found: it is left as it is')
       return

@@ -1,14 +1,14 @@
 import type { PersonRef } from '@countersign/contract/identity'
 import type { RecordingHeader } from '@countersign/contract/recording'
 import type { Session, SessionState } from '@countersign/contract/session'
-import { sql, type Transaction } from 'kysely'
+import { type RawBuilder, sql, type Transaction } from 'kysely'
 import { appendAudit } from '../store/audit.ts'
 import { appendFeed } from '../store/feed.ts'
 import type { Store } from '../store/store.ts'
 import type { SessionRow, Tables } from '../store/tables.ts'
 import type { RecordingCounts } from './counts.ts'
+import type { SessionsWith } from './search/search.ts'
 import { type PlayedWhat, tablesOf } from './tables.ts'
-import { hasCommandLike } from './text.ts'
 
 export interface SessionQuery {
   agent?: string
@@ -26,6 +26,11 @@ export interface SessionQuery {
   /** `next` of the page before. */
   after?: string
 }
+
+/** So many sessions are asked at a time whether they have some words … */
+const ASKED_AT_ONCE = 200
+/** … and so long (ms). */
+const LONGEST_MS = 500
 
 /** `after` that no list of ours gave out. */
 export class BadCursor extends Error {
@@ -135,8 +140,14 @@ export function createRows(store: Store) {
       return store.db.selectFrom('sessions').select(['id', 'opened_at']).where('state', '=', 'open').execute()
     },
 
-    /** Newest first. @throws BadCursor */
-    async list(query: SessionQuery): Promise<{ items: Session[]; next: string | null }> {
+    /**
+     * Newest first. @throws BadCursor
+     * @param having the sessions that have the words of `query.text`
+     */
+    async list(
+      query: SessionQuery,
+      having: SessionsWith | undefined = undefined,
+    ): Promise<{ items: Session[]; next: string | null }> {
       let select = db.selectFrom('sessions').selectAll('sessions')
       if (query.agent !== undefined) select = select.where('sessions.agent', '=', query.agent)
       if (query.connection !== undefined) select = select.where('sessions.connection', '=', query.connection)
@@ -148,24 +159,44 @@ export function createRows(store: Store) {
         )
       if (to !== undefined) select = select.where('sessions.opened_at', '<=', instant(to))
       if (query.text !== undefined && query.text.trim() !== '') {
-        const like = hasCommandLike(query.text)
-        if (!like) return { items: [], next: null }
-        select = select.where(like)
+        if (!having) return { items: [], next: null }
+        if (having.are === 'these')
+          select = select.where(
+            sql<boolean>`sessions.id in (select value from json_each(${JSON.stringify(having.sessions)}))`,
+          )
       }
       if (query.heldFor !== undefined) select = select.where(isHeldFor(query.heldFor))
-      if (query.after !== undefined) {
-        const after = readCursor(query.after)
-        select = select.where(sql<boolean>`(sessions.opened_at, sessions.id) < (${after.at}, ${after.id})`)
+      const ordered = select.orderBy('sessions.opened_at', 'desc').orderBy('sessions.id', 'desc')
+      const below = (after: { at: string; id: string } | undefined) =>
+        after ? ordered.where(sql<boolean>`(sessions.opened_at, sessions.id) < (${after.at}, ${after.id})`) : ordered
+      let after = query.after === undefined ? undefined : readCursor(query.after)
+      const has = having?.are === 'many' ? having.has : () => true
+      const atOnce = having?.are === 'many' ? ASKED_AT_ONCE : query.limit + 1
+      const rows: SessionRow[] = []
+      const until = performance.now() + LONGEST_MS
+      for (;;) {
+        const some = await below(after).limit(atOnce).execute()
+        for (const row of some) {
+          if (has(row.id)) rows.push(row)
+          if (rows.length > query.limit) break
+        }
+        if (rows.length > query.limit || having?.are !== 'many' || some.length < atOnce) break
+        const last = some.at(-1)!
+        // A page that is short says where to go on.
+        if (performance.now() > until) return { items: rows.map(sessionOf), next: cursorOf(last) }
+        after = { at: last.opened_at, id: last.id }
       }
-      const rows = await select
-        .orderBy('sessions.opened_at', 'desc')
-        .orderBy('sessions.id', 'desc')
-        .limit(query.limit + 1)
-        .execute()
       const page = rows.slice(0, query.limit)
-      const last = page.at(-1)
-      const next = rows.length > page.length && last ? cursorOf(last) : null
-      return { items: page.map(sessionOf), next }
+      return { items: page.map(sessionOf), next: rows.length > page.length ? cursorOf(page.at(-1)!) : null }
+    },
+
+    /** The sessions to which an approval belongs that one of these groups may decide. */
+    async heldFor(groups: string[]): Promise<string[]> {
+      // Requirements are the same for all that one policy has held: few are looked into.
+      const { rows } = await sql<{ session: string }>`select distinct session from approvals where requirements in (
+        select requirements from (select distinct requirements from approvals) as held
+        where ${isFor(sql.ref('held.requirements'), groups)})`.execute(db)
+      return rows.map(({ session }) => session)
     },
 
     /** Whether an approval belongs to the session that one of these groups may decide. */
@@ -203,9 +234,15 @@ export function createRows(store: Store) {
 export type SessionRows = ReturnType<typeof createRows>
 
 function isHeldFor(groups: string[]) {
-  return sql<boolean>`exists (select 1 from approvals, json_each(approvals.requirements) as requirement,
+  return sql<boolean>`exists (select 1 from approvals
+    where approvals.session = sessions.id and ${isFor(sql.ref('approvals.requirements'), groups)})`
+}
+
+/** Whether one of these groups is in requirements. */
+function isFor(requirements: RawBuilder<unknown>, groups: string[]) {
+  return sql<boolean>`exists (select 1 from json_each(${requirements}) as requirement,
     json_each(requirement.value, '$.groups') as member
-    where approvals.session = sessions.id and member.value in (select value from json_each(${JSON.stringify(groups)})))`
+    where member.value in (select value from json_each(${JSON.stringify(groups)})))`
 }
 
 /** Any ISO 8601 instant in the form in which the store sorts them. */

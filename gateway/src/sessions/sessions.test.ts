@@ -6,6 +6,9 @@ import { Session } from '@countersign/contract/session'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import { openStore, type Store } from '../store/store.ts'
+import { placeOf } from './recording.ts'
+import { openLedger, type ScribeLedger } from './scribe/scribe.ts'
+import { createFinder, type Finder } from './search/finder.ts'
 import { EndReason, type OpenRequest, RecordingError, SessionRefused } from './session.ts'
 import { createSessions, type SessionsOptions, type SessionsRoom } from './sessions.ts'
 
@@ -286,32 +289,74 @@ describe('finding sessions', () => {
     await expect(room.list({ limit: 1, after: 'bm9uc2Vuc2U' })).rejects.toThrow(/next/)
   })
 
-  it.each([
-    ['customers', ['a', 'b']],
-    ['CUSTOM', ['a', 'b']],
-    ['delete customers', ['b']],
-    ['public.customers', ['a']],
-    ['"; drop', ['c']],
-    ['name OR 1', []],
-    ['NEAR(customers', []],
-    ['***', []],
-    ['größe', ['c']],
-    ['customers payments', []],
-  ])('by the words of a command: %s', async (text, expected) => {
-    const ids: Record<string, string> = {
-      a: await openAndClose('x', 'a', ['select * from public.customers', 'select 2']),
-      b: await openAndClose('x', 'b', ['DELETE FROM customers', 'select * from payments']),
-      c: await openAndClose('x', 'c', ['select 1; drop table größe', 'select \0 1']),
-    }
-    const found = (await room.list({ limit: 10, text })).items.map((s) => s.id)
-    expect(found.toSorted()).toEqual(expected.map((name) => ids[name]!).toSorted())
-  })
+  describe('by words', () => {
+    let ledger: ScribeLedger
+    let search: Finder
+    beforeEach(async () => {
+      await room[Symbol.asyncDispose]()
+      const filesOf = (session: string, openedAt: string) => placeOf(folder, session, openedAt)
+      ledger = await openLedger({ folder: join(folder, 'ledger'), store, filesOf, search: folder, log: silent })
+      search = createFinder({ folder, index: ledger.index, log: silent })
+      room = roomWith({ ledger, search })
+    })
+    afterEach(async () => {
+      await room[Symbol.asyncDispose]()
+      search[Symbol.dispose]()
+      await ledger[Symbol.asyncDispose]()
+    })
 
-  it('finds the words of a session that goes on', async () => {
-    const session = await room.open(request())
-    session.recorder.append(command('c1', 'select zebra'))
-    expect((await room.list({ limit: 1, text: 'zebra' })).items[0]?.id).toBe(session.id)
-    await session.close('closed', '')
+    it('of one command', async () => {
+      const ids: Record<string, string> = {
+        a: await openAndClose('x', 'a', ['select * from public.customers', 'select 2']),
+        b: await openAndClose('x', 'b', ['DELETE FROM customers', 'select * from payments']),
+        c: await openAndClose('x', 'c', ['select 1; drop table größe', 'select \0 1']),
+      }
+      for (const [text, expected] of [
+        ['customers', ['a', 'b']],
+        ['CUSTOM', ['a', 'b']],
+        ['delete customers', ['b']],
+        ['public.customers', ['a']],
+        ['"; drop', ['c']],
+        ['name OR 1', []],
+        ['NEAR(customers', []],
+        ['***', []],
+        ['größe', ['c']],
+        ['customers payments', []],
+        ['  ', ['a', 'b', 'c']],
+      ] as const) {
+        const found = (await room.list({ limit: 10, text })).items.map((s) => s.id)
+        expect([text, found.toSorted()]).toEqual([text, expected.map((name) => ids[name]!).toSorted()])
+      }
+    })
+
+    it('of a session that goes on', async () => {
+      const session = await room.open(request())
+      for (let i = 0; i < 20; i++) {
+        session.recorder.append(command(`c${i}`, `select zebra${i} from stable`))
+        expect((await room.list({ limit: 1, text: `zebra${i}` })).items[0]?.id).toBe(session.id)
+        expect((await room.commands({ limit: 1, text: `stable zebra${i}` })).items[0]).toMatchObject({ seq: i + 1 })
+      }
+      await session.close('closed', '')
+    })
+
+    it('of very many commands: page by page, without losing or repeating one', async () => {
+      let time = Date.now()
+      await room[Symbol.asyncDispose]()
+      room = roomWith({ ledger, search, clock: () => ++time })
+      const ids: string[] = []
+      for (let i = 0; i < 12; i++) {
+        const texts = Array.from({ length: 500 }, (_, n) => (i % 3 === 0 ? `select ${n}` : `delete where id = ${n}`))
+        ids.push(await openAndClose('x', 'a', texts))
+      }
+      const seen: string[] = []
+      let after: string | undefined
+      do {
+        const page = await room.list({ limit: 3, text: 'delete where', ...(after && { after }) })
+        seen.push(...page.items.map(({ id }) => id))
+        after = page.next ?? undefined
+      } while (after)
+      expect(seen).toEqual(ids.filter((_, i) => i % 3 !== 0).reverse())
+    })
   })
 })
 

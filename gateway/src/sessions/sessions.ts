@@ -1,5 +1,6 @@
 import { unlink } from 'node:fs/promises'
 import { Readable } from 'node:stream'
+import type { FoundCommands } from '@countersign/contract/evidence'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { RecordingEvent } from '@countersign/contract/recording'
 import type { Session } from '@countersign/contract/session'
@@ -11,9 +12,10 @@ import { eventsAfter, mend, placeOf, type RecordingPlace, readRecording, readSea
 import { recoverRecordings } from './recovery.ts'
 import { createRows, type SessionQuery } from './rows.ts'
 import type { RecordingLedger } from './scribe/scribe.ts'
+import type { Finder } from './search/finder.ts'
+import type { CommandSearch } from './search/search.ts'
 import { EndReason, type LiveSession, type OpenRequest, SessionRefused, type Sessions } from './session.ts'
 import type { PlayedWhat } from './tables.ts'
-import { createTextIndex } from './text.ts'
 
 export type { SessionQuery } from './rows.ts'
 export { BadCursor } from './rows.ts'
@@ -29,6 +31,8 @@ export interface SessionsOptions {
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   /** Reads recordings along. Absent: there is none, and nothing waits for it. */
   ledger?: RecordingLedger
+  /** Finds commands. Absent: nothing is found by words. */
+  search?: Finder
   /** Version of the policy set in force, for a session's beginning. */
   policy?: () => string
   /** How long the owner of a session has to close it after it was ended, before it is closed here. */
@@ -52,6 +56,8 @@ export interface SessionsRoom extends Sessions, AsyncDisposable {
   recover(): Promise<void>
   /** Sessions, newest first. @throws BadCursor */
   list(query: SessionQuery): Promise<{ items: Session[]; next: string | null }>
+  /** Commands, newest first; with `heldFor` those of sessions in which something was held for one of these groups. @throws BadCommandCursor, SearchDamaged */
+  commands(query: Omit<CommandSearch, 'sessions'> & { heldFor?: string[] }): Promise<FoundCommands>
   /** Whether an approval belongs to the session that one of these groups may decide. */
   isHeldFor(id: string, groups: string[]): Promise<boolean>
   /** Events with a `seq` above `after`; at most `limit`, and at most some MiB. Undefined where there is no recording. */
@@ -83,7 +89,6 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   const now = () => new Date(clock()).toISOString()
   const graceMs = options.graceMs ?? 10_000
   const rows = createRows(store)
-  const texts = createTextIndex(store, log)
   const live = new Map<string, Live>()
   const perAgent = new Map<string, number>()
   const dirty = new Set<Live>()
@@ -127,7 +132,6 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
           resultBound: { rows: recorded_rows, bytes: recorded_bytes },
         },
         clock: options.clock ?? steadyFrom(session.openedAt),
-        onText: (text) => texts.add(session.id, text),
         onAppend: () => {
           if (!self) return
           toCount(self)
@@ -169,7 +173,6 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
         await recorder.close().catch(() => {})
       }
       dirty.delete(session)
-      await texts.flush().catch((error) => log.error({ error }, 'commands could not be indexed'))
       await rows.close(session.id, {
         ...end,
         // The ledger has it from the recording: the two are held against each other.
@@ -183,7 +186,6 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
     } finally {
       live.delete(session.id)
       dirty.delete(session)
-      texts.forget(session.id)
       release(session.agent.id)
     }
     await sealedLater
@@ -280,7 +282,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
     },
     isLive: (id) => live.has(id) || unsealed.has(id),
 
-    recover: () => recoverRecordings({ folder, rows, texts, log, now }),
+    recover: () => recoverRecordings({ folder, rows, log, now }),
 
     async get(id) {
       const session = await rows.get(id)
@@ -288,9 +290,16 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
     },
 
     async list(query) {
-      if (query.text) await texts.flush()
-      const { items, next } = await rows.list(query)
+      const { text } = query
+      const having = text === undefined || text.trim() === '' ? undefined : await options.search?.sessionsWith(text)
+      const { items, next } = await rows.list(query, having)
       return { items: items.map(current), next }
+    },
+
+    async commands({ heldFor, ...query }) {
+      if (!options.search) return { items: [], next: null }
+      const sessions = heldFor && (await rows.heldFor(heldFor))
+      return options.search.commands({ ...query, ...(sessions && { sessions }) })
     },
 
     isHeldFor: rows.isHeldFor,
@@ -341,7 +350,6 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       clearTimeout(late)
       clearTimeout(counting)
       await Promise.allSettled(unsealed.values())
-      await texts.flush().catch((error) => log.error({ error }, 'commands could not be indexed'))
     },
   }
 }

@@ -2,19 +2,6 @@ import type { Kysely } from 'kysely'
 import type { Store } from '../store/store.ts'
 import type { Tables } from '../store/tables.ts'
 
-/** One distinct command text of a session; `id` is its row in the full-text index. */
-export interface CommandTextsTable {
-  id: number | undefined
-  session: string
-  hash: Buffer
-}
-
-/** FTS5, contentless: `rowid` is command_texts.id. */
-export interface CommandIndexTable {
-  rowid: number
-  text: string
-}
-
 /** The whole recording, a page of its events, or an evidence bundle with it. */
 export type PlayedWhat = 'recording' | 'events' | 'bundle'
 
@@ -29,8 +16,6 @@ export interface PlaybacksTable {
 }
 
 export type SessionTables = Tables & {
-  command_texts: CommandTextsTable
-  command_index: CommandIndexTable
   playbacks: PlaybacksTable
 }
 

@@ -21,6 +21,7 @@ import { placeOf } from '../../sessions/recording.ts'
 import { createRetention } from '../../sessions/retention/retention.ts'
 import { rules } from '../../sessions/retention/testing/world.ts'
 import { openLedger, type ScribeLedger } from '../../sessions/scribe/scribe.ts'
+import { createFinder } from '../../sessions/search/finder.ts'
 import type { LiveSession } from '../../sessions/session.ts'
 import { createSessions, type SessionsRoom } from '../../sessions/sessions.ts'
 import { openStore, type Store } from '../../store/store.ts'
@@ -87,12 +88,15 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     store,
     filesOf: (session, openedAt) => placeOf(folder, session, openedAt),
     origin: 'gw.test/ledger',
+    search: folder,
     log: silent,
   })
+  const search = createFinder({ folder, index: ledger.index, log: silent })
   const sessions = createSessions({
     store,
     folder,
     ledger,
+    search,
     limits: () => ({ sessions_per_agent: 1000, recorded_rows: 10, recorded_bytes: 1000 }),
     log: silent,
     graceMs: 200,
@@ -220,6 +224,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     async [Symbol.asyncDispose]() {
       await api[Symbol.asyncDispose]()
       await sessions[Symbol.asyncDispose]()
+      search[Symbol.dispose]()
       await approvals[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()
       await store[Symbol.asyncDispose]()

@@ -7,7 +7,6 @@ import { eraseAnnotations } from '../annotations/annotations.ts'
 import { sessionOf } from '../rows.ts'
 import { removeFiles } from './files.ts'
 import { ground, type RetentionDb, type RetentionTx } from './tables.ts'
-import { forgetTexts } from './texts.ts'
 
 /** What finds words of commands, beside the store. */
 export interface SearchIndex {
@@ -58,10 +57,7 @@ export async function removeRun(run: string, removing: Removing): Promise<void> 
     step('files')
     await turn()
   }
-  if (recordings.length > 0) {
-    await forgetTexts(db, recordings)
-    await search?.forget(recordings)
-  }
+  if (recordings.length > 0) await search?.forget(recordings)
   step('search')
 
   for (const some of slices(items)) {

@@ -19,6 +19,8 @@ export interface Indexing extends RecordingReader, AsyncDisposable {
   flush(): void
   /** Takes sessions out of the index; resolves when nothing of them is in its files. */
   forget(sessions: readonly string[]): Promise<void>
+  /** Resolves when it lacks nothing of the recordings that there are, or has tried to get it. */
+  whole(): Promise<void>
   /** The file was found to be damaged: it is made anew. */
   remake(): void
 }
@@ -117,6 +119,9 @@ export function startIndexing(options: {
     async forget(sessions) {
       index.forget(sessions)
       while (!index.tidy(10)) await turn()
+    },
+    async whole() {
+      while (working) await working
     },
     remake() {
       index.remake()

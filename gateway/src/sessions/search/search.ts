@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs'
-import type { CommandQuery, FoundCommand } from '@countersign/contract/evidence'
+import type { CommandQuery, FoundCommand, FoundCommands } from '@countersign/contract/evidence'
 import type Database from 'better-sqlite3'
 import { isDamage, openForReading, searchFile } from './database.ts'
 import { tickOf, verdicts } from './document.ts'
@@ -13,13 +13,6 @@ export interface CommandSearch extends CommandQuery {
   after?: string
   /** Only commands of these sessions. */
   sessions?: readonly string[]
-}
-
-export interface FoundCommands {
-  items: FoundCommand[]
-  next: string | null
-  /** Recordings that the index doesn't have yet, where there are any: what they hold is missing. */
-  behind?: number
 }
 
 /** Which sessions have a command with some words. */

@@ -5,6 +5,7 @@ import * as classifiedColumns from './0003_classified_columns.ts'
 import * as ledger from './0004_ledger.ts'
 import * as annotations from './0005_annotations.ts'
 import * as retention from './0006_retention.ts'
+import * as search from './0007_search.ts'
 
 /** Every migration in its order. A released one is never changed: what comes after it is a new number. */
 export const migrations: Record<string, Migration> = {
@@ -14,4 +15,5 @@ export const migrations: Record<string, Migration> = {
   '0004_ledger': ledger,
   '0005_annotations': annotations,
   '0006_retention': retention,
+  '0007_search': search,
 }
