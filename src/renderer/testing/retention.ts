@@ -28,8 +28,11 @@ export function retentionDouble(options: {
       reason: 'Case 2026-114: refunds in October',
       placedAt: at(12),
       sessions: [],
-      connections: ['orders'],
-      agents: [],
+      connections: [],
+      agents: [...sessions.values()]
+        .filter(({ identity }) => identity.name === 'etl-nightly')
+        .slice(0, 1)
+        .map(({ agent }) => agent),
       covers: 412,
     },
   ]
@@ -110,7 +113,7 @@ export function retentionDouble(options: {
         takes: ['recording', 'approvals'] as RetentionRun['items'][number]['takes'],
         bytes: 48_000,
         entries: 12,
-        heldBy: session.connection === 'orders' ? ['lh_1'] : [],
+        heldBy: heldBy(session).map(({ id }) => id),
       }))
       const going = items.filter(({ heldBy }) => heldBy.length === 0)
       return {

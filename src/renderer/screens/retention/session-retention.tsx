@@ -44,7 +44,7 @@ export function Retained({ session }: { session: Session }) {
       <div className="flex flex-wrap items-center gap-3">
         <div className="min-w-48 flex-1">
           <p className="font-semibold">
-            {erased ? 'Erased on the gateway' : heldBy.length > 0 ? 'Held' : 'On the gateway'}
+            {erased ? 'Erased on the gateway' : heldBy.length > 0 ? 'Under legal hold' : 'On the gateway'}
           </p>
           <p className={`text-fine ${heldBy.length > 0 && !erased ? 'text-warn' : 'text-dim'}`}>
             {problem || (retention ? keptUntil(retention, session.state === 'open', now) : '')}

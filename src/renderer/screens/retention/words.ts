@@ -12,7 +12,8 @@ export function keptUntil(retention: NonNullable<Session['retention']>, open: bo
   const due = until === undefined ? undefined : Date.parse(until)
   if (heldBy.length > 0) {
     const by = heldBy.length === 1 ? 'a legal hold' : `${heldBy.length} legal holds`
-    if (due === undefined) return `Kept by ${by}, and by no rule’s end.`
+    if (open) return `Kept by ${by}; by the rules its time begins when it ends.`
+    if (due === undefined) return `Kept by ${by}, and no rule would end it.`
     return due <= now
       ? `Kept by ${by} alone: its time was over on ${dateAndClock(due, now)}.`
       : `Kept by ${by}; by the rules until ${dateAndClock(due, now)}.`
