@@ -18,11 +18,18 @@ export interface Console {
 
 export interface Fixtures {
   /** A console in the browser shell, signed in as that person of the sample world, in a page of its own. */
-  openConsole(person: string, options?: { gateway?: string; colorScheme?: 'light' | 'dark' }): Promise<Console>
+  openConsole(person: string, options?: ConsoleOptions): Promise<Console>
   /** A node-postgres client of an agent, connected through the gateway. */
   agent(subject: string, options?: AgentOptions): Promise<pg.Client>
   /** The real psql, fed with lines. */
   psql(subject: string, options?: AgentOptions): Promise<Psql>
+}
+
+export interface ConsoleOptions {
+  gateway?: string
+  colorScheme?: 'light' | 'dark'
+  /** Where the console keeps its things, so that it can be opened there again; else a folder that goes with it. */
+  folder?: string
 }
 
 export interface AgentOptions {
@@ -188,13 +195,8 @@ export async function startWire(
   }
 }
 
-async function openConsole(
-  browser: Browser,
-  world: World,
-  person: string,
-  options: { gateway?: string; colorScheme?: 'light' | 'dark' },
-): Promise<Console> {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-console-'))
+async function openConsole(browser: Browser, world: World, person: string, options: ConsoleOptions): Promise<Console> {
+  const folder = options.folder ?? mkdtempSync(join(tmpdir(), 'countersign-console-'))
   const shell = startChild(
     [
       join(root, 'src/main/browser/main.ts'),
@@ -215,7 +217,7 @@ async function openConsole(
     async close() {
       await context.close()
       await shell.stop()
-      rmSync(folder, { recursive: true, force: true })
+      if (!options.folder) rmSync(folder, { recursive: true, force: true })
     },
   }
 }

@@ -1,4 +1,4 @@
-import { Copy, FileDown, MessageSquarePlus, Pause, Play, Search } from 'lucide-react'
+import { Copy, FileDown, Pause, Play, Search } from 'lucide-react'
 import { RadioGroup } from 'radix-ui'
 import type { ReactNode } from 'react'
 import { Button, Key } from '../../parts/basics.tsx'
@@ -85,9 +85,11 @@ export function Controls(props: Props) {
           <span className={words}>Copy</span>
         </Button>
         {props.onAnnotate ? (
-          <Button onClick={props.onAnnotate} aria-label="Annotate this moment" className="px-3!">
-            {live ? <MessageSquarePlus size={14} aria-hidden className="@min-[860px]:hidden" /> : null}
-            <span className={live ? words : ''}>Annotate</span> <Key>N</Key>
+          <Button onClick={props.onAnnotate} className="px-3!">
+            Annotate
+            <span className={live ? words : ''}>
+              <Key>N</Key>
+            </span>
           </Button>
         ) : null}
         <Button
