@@ -119,7 +119,7 @@ async function written(format: keyof typeof writers, of = lines): Promise<string
   await file.append(ndjsonOf(of))
   const pieces: Buffer[] = []
   const signal = new AbortController().signal
-  for await (const piece of writers[format].write({ session, file, signal, progress() {} }))
+  for await (const piece of writers[format].write({ session, file, annotations: [], signal, progress() {} }))
     pieces.push(Buffer.from(piece as Buffer))
   await file.close()
   return Buffer.concat(pieces).toString('utf8')

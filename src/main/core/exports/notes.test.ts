@@ -79,7 +79,7 @@ test('a transcript has the notes where they belong, and nobody takes them for th
     '             | (in the log)',
     '',
     '[     4.999] | note of Aud Berg, 2026-11-20T10:00:00.000Z',
-    '             | ‹U+202E›evil‹U+001B›[31m',
+    '             | ⟨U+202E⟩evil⟨U+001B⟩[31m',
     '             | (only on this computer)',
     '',
     '[     5.000] SELECT 2',
