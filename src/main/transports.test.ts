@@ -1,12 +1,15 @@
 /// <reference lib="dom" />
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { writeBundle } from '@countersign/contract/ledger/bundle'
+import { collect, crypto, smallWorld } from '@countersign/contract/ledger/testing/world'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningIssuer, startIssuer } from '../../demo/issuer.ts'
 import { chromiumPath, launchDouble } from '../../e2e/electron-double/launch.ts'
 import { type ConsoleApi, type ConsoleEvent, Snapshot } from '../console-api.ts'
+import { sliceBytes } from '../witness-api.ts'
 import { startBrowserShell } from './browser/shell.ts'
 import { type SmallGateway, someRecording, startSmallGateway } from './core/testing/small-gateway.ts'
 import { build } from './testing/build.ts'
@@ -35,6 +38,8 @@ afterAll(async () => {
 
 interface Shell extends AsyncDisposable {
   page: Page
+  /** The person takes the next file that is offered; answers its name and what it holds. */
+  takesFile(): Promise<{ name: string; text: string }>
   name: 'browser' | 'electron'
 }
 
@@ -53,6 +58,10 @@ async function inBrowser(gateway: SmallGateway): Promise<Shell> {
   return {
     page,
     name: 'browser',
+    async takesFile() {
+      const download = await page.waitForEvent('download')
+      return { name: download.suggestedFilename(), text: readFileSync(await download.path(), 'utf8') }
+    },
     async [Symbol.asyncDispose]() {
       await context.close()
       await shell.stop()
@@ -69,7 +78,18 @@ async function followSignIn(tab: Page): Promise<void> {
 async function onDesktop(gateway: SmallGateway): Promise<Shell> {
   const double = await launchDouble({ out, arguments: [`--countersign-gateway=${gateway.url}`] })
   void double.seen('open-external').then(({ url }) => issuer.completeLogin(url, 'ada'))
-  return { page: double.page, name: 'electron', [Symbol.asyncDispose]: () => double[Symbol.asyncDispose]() }
+  return {
+    page: double.page,
+    name: 'electron',
+    async takesFile() {
+      const { name } = await double.seen('save-dialog')
+      const path = join(double.folder, name)
+      await double.do('save-as', path)
+      await expect.poll(() => existsSync(path)).toBe(true)
+      return { name, text: readFileSync(path, 'utf8') }
+    },
+    [Symbol.asyncDispose]: () => double[Symbol.asyncDispose](),
+  }
 }
 
 type InPage = { countersign: ConsoleApi; heard: ConsoleEvent[] }
@@ -85,6 +105,9 @@ const call = (page: Page, name: string, input: unknown) =>
       ),
     [name, input] as const,
   ) as Promise<{ output?: unknown; error?: { is: boolean; name: string; code: string; message: string } }>
+
+const recorded = someRecording('se_1')
+const someRecordingText = () => recorded.map((line) => `${JSON.stringify(line)}\n`).join('')
 
 /** Signs in by what a person does: a click, so that the browser lets a tab open. */
 async function signIn(page: Page, gateway: string): Promise<void> {
@@ -189,7 +212,7 @@ describe.each([
 
   test('carries a recording whole', async () => {
     gateway.open({ id: 'se_1' })
-    const lines = someRecording('se_1')
+    const lines = recorded
     gateway.recordings.set('se_1', lines)
     const { output } = await call(shell.page, 'openRecording', { session: 'se_1' })
     expect(output).toMatchObject({ source: 'gateway', complete: true, steps: 2, header: lines[0] })
@@ -201,6 +224,116 @@ describe.each([
     await until(shell.page, `event.type === 'library' && event.changed.some((item) => item.session === 'se_1')`)
     const { output: library } = await call(shell.page, 'library', {})
     expect(library).toMatchObject({ items: [{ session: 'se_1', state: 'complete', pinnedAt: null }] })
+  })
+
+  test('takes a dropped bundle in slices as large as they may be, and says what was found', async () => {
+    const world = smallWorld()
+    const bundle = await collect(writeBundle(crypto, await world.bundle('se_one'), [world.key]))
+    const sent = [...bundle.subarray(0, 3 * sliceBytes)]
+    const verdict = await shell.page.evaluate(
+      async ([bytes, length, slice]) => {
+        const { countersign } = globalThis as unknown as InPage
+        const { upload } = await countersign.call('openBundle', { name: 'dropped.tar', bytes: length })
+        for (let offset = 0; offset < length; offset += slice) {
+          const data = btoa(
+            bytes.slice(offset, offset + slice).reduce((text, byte) => text + String.fromCharCode(byte), ''),
+          )
+          await countersign.call('bundleSlice', { upload, offset, data })
+        }
+        return countersign.call('closeBundle', { upload })
+      },
+      [sent, bundle.length, sliceBytes] as const,
+    )
+    expect(verdict).toMatchObject({ name: 'dropped.tar', bytes: bundle.length, outcome: 'cant-tell', trust: 'none' })
+    await until(shell.page, `event.type === 'witness' && event.witness.verdicts.length === 1`)
+    const { error } = await call(shell.page, 'bundleSlice', { upload: 'up_none', offset: 0, data: '' })
+    expect(error).toMatchObject({ code: 'no-such-upload' })
+  })
+
+  test('says of a gateway without a log that it has none, and raises nothing', async () => {
+    const { output } = await call(shell.page, 'checkLog', {})
+    expect(output).toMatchObject({ status: { state: 'no-ledger' }, alarms: [] })
+  })
+
+  test('writes a note, tells how it stands, withdraws it; what is wrong has words', async () => {
+    gateway.roles = ['auditor']
+    gateway.open({ id: 'se_n' })
+    // Who they are is asked when the link is made anew.
+    gateway.cut()
+    await until(shell.page, `event.type === 'me' && event.me?.roles?.includes('auditor')`)
+    await until(shell.page, `event.type === 'link' && event.link.state === 'live'`)
+    const text = '<b>look</b> \u202e\nhere'
+    const { output } = await call(shell.page, 'annotate', { session: 'se_n', note: { from: 5, text, tags: ['odd'] } })
+    expect(output).toMatchObject({ text, mine: true, tags: ['odd'] })
+    const { id } = output as { id: string }
+    await until(
+      shell.page,
+      `event.type === 'annotations' && event.items[0]?.id === '${id}' && event.items[0].state === 'logged'`,
+    )
+    await until(shell.page, `event.type === 'outbox' && event.outbox.waiting === 0`)
+    expect(gateway.annotations).toMatchObject([{ id, session: 'se_n', text, by: { name: 'ada' } }])
+    expect(await call(shell.page, 'withdrawAnnotation', { session: 'se_n', id, reason: 'a slip' })).toEqual({
+      output: {},
+    })
+    await until(shell.page, `event.type === 'annotations' && event.items[0]?.withdrawn?.reason === 'a slip'`)
+    expect(await call(shell.page, 'annotations', { session: 'se_n' })).toMatchObject({
+      output: { items: [{ id, withdrawn: { reason: 'a slip' } }], tags: ['odd'], mayAnnotate: true, source: 'gateway' },
+    })
+    const refused: [string, unknown, string][] = [
+      ['annotate', { session: 'se_n', note: { from: 5, text: ' ', tags: [] } }, 'bad-input'],
+      ['annotate', { session: 'se_n', note: { from: 5, to: 4, text: 'x', tags: [] } }, 'bad-input'],
+      ['annotate', { session: 'se_n', id, note: { from: 5, text: 'x', tags: [] } }, 'sent'],
+      ['withdrawAnnotation', { session: 'se_n', id, reason: '' }, 'withdrawn'],
+      ['withdrawAnnotation', { session: 'se_n', id: 'an_0', reason: '' }, 'no-such-annotation'],
+      ['resolveConflict', { id, choice: 'keep' }, 'no-conflict'],
+    ]
+    for (const [name, input, code] of refused)
+      expect(await call(shell.page, name, input)).toMatchObject({ error: { is: true, name: 'ConsoleError', code } })
+  })
+
+  test('a refused note is a conflict until it is chosen about', async () => {
+    const { output } = await call(shell.page, 'annotate', {
+      session: 'se_n',
+      note: { from: 9, text: 'mine', tags: [] },
+    })
+    const { id } = output as { id: string }
+    await until(
+      shell.page,
+      `event.type === 'annotations' && event.items.some((item) => item.id === '${id}' && item.state === 'logged')`,
+    )
+    gateway.forbidden.add('sessions')
+    await call(shell.page, 'withdrawAnnotation', { session: 'se_n', id, reason: 'no' })
+    await until(shell.page, `event.type === 'outbox' && event.outbox.conflicts === 1`)
+    const { output: snapshot } = await call(shell.page, 'snapshot', {})
+    const { items } = (snapshot as Snapshot).outbox
+    expect(items).toMatchObject([
+      { kind: 'withdrawal', problem: 'Your role may not see this.', choices: ['again', 'discard'] },
+    ])
+    gateway.forbidden.delete('sessions')
+    expect(await call(shell.page, 'resolveConflict', { id: items[0]!.id, choice: 'again' })).toEqual({ output: {} })
+    await until(
+      shell.page,
+      `event.type === 'annotations' && event.items.some((item) => item.withdrawn?.reason === 'no')`,
+    )
+  })
+
+  test('gives a file to the person: by the system’s dialog, or as a download', async () => {
+    await shell.page.evaluate(() => {
+      const { countersign } = globalThis as unknown as InPage
+      countersign.on((event) => {
+        if (event.type !== 'export' || !event.url) return
+        const link = document.createElement('a')
+        link.href = event.url
+        link.click()
+      })
+    })
+    const taken = shell.takesFile()
+    const { output } = await call(shell.page, 'exportSession', { session: 'se_1', format: 'ndjson', work: 'e1' })
+    expect(output).toMatchObject({ state: 'written' })
+    expect(await taken).toEqual({
+      name: 'countersign-se_1.ndjson',
+      text: someRecordingText(),
+    })
   })
 
   test('answers many calls at once, each its own', async () => {
