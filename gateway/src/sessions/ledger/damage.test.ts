@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -412,6 +413,16 @@ describe('a full disk', () => {
           expect([log.size, log.broken]).toEqual([committed, undefined])
           rmSync(ballast)
           log.commit()
+          // Room for the new key's file, but not for its entry.
+          spawnSync('dd', ['if=/dev/zero', `of=${ballast}`, 'bs=4096'])
+          truncateSync(ballast, statSync(ballast).size - 12_288)
+          const { size, keys } = log
+          const erased = { run: 'r', rule: 'x', by: gateway, recordings: [], entries: [[0, 1]] as [number, number][] }
+          expect(() => log!.rotateKey('x', gateway)).toThrow(/disk of the data folder is full/)
+          expect(() => log!.erase(erased)).toThrow(/disk of the data folder is full/)
+          rmSync(ballast)
+          log.commit()
+          expect([log.size, log.keys]).toEqual([size, keys])
           expect(log.sign().size).toBe(log.size)
           expect((await verified(join(folder, 'ledger'), key!)).findings).toEqual([])
         }

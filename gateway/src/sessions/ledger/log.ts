@@ -1,36 +1,24 @@
-import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { LedgerHead } from '@countersign/contract/evidence'
-import { signCheckpoint } from '@countersign/contract/ledger/checkpoint'
-import { utf8 } from '@countersign/contract/ledger/encoding'
-import { SALT_BYTES, sealEntry } from '@countersign/contract/ledger/entry'
-import type { GrowingLog, TileBytes } from '@countersign/contract/ledger/growth'
+import type { GrowingLog } from '@countersign/contract/ledger/growth'
 import { formatVerifierKey, type SignerKey } from '@countersign/contract/ledger/note'
 import { type Actor, neverErased } from '@countersign/contract/ledger/payloads'
 import type { LedgerCrypto, LedgerSigning } from '@countersign/contract/ledger/ports'
-import { TILE_WIDTH, type Tile } from '@countersign/contract/ledger/tiles'
 import type { z } from 'zod'
-import { type Disk, realDisk, replaceFile } from './disk.ts'
-import { RecentHeads } from './heads.ts'
-import { type KeyLink, newKey, writeKey, writeVerifierKey } from './key.ts'
+import { Checkpoints } from './checkpoints.ts'
+import { type Disk, realDisk } from './disk.ts'
+import { type KeyLink, newKey, writeKey } from './key.ts'
 import type { Erasure } from './ledger.ts'
 import { LedgerStopped } from './ledger.ts'
 import { openLog } from './opening.ts'
+import { type NewLedgerEntry, Pending } from './pending.ts'
 import type { EntryRows, Meta, Tail } from './rows.ts'
 import { passes, stopped } from './stopped.ts'
 import type { TileFolder } from './tile-folder.ts'
 
-export interface NewLedgerEntry {
-  /** ISO 8601, UTC, milliseconds. */
-  at: string
-  type: string
-  /** As its schema has it; nobody looks again. */
-  payload: unknown
-  /** The session with whose evidence it is found. */
-  session?: string | undefined
-}
+export type { NewLedgerEntry } from './pending.ts'
 
 export interface LogOptions {
   /** `data/ledger`; made with mode 0700 in a folder that is there. */
@@ -39,16 +27,6 @@ export interface LogOptions {
   origin?: string
   crypto: LedgerCrypto & LedgerSigning
   disk?: Disk
-}
-
-interface Queued {
-  n: number
-  at: string
-  type: string
-  session: string | null
-  payload: Uint8Array
-  salt: Uint8Array
-  leaf: Uint8Array
 }
 
 /** What opening has found, and a log goes on with. */
@@ -77,16 +55,9 @@ const OWN = 'log.'
  */
 export class LedgerLog {
   readonly #parts: LogParts
-  readonly #heads: RecentHeads
-  #queue: Queued[] = []
+  readonly #checkpoints: Checkpoints
+  readonly #pending: Pending
   #size: number
-  #tails = new Map<string, Tail | undefined>()
-  #meta = new Map<string, Meta | undefined>()
-  /** Tiles for the next checkpoint that are to be written, and full ones that are. */
-  #unwritten: TileBytes[] = []
-  #written: Tile[] = []
-  #salts: Uint8Array = new Uint8Array(0)
-  #saltAt = 0
   #broken: LedgerStopped | undefined
   /** What was erased is still in the write-ahead log. */
   #scrubbing = false
@@ -118,8 +89,8 @@ export class LedgerLog {
   private constructor(parts: LogParts) {
     this.#parts = parts
     this.#size = parts.growing.size
-    this.#heads = new RecentHeads(parts.options.crypto)
-    if (parts.head) this.#heads.add(parts.head)
+    this.#pending = new Pending(parts.options.crypto.sha256)
+    this.#checkpoints = new Checkpoints(parts, (name, value) => void this.#pending.meta.set(OWN + name, value))
   }
 
   get origin(): string {
@@ -143,7 +114,7 @@ export class LedgerLog {
   }
   /** The newest signed checkpoint, with its cosignatures. */
   get head(): LedgerHead {
-    return this.#heads.newest!
+    return this.#checkpoints.newest!
   }
 
   /**
@@ -151,52 +122,34 @@ export class LedgerLog {
    * @throws TypeError where the payload has no canonical form; LedgerError where type or time make no leaf
    */
   add(entry: NewLedgerEntry): number {
-    const n = this.#size + this.#queue.length
-    const { at, type } = entry
-    const { leaf, payload, salt } = sealEntry(this.#parts.options.crypto.sha256, {
-      n,
-      at,
-      type,
-      payload: entry.payload,
-      salt: this.#salt(),
-    })
-    this.#queue.push({ n, at, type, session: entry.session ?? null, payload, salt, leaf })
+    const n = this.#size + this.#pending.entries.length
+    this.#pending.add(n, entry)
     return n
-  }
-
-  #salt(): Uint8Array {
-    if (this.#saltAt === this.#salts.length) {
-      this.#salts = randomBytes(SALT_BYTES * 512)
-      this.#saltAt = 0
-    }
-    const salt = this.#salts.subarray(this.#saltAt, this.#saltAt + SALT_BYTES)
-    this.#saltAt += SALT_BYTES
-    return salt
   }
 
   /** As it will be after the next commit. */
   tail(session: string): Tail | undefined {
-    return this.#tails.has(session) ? this.#tails.get(session) : this.#parts.rows.tail(session)
+    return this.#pending.tails.has(session) ? this.#pending.tails.get(session) : this.#parts.rows.tail(session)
   }
   /** All that are on disk. */
   tails(): { session: string; tail: Tail }[] {
     return this.#parts.rows.tails()
   }
   setTail(session: string, tail: Tail): void {
-    this.#tails.set(session, tail)
+    this.#pending.tails.set(session, tail)
   }
   dropTail(session: string): void {
-    this.#tails.set(session, undefined)
+    this.#pending.tails.set(session, undefined)
   }
 
   /** As it will be after the next commit. */
   meta(name: string): Meta | undefined {
-    return this.#meta.has(name) ? this.#meta.get(name) : this.#parts.rows.meta(name)
+    return this.#pending.meta.has(name) ? this.#pending.meta.get(name) : this.#parts.rows.meta(name)
   }
   /** Undefined removes it. */
   setMeta(name: string, value: Meta | undefined): void {
     if (name.startsWith(OWN)) throw new RangeError(`names that begin with ${OWN} are the log's own`)
-    this.#meta.set(name, value)
+    this.#pending.meta.set(name, value)
   }
 
   /**
@@ -204,35 +157,25 @@ export class LedgerLog {
    * @throws LedgerStopped: nothing of it counts, all of it stays queued, and the next commit tries again
    */
   commit(): void {
-    if (this.#queue.length + this.#tails.size + this.#meta.size === 0) return
+    if (this.#pending.empty) return
     this.#attempt("The ledger can't be written", () => {
       const { rows, growing } = this.#parts
-      rows.write({ entries: this.#queue, tails: this.#tails, meta: this.#meta })
-      for (const { leaf } of this.#queue) growing.append(leaf)
+      rows.write(this.#pending)
+      for (const { leaf } of this.#pending.entries) growing.append(leaf)
       this.#size = growing.size
-      this.#queue = []
-      this.#tails.clear()
-      this.#meta.clear()
+      this.#pending.clear()
     })
     this.#writeFull()
   }
 
   /** Full tiles are written at once, a few at a time, so that signing takes no longer after many entries. */
   #writeFull(): void {
-    const full = this.#parts.growing.full()
-    if (full.length === 0) return
-    this.#unwritten.push(...full)
+    if (!this.#checkpoints.takeFull()) return
     try {
-      this.#attempt("The ledger's tiles can't be written", () => this.#writeTiles())
+      this.#attempt("The ledger's tiles can't be written", () => this.#checkpoints.writeTiles())
     } catch {
       // The entries are on disk: it is for signing to say it, which tries again.
     }
-  }
-
-  #writeTiles(): void {
-    this.#parts.tiles.write(this.#unwritten)
-    for (const { tile } of this.#unwritten) if (tile.width === TILE_WIDTH) this.#written.push(tile)
-    this.#unwritten = []
   }
 
   /**
@@ -243,37 +186,7 @@ export class LedgerLog {
     if (this.#scrubbing) this.scrub()
     const { head } = this
     if (head && head.size === this.#size && !this.#parts.replaced) return head
-    return this.#attempt("The ledger's checkpoint can't be written", () => this.#sign())
-  }
-
-  #sign(): LedgerHead {
-    const { growing, tiles, options, signer, replaced } = this.#parts
-    const changed = growing.changed()
-    // Partial tiles of a size that got no checkpoint are of no use.
-    if (changed.length > 0) this.#unwritten = this.#unwritten.filter(({ tile }) => tile.width === TILE_WIDTH)
-    this.#unwritten.push(...changed)
-    this.#writeTiles()
-    tiles.sync()
-    const size = growing.size
-    const keys = replaced ? [replaced, signer] : [signer]
-    const note = signCheckpoint(options.crypto, { size, root: growing.root() }, keys)
-    const head = { origin: this.origin, size, note }
-    this.#keepHead(head)
-    if (replaced) {
-      this.#keepHandover(note)
-      this.#finishRotation()
-    }
-    for (const tile of this.#written) tiles.removePartial(tile)
-    this.#written = []
-    return head
-  }
-
-  #keepHead(head: LedgerHead): void {
-    const { disk, folder } = this.#parts.options
-    replaceFile(disk, join(folder, 'checkpoint'), utf8(head.note))
-    this.#heads.add(head)
-    // With the next commit: so a checkpoint that was put back from an older copy is known as such.
-    this.#meta.set(`${OWN}signed`, head.note)
+    return this.#attempt("The ledger's checkpoint can't be written", () => this.#checkpoints.sign())
   }
 
   /**
@@ -289,10 +202,11 @@ export class LedgerLog {
     this.commit()
     this.#attempt("The new key can't be written", () => writeKey(options.disk, join(options.folder, 'key.next'), next))
     const from = keys.at(-1)!.vkey
-    const entry = this.add({ at: new Date().toISOString(), type: 'key.rotated', payload: { from, to, reason, by } })
-    const links = [...keys, { vkey: to, entry }]
-    this.#meta.set(`${OWN}keys`, JSON.stringify(links))
-    this.commit()
+    const links = [...keys, { vkey: to, entry: this.#size }]
+    this.#commitAlone({ at: new Date().toISOString(), type: 'key.rotated', payload: { from, to, reason, by } }, [
+      `${OWN}keys`,
+      JSON.stringify(links),
+    ])
     this.#parts.keys = links
     this.#parts.replaced = signer
     this.#parts.signer = next
@@ -300,22 +214,20 @@ export class LedgerLog {
     return to
   }
 
-  #keepHandover(note: string): void {
-    const { disk, folder } = this.#parts.options
-    const [last] = this.#parts.keys.slice(-1)
-    const place = join(folder, 'handover')
-    if (disk.makeFolder(place)) disk.syncFolder(folder)
-    replaceFile(disk, join(place, String(last!.entry)), utf8(note))
-    last!.handover = note
-  }
-
-  #finishRotation(): void {
-    const { options, keys, signer } = this.#parts
-    options.disk.rename(join(options.folder, 'key.next'), join(options.folder, 'key'))
-    options.disk.syncFolder(options.folder)
-    writeVerifierKey(options.disk, options.folder, signer)
-    this.#meta.set(`${OWN}keys`, JSON.stringify(keys))
-    delete this.#parts.replaced
+  /** What must not be committed by a later try, since whoever wanted it has been told that it failed. Nothing is queued before it. */
+  #commitAlone(entry: NewLedgerEntry, [name, value]: [name: string, value: Meta]): void {
+    const before = this.#pending.meta.get(name)
+    const had = this.#pending.meta.has(name)
+    this.add(entry)
+    this.#pending.meta.set(name, value)
+    try {
+      this.commit()
+    } catch (error) {
+      this.#pending.entries.pop()
+      if (had) this.#pending.meta.set(name, before)
+      else this.#pending.meta.delete(name)
+      throw error
+    }
   }
 
   /**
@@ -325,10 +237,8 @@ export class LedgerLog {
    * @throws LedgerError where it is not good, or for none of the last checkpoints; LedgerStopped
    */
   cosign(key: string, note: string): LedgerHead {
-    const cosigned = this.#heads.withCosignature(key, note)
-    if (cosigned.size === this.head.size)
-      this.#attempt("The cosignature can't be written", () => this.#keepHead(cosigned))
-    else this.#heads.cosigned(cosigned)
+    const cosigned = this.#checkpoints.withCosignature(key, note)
+    this.#attempt("The cosignature can't be written", () => this.#checkpoints.keepCosigned(cosigned))
     return cosigned
   }
 
@@ -355,10 +265,11 @@ export class LedgerLog {
       if (!Number.isSafeInteger(first) || first < 0 || !(last >= first) || last >= this.#size)
         throw new RangeError(`entries ${first} to ${last} can't be erased: there are ${this.#size}`)
     this.commit()
-    const n = this.add({ at: at.toISOString(), type: 'deletion.run', payload: erasure })
-    const unfinished = this.#unfinished()
-    this.#meta.set(`${OWN}erasing`, JSON.stringify([...unfinished, { n, entries: erasure.entries }]))
-    this.commit()
+    const n = this.#size
+    this.#commitAlone({ at: at.toISOString(), type: 'deletion.run', payload: erasure }, [
+      `${OWN}erasing`,
+      JSON.stringify([...this.#unfinished(), { n, entries: erasure.entries }]),
+    ])
     this.sign()
     yield
     yield* this.#erase(n, erasure.entries)
@@ -378,8 +289,8 @@ export class LedgerLog {
         yield
       }
     const rest = this.#unfinished().filter((one) => one.n !== n)
-    this.#meta.set(`${OWN}erasing`, rest.length > 0 ? JSON.stringify(rest) : undefined)
-    this.#meta.set(`${OWN}scrub`, 1)
+    this.#pending.meta.set(`${OWN}erasing`, rest.length > 0 ? JSON.stringify(rest) : undefined)
+    this.#pending.meta.set(`${OWN}scrub`, 1)
     this.commit()
     this.scrub()
   }
@@ -395,7 +306,7 @@ export class LedgerLog {
     return this.#attempt("The ledger's write-ahead log can't be emptied", () => {
       if (!rows.emptyLog()) return false
       this.#scrubbing = false
-      this.#meta.set(`${OWN}scrub`, undefined)
+      this.#pending.meta.set(`${OWN}scrub`, undefined)
       this.commit()
       return true
     })

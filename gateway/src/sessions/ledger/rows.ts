@@ -71,6 +71,8 @@ export class EntryRows {
       database.pragma('temp_store = MEMORY')
       database.pragma('trusted_schema = OFF')
       database.pragma('wal_autocheckpoint = 2000')
+      // What a long reader has made of it is given back.
+      database.pragma('journal_size_limit = 67108864')
       database.exec(schema)
       database.function('commitment_of', { deterministic: true }, (salt, payload) =>
         commit(salt as Uint8Array, payload as Uint8Array),
