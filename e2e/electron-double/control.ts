@@ -9,6 +9,7 @@ export type Happened =
   | { what: 'tray'; toolTip: string }
   | { what: 'menu'; roles: string[] }
   | { what: 'window-shown' | 'window-hidden' }
+  | { what: 'save-dialog'; name: string }
   | { what: 'error-box'; title: string; content: string }
 
 type Deed = (given: never) => unknown

@@ -1,8 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { app } from './app.ts'
-import { happened } from './control.ts'
+import { can, happened } from './control.ts'
 
 /** A keychain of sorts: one key beside the user's folder, so that a second run can read what the first one sealed. */
 function key(): Buffer {
@@ -27,7 +27,17 @@ export const safeStorage = {
   },
 }
 
+let answered: ((chosen: { canceled: boolean; filePath: string }) => void) | undefined
+/** The person in front of the dialog: a path, or null for Cancel. */
+can('save-as', (path: string | null) => answered?.({ canceled: path === null, filePath: path ?? '' }))
+
 export const dialog = {
+  showSaveDialog(_window: unknown, { defaultPath }: { defaultPath: string }) {
+    return new Promise<{ canceled: boolean; filePath: string }>((resolve) => {
+      answered = resolve
+      happened({ what: 'save-dialog', name: basename(defaultPath) })
+    })
+  },
   showErrorBox(title: string, content: string): void {
     process.stderr.write(`${title}: ${content}\n`)
     happened({ what: 'error-box', title, content })
