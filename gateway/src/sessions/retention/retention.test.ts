@@ -5,7 +5,7 @@ import { placeOf } from '../recording.ts'
 import { BadHoldCursor, HoldRefused } from './retention.ts'
 import { day, forever, Killed, person, rules, World } from './testing/world.ts'
 
-vi.setConfig({ testTimeout: 30_000 })
+vi.setConfig({ testTimeout: 120_000 })
 
 let world: World
 beforeEach(async () => {
