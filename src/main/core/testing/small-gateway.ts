@@ -4,8 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { json } from 'node:stream/consumers'
 import { zstdCompressSync } from 'node:zlib'
 import { Approval, DecisionRequest } from '@countersign/contract/approval'
+import { type Annotation, NewAnnotation, OfflinePlayback, WithdrawAnnotation } from '@countersign/contract/evidence'
 import { FeedMessage } from '@countersign/contract/feed'
-import type { Me } from '@countersign/contract/identity'
+import type { Me, Role } from '@countersign/contract/identity'
 import type { RecordingLine } from '@countersign/contract/recording'
 import { Session } from '@countersign/contract/session'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -25,6 +26,12 @@ export interface SmallGateway extends AsyncDisposable {
   sends: 'as-asked' | 'no-ranges' | 'plain'
   /** Decisions that arrived, in order. */
   decided: { id: string; body: DecisionRequest; person: string }[]
+  /** Notes in the order in which they came. */
+  annotations: Annotation[]
+  /** Playbacks that were told, by their ids. */
+  playbacks: Map<string, string>
+  /** What the person who signs in may do. */
+  roles: Role[]
   /** Requests in order, as `METHOD /path?query`. */
   asked: string[]
   /** The oldest sequence number that the feed still has; larger than the last one means nothing is kept. */
@@ -82,6 +89,9 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     cuts: [],
     sends: 'as-asked',
     decided: [],
+    annotations: [],
+    playbacks: new Map(),
+    roles: ['approver'],
     asked: [],
     keptFrom: 1,
     misbehave: 'no',
@@ -185,6 +195,11 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
       response.writeHead(200, { 'content-type': 'application/x-tar' })
       return void response.end(bundle)
     }
+    if (room === 'sessions' && deed === 'annotations') return annotate(id!, url, person, request, response)
+    if (room === 'sessions' && deed === 'playbacks') {
+      gateway.playbacks.set(url.pathname.split('/').at(-1)!, OfflinePlayback.parse(await json(request)).playedAt)
+      return send(response, {})
+    }
     if (room === 'sessions' && deed === 'terminate') return send(response, {})
     if (room === 'sessions' && id) return one(response, gateway.sessions.get(id))
     if (room === 'sessions') return page(url, response, [...gateway.sessions.values()].reverse())
@@ -218,7 +233,7 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
       subject: claims.sub,
       name: claims.sub,
       groups: [],
-      roles: ['approver'],
+      roles: gateway.roles,
       expiresAt: new Date(claims.exp * 1000).toISOString(),
     }
   }
@@ -237,6 +252,28 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     gateway.approvals.set(id, { ...approval, decisions })
     gateway.close(id, body.verdict === 'approve' ? 'used' : 'denied')
     send(response, gateway.approvals.get(id))
+  }
+
+  async function annotate(session: string, url: URL, by: Me, request: IncomingMessage, response: ServerResponse) {
+    const [, , , , , id, withdrawing] = url.pathname.split('/')
+    if (!id) return page(url, response, gateway.annotations)
+    if (by.kind !== 'person') return problem(response, 403, 'Agents write no notes.')
+    const at = gateway.annotations.findIndex((one) => one.id === id)
+    const known = gateway.annotations[at]
+    if (withdrawing) {
+      if (!known) return problem(response, 404, 'There is no such annotation.')
+      const { reason } = WithdrawAnnotation.parse(await json(request))
+      gateway.annotations[at] = { ...known, withdrawn: { at: new Date().toISOString(), reason: reason ?? '' } }
+      return send(response, gateway.annotations[at])
+    }
+    const body = NewAnnotation.parse(await json(request))
+    if (known && known.text !== body.text) return problem(response, 409, 'There is another annotation under this id.')
+    const ref = { id: by.id, issuer: by.issuer, subject: by.subject, name: by.name }
+    const { to, ...rest } = body
+    const receivedAt = new Date().toISOString()
+    const taken = { ...rest, ...(to !== undefined && { to }), id, session, by: ref, receivedAt, logged: true }
+    if (!known) gateway.annotations.push(taken)
+    send(response, known ?? taken)
   }
 
   server.on('upgrade', (request, socket, head) => {
