@@ -456,3 +456,139 @@ test.each(places)('accessible in both themes, wide and narrow: %s', async (_name
     ).toEqual([])
   }
 })
+
+const notesOf = () => page.getByRole('listbox', { name: 'Notes', exact: true }).getByRole('option')
+const called = (name: string) =>
+  page.evaluate((wanted) => window.fixture.calls.filter((call) => call.name === wanted).map((call) => call.input), name)
+
+test('notes: written by keyboard on a moment, a range, a selection; listed, filtered, changed, withdrawn', async () => {
+  await open('world=offline', '#/replay/se_d001')
+  const place = page.getByRole('slider', { name: 'Place in the recording' })
+  await place.waitFor()
+  await page.keyboard.press('3')
+  await page.keyboard.press('m')
+  await page.keyboard.press('5')
+  await page.keyboard.press('n')
+  await page.keyboard.type('First \u202e line')
+  await page.keyboard.press('Shift+Enter')
+  await page.keyboard.type('<b>second</b>')
+  await page.getByText('A character in it can’t be seen here').waitFor()
+  const tags = page.getByRole('combobox', { name: 'Tags' })
+  await tags.focus()
+  await page.keyboard.type('fin')
+  await page.getByRole('option', { name: 'finding' }).waitFor()
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('Enter')
+  await page.keyboard.type('new one,')
+  await page.keyboard.press('Enter')
+  await page.getByRole('button', { name: '2 notes wait to be sent' }).waitFor()
+  expect(await called('annotate')).toEqual([
+    {
+      session: 'se_d001',
+      note: { from: 252_600, to: 421_000, text: 'First \u202e line\n<b>second</b>', tags: ['finding', 'new one'] },
+    },
+  ])
+  const chosen = page.getByRole('region', { name: 'Chosen note' })
+  await chosen.getByText('only here · waits to be sent').waitFor()
+  expect(await chosen.textContent()).toContain('First U+202E line\n<b>second</b>')
+  await page.keyboard.press('e')
+  await page.keyboard.press('ControlOrMeta+a')
+  await page.keyboard.type('Better said')
+  await page.keyboard.press('Enter')
+  await expect.poll(() => called('annotate')).toHaveLength(2)
+  expect((await called('annotate'))[1]).toMatchObject({
+    id: expect.stringMatching(/^an_/),
+    note: { text: 'Better said' },
+  })
+
+  await page.getByRole('combobox', { name: 'Notes tagged' }).selectOption('masking')
+  expect(await notesOf().count()).toBe(1)
+  await page.getByRole('combobox', { name: 'Notes tagged' }).selectOption('')
+  await page.getByRole('combobox', { name: 'Notes of' }).selectOption({ label: 'Aud Berg' })
+  await notesOf().first().click()
+  expect(await place.getAttribute('aria-valuenow')).toBe('91')
+  expect(await chosen.getByRole('button').count()).toBe(0)
+  await page.keyboard.press('w')
+  expect(await called('withdrawAnnotation')).toEqual([])
+  await page.getByRole('combobox', { name: 'Notes of' }).selectOption('')
+  await notesOf().first().click()
+
+  // What was begun is there when one comes back; what is no time is said.
+  await page.keyboard.press('n')
+  await page.keyboard.type('half a thought')
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('n')
+  expect(await page.getByRole('textbox', { name: 'Note', exact: true }).inputValue()).toBe('half a thought')
+  await page.getByRole('textbox', { name: 'From' }).fill('1:75')
+  await page.getByRole('button', { name: /^Keep/ }).click()
+  await page.getByRole('alert').getByText('The beginning is no time').waitFor()
+})
+
+test('notes: [ and ] stop at them; withdrawn with a reason; those who may only read are told so', async () => {
+  await open('', '#/replay/se_d001')
+  const place = page.getByRole('slider', { name: 'Place in the recording' })
+  await place.waitFor()
+  await page.keyboard.press('t')
+  await notesOf().nth(1).click()
+  await page.keyboard.press('w')
+  await page.keyboard.type('the wrong session')
+  await page.keyboard.press('Enter')
+  await page.getByRole('region', { name: 'Chosen note' }).getByText('withdrawn: the wrong session').waitFor()
+  expect(await called('withdrawAnnotation')).toMatchObject([{ session: 'se_d001', reason: 'the wrong session' }])
+  await page.keyboard.press('End')
+  await page.keyboard.press('[')
+  expect(await place.getAttribute('aria-valuenow')).toBe('349')
+
+  await open('notes=reading', '#/replay/se_d001')
+  await page.keyboard.press('n')
+  await notesOf().first().waitFor()
+  expect(await page.getByRole('form').count()).toBe(0)
+  expect(await page.getByRole('button', { name: /^Annotate/ }).count()).toBe(0)
+
+  await open('notes=many', '#/replay/se_d001')
+  await page.keyboard.press('t')
+  await notesOf().first().waitFor()
+  expect(await notesOf().count()).toBeLessThan(40)
+})
+
+test('what the gateway refused is a choice: kept as a new note, changed, discarded only when asked twice', async () => {
+  await open('notes=refused', '#/replay/se_d001')
+  await page.getByRole('button', { name: '2 refused: choose' }).click()
+  const refused = page.getByRole('article', { name: 'Refused: Note' })
+  await refused.getByText('There is another annotation under this id').waitFor()
+  await refused.getByRole('button', { name: 'Discard' }).click()
+  expect(await called('resolveConflict')).toEqual([])
+  await refused.getByRole('button', { name: 'Keep it here' }).click()
+  await refused.getByRole('button', { name: 'Change it…' }).click()
+  await page.keyboard.press('ControlOrMeta+a')
+  await page.keyboard.type('Said anew')
+  await refused.getByRole('button', { name: 'Send it so' }).click()
+  await refused.waitFor({ state: 'detached' })
+  const withdrawal = page.getByRole('article', { name: 'Refused: Withdrawal of a note' })
+  await withdrawal.getByRole('button', { name: 'Discard' }).click()
+  await withdrawal.getByRole('button', { name: 'Discard for good' }).click()
+  await page.getByText('Everything you wrote is with the gateway.').waitFor()
+  expect(await called('resolveConflict')).toMatchObject([
+    { choice: 'edit', note: { text: 'Said anew', from: 700_000, tags: ['finding'] } },
+    { choice: 'discard' },
+  ])
+})
+
+test.each(['notes=refused', 'world=offline'])('notes (%s): nothing that axe finds, light and dark', async (query) => {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await open(query, '#/replay/se_d001')
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await page.keyboard.press('t')
+    await notesOf().first().click()
+    await page.keyboard.press('n')
+    await page.getByRole('form', { name: 'New note' }).waitFor()
+    const { violations } = await new AxeBuilder({ page }).analyze()
+    expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.target)])).toEqual([])
+  }
+  if (query === 'notes=refused') {
+    await page.getByRole('button', { name: '2 refused: choose' }).click()
+    await page.getByRole('article').first().waitFor()
+    const { violations } = await new AxeBuilder({ page }).analyze()
+    expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.target)])).toEqual([])
+  }
+})
