@@ -1,13 +1,16 @@
-import { copyFileSync, cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
 import Database from 'better-sqlite3'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { appendAudit } from '../../store/audit.ts'
 import { LedgerStopped } from '../ledger/ledger.ts'
+import { LedgerLog } from '../ledger/log.ts'
 import { placeOf } from '../recording.ts'
 import { entriesIn } from './testing/read.ts'
 import { command, Room } from './testing/room.ts'
+import { LedgerWriter } from './writer.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 
@@ -97,6 +100,28 @@ describe('the ledger of a gateway', () => {
     expect(heads.at(-1)).toBe(head.size)
   })
 
+  it('covers what was recorded with a chunk after half a minute, however little it is', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'countersign-chunks-'))
+    mkdirSync(join(folder, 'ledger'))
+    const { log } = await LedgerLog.open({ folder: join(folder, 'ledger'), crypto: nodeCrypto })
+    const writer = new LedgerWriter({ log, crypto: nodeCrypto, say() {}, wake() {}, lives: '1' })
+    const plain = join(folder, 'se_a.ndjson')
+    writeFileSync(
+      plain,
+      `${JSON.stringify({ type: 'header', session: 'se_a', startedAt: new Date().toISOString() })}\n`,
+    )
+    writer.follow([{ session: 'se_a', plain, sealed: `${plain}.zst` }], true)
+    const now = performance.now()
+    writer.round(now)
+    writer.tick(now + 20_000)
+    expect(log.tail('se_a')).toMatchObject({ chunks: 0 })
+    writer.tick(now + 31_000)
+    expect(log.tail('se_a')).toMatchObject({ chunks: 1 })
+    expect(log.size).toBe(2)
+    writer.close()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
   it('replaces its key', async () => {
     const room = await open()
     await note(room, 'one')
@@ -173,6 +198,28 @@ describe('what a gateway left behind', () => {
         .map(({ type, payload }) => [type, payload.command ?? payload.commands])
     expect(of(late)).toEqual(of(room))
     expect((await late.verify()).findings).toEqual([])
+  })
+
+  it('is entered once where a power cut took the end of what the ledger had', async () => {
+    const room = await open()
+    const session = await room.session()
+    session.recorder.append(command('a'))
+    await session.recorder.sync()
+    const { bytes } = (session as unknown as { file: { bytes: number } }).file
+    session.recorder.append(command('b'), command('c'))
+    await session.recorder.sync()
+    const copy = mkdtempSync(join(tmpdir(), 'countersign-power-'))
+    cpSync(room.folder, copy, { recursive: true })
+    truncateSync(placeOf(copy, session.id, new Date().toISOString()).plain, bytes + 20)
+    const late = await open(copy)
+    await late.ledger.sync()
+    const all = entriesIn(copy)
+    expect(all.flatMap(({ type, payload }) => (type === 'command' ? [payload.command] : []))).toEqual(['a', 'b', 'c'])
+    const end = all.at(-1)!
+    expect(end).toMatchObject({ type: 'session.interrupted', payload: { commands: 3, recording: { chunks: 1 } } })
+    const chunk = all.find(({ type }) => type === 'recording.chunk')!
+    expect(chunk.payload).toMatchObject({ offset: 0, length: end.payload.recording.bytes })
+    expect(late.complaints).toEqual([])
   })
 
   it.each([

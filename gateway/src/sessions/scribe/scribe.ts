@@ -171,7 +171,8 @@ class WorkerLedger implements ScribeLedger {
     this.#grown.delete(session)
     this.#post({ is: 'ended', session })
     const { plain, sealed } = files
-    return this.#untilOver({ session, plain, sealed }, ENDED_MS)
+    const over = this.#untilOver({ session, plain, sealed }, ENDED_MS)
+    return this.stopped ? Promise.resolve() : over
   }
 
   async sync(session?: string): Promise<void> {
@@ -226,7 +227,7 @@ class WorkerLedger implements ScribeLedger {
     if (!this.stopped) {
       const late = AbortSignal.timeout(CLOSE_MS)
       await Promise.race([
-        this.sync().catch((error) => this.#options.log.error({ error }, 'the ledger lacks what was said last')),
+        this.#lastWords().catch((error) => this.#options.log.error({ error }, 'the ledger lacks what was said last')),
         new Promise((resolve) => late.addEventListener('abort', resolve)),
       ])
     }
@@ -249,6 +250,12 @@ class WorkerLedger implements ScribeLedger {
   }
 
   // — what is told and asked —
+
+  /** What was said; recordings of earlier lives that are still being read are read on at the next start. */
+  async #lastWords(): Promise<void> {
+    await this.#outbox.handOver()
+    await this.#ask({ ask: 'sync', sessions: [], rest: false })
+  }
 
   #post(message: ToScribe): void {
     // One that only begins is told all anew once it runs: twice does no harm.
@@ -390,7 +397,6 @@ class WorkerLedger implements ScribeLedger {
   async #hear(worker: Worker, message: FromScribe): Promise<void> {
     switch (message.is) {
       case 'running': {
-        this.#restarts = 0
         this.found.push(...message.found)
         if (message.found.length > 0) this.#options.log.warn({ found: message.found }, 'the ledger was opened')
         this.#heads(message.head, message.state)
@@ -399,6 +405,7 @@ class WorkerLedger implements ScribeLedger {
         this.#scribe = { is: 'running', worker }
         if (this.stopped && this.#size > 0) this.#options.log.info({}, 'the ledger goes on')
         this.#size = message.state.size
+        this.#restarts = 0
         this.#tellAll()
         this.stopped = undefined
         return
