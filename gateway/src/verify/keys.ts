@@ -5,6 +5,7 @@ import type { Findings } from '@countersign/contract/ledger/findings'
 import {
   formatVerifierKey,
   keyLabel,
+  openNote,
   parseSignerKey,
   parseVerifierKey,
   sameKey,
@@ -44,6 +45,14 @@ export async function checkKeys(room: {
       { row: 'meta/log.keys' },
       `the key was replaced: this ledger is signed by ${keyLabel(current)}, and ${keyLabel(stranger)}, which you trust, was never one of its keys`,
     )
+  if (memory.signed !== undefined) checkSigned(memory.signed, chain, room)
+  for (const { entry, note } of memory.handovers)
+    if ((await textOf(join(folder, 'handover', String(entry)))) !== note)
+      found.wrong(
+        'handover',
+        { tile: `handover/${entry}` },
+        `ledger/handover/${entry} is not the checkpoint by which the key was handed over, as row meta/log.keys has it: one of the two was changed`,
+      )
   const vkey = await textOf(join(folder, 'vkey'))
   if (vkey === undefined)
     found.missing('key-file', { tile: 'vkey' }, 'ledger/vkey is not there: the next start writes it anew')
@@ -54,6 +63,19 @@ export async function checkKeys(room: {
       `ledger/vkey was changed: it is not ${keyLabel(current)}, which signs this ledger`,
     )
   await checkSigner(room, current, chain)
+}
+
+/** What the log remembers to have signed counts as seen before: it must be what it has signed. */
+function checkSigned(note: string, chain: readonly VerifierKey[], { crypto, found }: Parameters<typeof checkKeys>[0]) {
+  try {
+    openNote(crypto, note, chain)
+  } catch (error) {
+    found.wrong(
+      'meta',
+      { row: 'meta/log.signed' },
+      `row meta/log.signed was changed: it is no checkpoint of this log (${(error as Error).message})`,
+    )
+  }
 }
 
 /** While a key is handed over, the file may still be that of the one before. */

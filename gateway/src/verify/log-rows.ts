@@ -2,7 +2,9 @@ import { fromUtf8, hex } from '@countersign/contract/ledger/encoding'
 import { parseLeaf } from '@countersign/contract/ledger/entry'
 import type { Findings } from '@countersign/contract/ledger/findings'
 import type { PayloadRow } from '@countersign/contract/ledger/payload-verify'
+import type { RecordingReader } from '@countersign/contract/ledger/recordings-verify'
 import { decodeEntries, TILE_WIDTH, type TileReader } from '@countersign/contract/ledger/tiles'
+import { ENDED } from '../sessions/scribe/tail.ts'
 import type { SpokenEntry } from './comparisons.ts'
 import type { Snapshot } from './reading.ts'
 import { isDamage } from './reading.ts'
@@ -11,6 +13,8 @@ import { isDamage } from './reading.ts'
 export interface LogMemory {
   /** Verifier keys as they followed one another; empty where that can't be told. */
   keys: string[]
+  /** Checkpoints by which they were handed over, each with its entry. */
+  handovers: { entry: number; note: string }[]
   /** The newest checkpoint that was signed, as far as the last transaction knew. */
   signed: string | undefined
   /** Entries whose erasure was begun. */
@@ -27,6 +31,19 @@ interface Row {
   payload: Uint8Array | null
   salt: Uint8Array | null
   commitment: Uint8Array | null
+}
+
+export interface Tail {
+  session: string
+  offset: number
+  chunk_from: number
+  chunks: number
+  commands: number
+  commandEntries: number
+  chunkEntries: number
+  lastChunk: Uint8Array | null
+  /** Entries that end it. */
+  ends: number
 }
 
 const BATCH = 1000
@@ -65,11 +82,16 @@ export class LogRows {
         () => this.#database.prepare('select value from meta where name = ?').pluck().get(name),
         undefined,
       )
-    const keys = listOf(meta('log.keys')).flatMap(({ vkey }) => (typeof vkey === 'string' ? [vkey] : []))
+    const links = listOf(meta('log.keys'))
+    const keys = links.flatMap(({ vkey }) => (typeof vkey === 'string' ? [vkey] : []))
+    const handovers = links.flatMap(({ entry, handover }) =>
+      typeof handover === 'string' ? [{ entry: Number(entry), note: handover }] : [],
+    )
     const erasing = listOf(meta('log.erasing')).flatMap(({ entries }) => entries as [number, number][])
     const signed = meta('log.signed')
     return {
       keys,
+      handovers,
       erasing,
       signed: typeof signed === 'string' ? signed : undefined,
       outbox: Number(meta('outbox') ?? 0),
@@ -85,11 +107,15 @@ export class LogRows {
     )
   }
 
-  tails(): { session: string; chunk_from: number; chunks: number; commands: number }[] {
-    return this.#attempt(
-      () => this.#database.prepare('select session, chunk_from, chunks, commands from tails').all() as never,
-      [],
-    )
+  /** How far recordings were read into the log, as it remembers, and as its entries say. */
+  tails(): Tail[] {
+    const sql = `select session, offset, chunk_from, chunks, commands,
+      (select count(*) from entries where entries.session = tails.session and type = 'command') as commandEntries,
+      (select count(*) from entries where entries.session = tails.session and type = 'recording.chunk') as chunkEntries,
+      (select count(*) from entries where entries.session = tails.session and type in ('session.closed', 'session.interrupted')) as ends,
+      (select payload from entries where entries.session = tails.session and type = 'recording.chunk' order by n desc limit 1) as lastChunk
+      from tails order by session`
+    return this.#attempt(() => this.#database.prepare(sql).all() as Tail[], [])
   }
 
   /** The first `size` entries, as the contract's verifier takes them. */
@@ -204,6 +230,25 @@ export class LogRows {
 export const rowName = (n: number) => `entries/${n}`
 
 const bytes = (value: unknown) => value instanceof Uint8Array
+
+/** What is wrong with what the log remembers of a recording that is being read; undefined where nothing is. */
+export async function tailProblem(tail: Tail, recording: RecordingReader): Promise<string | undefined> {
+  const { session, offset, chunk_from, chunks, commands, chunkEntries, commandEntries, lastChunk } = tail
+  if (commands !== commandEntries) return `has ${commands} commands, the log ${commandEntries}`
+  if (chunks !== chunkEntries) return `has ${chunks} chunks, the log ${chunkEntries}`
+  const last = lastChunk && (spokenOf(lastChunk) as { offset?: number; length?: number } | null)
+  const end = last ? Number(last.offset) + Number(last.length) : chunkEntries === 0 ? 0 : undefined
+  if (chunk_from === ENDED) {
+    if (tail.ends === 0) return 'says that the log has its end, and it has none'
+    return end === undefined || end === offset ? undefined : `was read up to byte ${offset}, and ended at ${end}`
+  }
+  if (end !== undefined && chunk_from !== end) return `says that chunks end at byte ${chunk_from}, they do at ${end}`
+  if (!(offset >= chunk_from)) return `was read up to byte ${offset}, before the end of its chunks`
+  const byte = offset > chunk_from ? await recording.read(session, offset - 1, 1) : undefined
+  // A recording that is cut is told of elsewhere.
+  if (byte?.length === 1 && byte[0] !== 10) return `was read up to byte ${offset}, where no line ends`
+  return undefined
+}
 
 /** Whether it is canonical is not asked here: what isn't the payload that was logged is found by its commitment. */
 function spokenOf(payload: Uint8Array): unknown {

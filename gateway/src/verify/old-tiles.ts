@@ -17,11 +17,11 @@ import {
  * The tiles that the newest checkpoint doesn't need: partial ones of smaller logs, which whoever has an older checkpoint
  * asks for, must be the beginning of what has become of them; and none is of entries that never were.
  * @param size entries that the checkpoint covers
- * @param kept entries that are kept, those without a checkpoint among them
+ * @param kept entries that are kept, those without a checkpoint among them; undefined while they grow
  */
 export async function checkOldTiles(
   folder: string,
-  log: { size: number; kept: number; read: TileReader },
+  log: { size: number; kept: number | undefined; read: TileReader },
   found: Findings,
 ) {
   for await (const path of tilesIn(folder, join(folder, 'tile'))) {
@@ -31,7 +31,7 @@ export async function checkOldTiles(
     const first = tile.index * TILE_WIDTH
     if (first + tile.width > count) {
       // Written before the checkpoint that covers it, which a crash has kept from being signed.
-      if (first + tile.width > countAt(tile, log.kept))
+      if (log.kept !== undefined && first + tile.width > countAt(tile, log.kept))
         found.wrong('tile-beyond', { tile: path }, `${path} is of entries after the last one, ${log.kept - 1}`)
       continue
     }

@@ -106,6 +106,15 @@ export class StoreChecks {
         this.#found.wrong('outbox-form', { row: place }, `row ${place} was changed: it holds no payload of ${type}`)
       }
     }
+    const [last] = this.#ask("select seq from sqlite_sequence where name = 'audit_outbox'", [])
+    const given = Number(last?.seq ?? 0)
+    // What was taken in may not have been deleted yet, but nothing was taken in that never was, nor deleted before.
+    if (!this.#live && (taken > given || (taken < given && !first)))
+      this.#found.wrong(
+        'meta',
+        { row: 'meta/outbox' },
+        `row meta/outbox was changed, or the store put back: the log took in what waited up to row ${taken} of audit_outbox, which has given out ${given}`,
+      )
     // Of a running gateway they come in within a second.
     if (!first || (this.#live && Date.parse(first.at) > this.#now.getTime() - PATIENCE)) return
     this.#found.missing(

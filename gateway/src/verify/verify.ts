@@ -8,11 +8,12 @@ import { parseVerifierKey, type VerifierKey } from '@countersign/contract/ledger
 import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
 import { folderLog } from '@countersign/contract/node/log-folder'
 import { checkKeys } from './keys.ts'
-import { type LogMemory, LogRows } from './log-rows.ts'
+import { type LogMemory, LogRows, tailProblem } from './log-rows.ts'
 import { checkOldTiles } from './old-tiles.ts'
 import { damageOf, isDamage, isRunning, type Snapshot, snapshotOf } from './reading.ts'
 import { RecordedFacts } from './recorded.ts'
 import { RecordingFiles } from './recording-files.ts'
+import { recordingSide } from './recording-side.ts'
 import { SaidRows } from './said.ts'
 import { StoreChecks } from './store-checks.ts'
 
@@ -60,7 +61,6 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
   const { data } = options
   const folder = join(data, 'ledger')
   if (!existsSync(data)) throw new CantVerify(`there is no data folder ${data}: check \`data\` in the configuration`)
-  const began = Date.now()
   const live = isRunning(data)
   const found = new Findings()
   const files = folderLog(folder)
@@ -95,6 +95,8 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
   await using recordings = new RecordingFiles(data, found, (session, bytes) => recorded.bytes(session, bytes))
   await recordings.look()
 
+  // Later than the store: whatever that has, and the rows lack, is in here, or waits in the outbox.
+  using after = live && rowsAt ? snapshotOf(join(folder, 'entries.sqlite')) : undefined
   const memory = rows?.memory() ?? nothing
   const trusted = options.keys.length > 0 ? options.keys : rememberedKey(memory)
   const kept = rows?.count() ?? 0
@@ -106,37 +108,21 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
     ...(rows && { payloads: () => rows.payloads(size) }),
     // Without what entries say, no recording can be held against anything.
     ...(rows && {
-      recordings: {
-        async length(session) {
-          const length = await recordings.length(session)
-          recorded.gone(session)
-          recordings.done(session)
-          return length
-        },
-        read: (session, offset, length) => recordings.read(session, offset, length),
-        async *list() {
-          for await (const session of recordings.list()) {
-            const opened = said.get('sessions', session)?.columns.opened_at
-            const day = recordings.dayOf(session)
-            if (opened !== undefined && day !== String(opened).slice(0, 10))
-              found.wrong(
-                'recording-moved',
-                { recording: session },
-                `the recording of ${session} lies under ${day}, but it began on ${String(opened).slice(0, 10)}: nobody finds it there`,
-              )
-            const young = live && opened === undefined && (await recordings.madeAt(session)) > began - PATIENCE
-            // Its first entry is on its way.
-            if (!young) yield session
-          }
-        },
-      },
+      recordings: recordingSide({
+        files: recordings,
+        facts: recorded,
+        said,
+        found,
+        live,
+        removing: isRemoving(storeAt),
+      }),
     }),
   }
   const { signal, onProgress } = options
   const log = await verifyLog(nodeCrypto, reader, {
     keys: trusted,
     seen: seenIn(memory, found),
-    open: openIn(storeAt, live),
+    open: new Set([...openIn(storeAt), ...(after ? endedSince(after, size) : [])]),
     ...(signal && { signal }),
     ...(onProgress && { onProgress }),
   })
@@ -144,7 +130,6 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
   let deleting = false
   if (store && rows) {
     store.outbox(memory.outbox, (at, type, payload) => isLogged(rowsAt!, at, type, payload))
-    using after = live ? snapshotOf(join(folder, 'entries.sqlite')) : undefined
     if (after) {
       store.later()
       const younger = new LogRows(after, files.tile, found, {
@@ -157,17 +142,19 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
     }
     store.compare()
   }
-  await checkOldTiles(folder, { size, kept: Math.max(kept, size), read: files.tile }, found)
+  for (const tail of rows?.tails() ?? []) {
+    const problem = await tailProblem(tail, recordings)
+    const row = `tails/${tail.session}`
+    if (problem) found.wrong('tail', { row, recording: tail.session }, `row ${row} was changed: it ${problem}`)
+  }
+  await checkOldTiles(folder, { size, kept: live ? undefined : Math.max(kept, size), read: files.tile }, found)
   if (rows) await checkKeys({ folder, crypto: nodeCrypto, memory, pinned: options.keys, found })
   const unsigned = Math.max(0, kept - size)
   const more = { live, pinned: options.keys.length > 0, unsigned, older: store?.older ?? 0 }
   return { report: merged(log, found, more), deleting }
 }
 
-/** So long a gateway at work may take to have the beginning of a session in its log (milliseconds). */
-const PATIENCE = 30_000
-
-const nothing: LogMemory = { keys: [], signed: undefined, erasing: [], outbox: 0 }
+const nothing: LogMemory = { keys: [], handovers: [], signed: undefined, erasing: [], outbox: 0 }
 
 interface Moment {
   checkpoint: Uint8Array | undefined
@@ -247,16 +234,33 @@ function sound(snapshot: Snapshot, file: string, code: string, found: Findings):
     found.wrong(code, { row: file }, `${file} is damaged: SQLite says "${problem}"`)
 }
 
-/** Sessions whose recordings may be ahead of the log. */
-function openIn(store: Snapshot | undefined, live: boolean): ReadonlySet<string> {
-  if (!store) return new Set()
+/** Sessions of which the store says that the log has not all. Of one of which it has all, it knows better. */
+const openIn = (store: Snapshot | undefined): string[] =>
+  asked(store, 'select id from sessions where in_ledger = 0').map(String)
+
+/** Sessions that have ended since the checkpoint. */
+const endedSince = (entries: Snapshot, size: number): string[] =>
+  asked(
+    entries,
+    "select session from entries where type in ('session.closed', 'session.interrupted') and n >= ?",
+    size,
+  ).map(String)
+
+/** Whether a retention run has still to remove what its entry names. */
+const isRemoving = (store: Snapshot | undefined): boolean =>
+  asked(store, "select 1 from retention_runs where state != 'done' limit 1").length > 0
+
+/** The first column of what a statement answers; nothing where the database is damaged, or older: that is told elsewhere. */
+function asked(snapshot: Snapshot | undefined, sql: string, ...values: unknown[]): unknown[] {
+  if (!snapshot) return []
   try {
-    // What has ended, and is in the log, is measured by it, whatever its row says: the log knows that it has ended.
-    const sql = live ? 'select id from sessions where in_ledger = 0' : "select id from sessions where state = 'open'"
-    return new Set(store.database.prepare(sql).pluck().all() as string[])
+    return snapshot.database
+      .prepare(sql)
+      .pluck()
+      .all(...values)
   } catch (error) {
     if (!isDamage(error)) throw error
-    return new Set()
+    return []
   }
 }
 
@@ -291,13 +295,8 @@ function sizeOf(note: Uint8Array | undefined): number {
 /** Asked for the few rows of the outbox that a crash left behind. */
 function isLogged(rows: Snapshot, at: string, type: string, payload: string): boolean {
   const wanted = Buffer.from(payload)
-  try {
-    const found = rows.database.prepare('select payload from entries where at = ? and type = ?').pluck().all(at, type)
-    return (found as (Uint8Array | null)[]).some((one) => one === null || same(one, wanted))
-  } catch (error) {
-    if (!isDamage(error)) throw error
-    return false
-  }
+  const found = asked(rows, 'select payload from entries where at = ? and type = ?', at, type)
+  return found.some((one) => one === null || (one instanceof Uint8Array && same(one, wanted)))
 }
 
 /** One report of both. Of a recording that is not what was logged nothing is believed. */

@@ -63,12 +63,14 @@ export class GatewayWorld implements AsyncDisposable {
     return join(this.folder, 'countersign-data')
   }
 
-  async serve(): Promise<RunningGateway> {
-    const loaded = await loadConfig(this.config)
+  /** @param file of a configuration in the folder, where it is another */
+  async serve(file = 'gateway.json'): Promise<RunningGateway> {
+    const loaded = await loadConfig(join(this.folder, file))
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
     const telemetry = { ...createTelemetry(), log: pino({ level: 'silent' }) }
-    this.#gateway = await startGateway(loaded.config, { telemetry })
-    return this.#gateway
+    const gateway = await startGateway(loaded.config, { telemetry })
+    if (file === 'gateway.json') this.#gateway = gateway
+    return gateway
   }
 
   async stop(): Promise<void> {
