@@ -32,7 +32,10 @@ export async function run(): Promise<void> {
     rows.push(plain(folder, Math.min(entries, 200_000)))
     const { row, vkey } = await ledger(join(folder, 'ledger'))
     rows.push(row)
-    printTable(['', 'entries/s', 'CPU µs/entry', 'fsyncs', 'bytes/entry', 'of which tiles', 'longest stall ms'], rows)
+    printTable(
+      ['', 'entries/s', 'CPU µs/entry', 'of a core', 'fsyncs', 'bytes/entry', 'of which tiles', 'longest stall ms'],
+      rows,
+    )
     await verified(join(folder, 'ledger'), vkey)
   } finally {
     rmSync(folder, { recursive: true, force: true })
@@ -140,12 +143,14 @@ async function verified(folder: string, vkey: string): Promise<void> {
   console.log(
     `verified in ${seconds.toFixed(1)} s (${Math.round(entries / seconds).toLocaleString('en')} entries/s), peak memory ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB; bound: a million in 60 s. Append's bound: 20,000/s`,
   )
+  console.log('of a core: what the machine gave it, the rest is waiting for the disk, or for others who compute')
   console.log('fsyncs: commits and files of the log; those by which SQLite empties its write-ahead log come on top')
 }
 
 const figures = (count: number, seconds: number, cpu: number) => [
   Math.round(count / seconds).toLocaleString('en'),
   ((cpu / count) * 1e6).toFixed(1),
+  `${Math.round((100 * cpu) / seconds)} %`,
 ]
 
 function clock(): () => { seconds: number; cpu: number } {
