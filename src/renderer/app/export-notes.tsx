@@ -1,12 +1,12 @@
 import { Check, CircleAlert, X } from 'lucide-react'
 import { cancelExport, dismiss, type Export, useExports } from './exporting.ts'
 
-/** Exports that are under way, above the footer: how far each is, and the way to end it. */
+/** Exports that are under way, below the header: how far each is, and the way to end it. */
 export function ExportNotes() {
   const exports = useExports((state) => state.exports)
   if (exports.length === 0) return null
   return (
-    <section aria-label="Exports" className="fixed right-4 bottom-10 z-10 flex w-80 flex-col gap-2">
+    <section aria-label="Exports" className="fixed top-12 right-4 z-10 flex w-80 flex-col gap-2">
       {exports.map((each) => (
         <Note key={each.work} of={each} />
       ))}

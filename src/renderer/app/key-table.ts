@@ -87,6 +87,7 @@ export const allKeys: Record<Route['screen'], readonly { title: string; hints: r
         { keys: ['0', '–', '9'], does: 'To that tenth' },
         { keys: ['<', '>'], does: 'Slower, faster' },
         { keys: ['I'], does: 'Skip idle time' },
+        { keys: ['F'], does: 'The whole width, or the list beside it' },
         { keys: ['N'], does: 'Annotate this moment, or what is selected' },
         { keys: ['M', 'N'], does: 'M begins a range, N annotates it' },
         { keys: ['T'], does: 'Notes or steps beside it' },

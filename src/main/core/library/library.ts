@@ -243,6 +243,7 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     if (!asked) throw noGateway()
     const known = await sessionAt(asked.api, asked.token, session)
     if (!known) throw new ConsoleError('no-such-session', 'This session is not there any more, or not yours to see.')
+    if (damaged.has(session)) await anew(session)
     const begun = pull(session)
     signal.addEventListener('abort', () => begun.stop.abort(), { once: true })
     await begun.done
@@ -272,11 +273,18 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     const known = await api.session(token, session)
     if (known) {
       options.known(known)
+      if (goes(known)) await discard(session)
       return known
     }
     // What isn't ours to see any more isn't ours to keep.
     await discard(session)
     return undefined
+  }
+
+  /** The gateway has erased it, and nobody asked for a copy to be kept: what somebody keeps on purpose is theirs to remove. */
+  function goes({ id, retention }: Session): boolean {
+    const row = rows.get(id)
+    return retention?.erasedAt !== undefined && row !== undefined && !row.pinnedAt
   }
 
   async function discard(session: string): Promise<void> {
@@ -295,6 +303,11 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     new ConsoleError(
       'not-kept',
       'This recording is not on this machine. It can be played once the gateway is reached again.',
+    )
+  const erasedThere = (at: string) =>
+    new ConsoleError(
+      'erased',
+      `The gateway erased this recording on ${at.slice(0, 10)}, when its time was over. There is no whole copy of it on this computer.`,
     )
   const damagedCopy = (session: string) => {
     damaged.add(session)
@@ -337,8 +350,10 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
       try {
         if (!(have && pulls.has(session))) known = await sessionAt(asked.api, asked.token, session)
         if (!known) throw new ConsoleError('no-such-session', 'This session is not there, or not yours to see.')
-        if (damaged.has(session)) await anew(session)
-        if (!(await isWhole(session))) {
+        const erased = known.retention?.erasedAt
+        if (erased && !rows.get(session)) throw erasedThere(erased)
+        if (damaged.has(session) && !erased) await anew(session)
+        if (!erased && !(await isWhole(session))) {
           const begun = pull(session)
           source = 'gateway'
           await Promise.race([begun.done, begun.enough])
@@ -482,6 +497,8 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
         bundleBytes.delete(session)
         const { stored } = rowOf(session)
         change(session, { pinnedAt: null, bundle: 'none', stored: Math.max(0, stored - bundled) })
+        const known = store.session(session)
+        if (known && goes(known)) await discard(session)
       }
       await trim()
     },
@@ -490,7 +507,12 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
       if (rowOf(session).pinnedAt) {
         wanted.add(session)
         work()
-      } else pull(session)
+      } else if (damaged.has(session))
+        void anew(session).then(
+          () => pull(session),
+          () => {},
+        )
+      else pull(session)
     },
     cancelDownload(session) {
       stopped.add(session)
@@ -506,8 +528,9 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
       const asked = await asking()
       const fetched = asked !== undefined && !(await isWhole(session))
       if (asked && fetched) {
-        if (!(await sessionAt(asked.api, asked.token, session)))
-          throw new ConsoleError('no-such-session', 'This session is not there, or not yours to see.')
+        const now = await sessionAt(asked.api, asked.token, session)
+        if (!now) throw new ConsoleError('no-such-session', 'This session is not there, or not yours to see.')
+        if (now.retention?.erasedAt) throw erasedThere(now.retention.erasedAt)
         if (damaged.has(session)) await anew(session)
         const begun = pull(session)
         const stop = () => begun.stop.abort()
@@ -524,8 +547,15 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     bundle,
     wake,
     sessionsChanged(sessions) {
-      for (const { id, state } of sessions)
-        if (state !== 'open' && rows.get(id)?.pinnedAt && !rowOf(id).complete && !stopped.has(id)) wanted.add(id)
+      for (const session of sessions) {
+        const { id, state, retention } = session
+        if (goes(session))
+          void discard(id).catch((error: Error) =>
+            log.warn('an erased recording could not be removed', { session: id, problem: error.message }),
+          )
+        else if (retention?.erasedAt) wanted.delete(id)
+        else if (state !== 'open' && rows.get(id)?.pinnedAt && !rowOf(id).complete && !stopped.has(id)) wanted.add(id)
+      }
       work()
     },
     trim,

@@ -117,7 +117,7 @@ const IndexRow = memo(function IndexRow(props: {
   const mono = kind === 'held' || (step ? step.kind === 'command' && !isConnect(step) : kind === 'command')
   return (
     <div className={`flex h-full items-start gap-3 px-3.5 pt-1.5 ${selected ? 'bg-accent-pale' : 'hover:bg-sunken'}`}>
-      <time className="w-11 shrink-0 text-fine text-dim tabular-nums">{playhead(t, fine)}</time>
+      <time className="min-w-11 shrink-0 text-fine text-dim tabular-nums">{playhead(t, fine)}</time>
       <div className="min-w-0 flex-1">
         <div className={`truncate text-fine ${mono ? 'font-mono' : ''}`}>
           {!step ? (

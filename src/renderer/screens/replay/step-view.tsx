@@ -28,7 +28,7 @@ export const StepView = memo(function StepView(props: Props) {
   return (
     <div className={`flex gap-3.5 border-l-2 py-2 pr-4 pl-2 ${look}`} aria-current={current ? 'step' : undefined}>
       <time
-        className="w-12 shrink-0 pt-0.5 text-right text-fine text-dim tabular-nums"
+        className="min-w-12 shrink-0 pt-0.5 text-right text-fine text-dim tabular-nums"
         title={clock(startedAt + step.t, true)}
       >
         {playhead(step.t, fine)}

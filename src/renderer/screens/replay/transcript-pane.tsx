@@ -152,7 +152,7 @@ function Unread({
       className={`flex min-h-[68px] gap-3.5 border-l-2 py-2 pr-4 pl-2 ${current ? 'border-accent bg-accent-pale' : 'border-transparent'}`}
       aria-current={current ? 'step' : undefined}
     >
-      <time className="w-12 shrink-0 pt-0.5 text-right text-fine text-dim tabular-nums">{playhead(t, fine)}</time>
+      <time className="min-w-12 shrink-0 pt-0.5 text-right text-fine text-dim tabular-nums">{playhead(t, fine)}</time>
       {problem ? <p className="text-warn">{problem}</p> : <p className="text-dim">…</p>}
     </div>
   )

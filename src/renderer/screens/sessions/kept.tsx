@@ -35,6 +35,12 @@ export function Kept({ session }: { session: Session }) {
         </Button>
       </div>
       <Progress item={item} />
+      {session.retention?.erasedAt && item && item.bytes > 0 ? (
+        <p className="mt-1.5 text-fine text-warn">
+          The gateway has erased this recording, its time being over. This copy stays because somebody keeps it: stop
+          keeping it to have it removed.
+        </p>
+      ) : null}
       {item?.problem || trouble ? <p className="mt-1.5 text-fine text-warn">{item?.problem ?? trouble}</p> : null}
     </section>
   )
@@ -50,7 +56,9 @@ export function Transfer({ item, live }: { item: LibraryItem | undefined; live: 
     state === 'partial' || state === 'damaged' || (item.pinnedAt && bundle !== 'kept' && state === 'complete')
   if (!more || !live) return null
   return (
-    <Button onClick={() => void core().call('download', { session })}>{item.bytes > 0 ? 'Resume' : 'Fetch'}</Button>
+    <Button onClick={() => void core().call('download', { session })}>
+      {state === 'damaged' ? 'Fetch anew' : item.bytes > 0 ? 'Resume' : 'Fetch'}
+    </Button>
   )
 }
 

@@ -14,11 +14,13 @@ import { SessionList } from './session-list.tsx'
 /** Finds sessions; beside the list what is known of one, or its replay. */
 export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions' | 'replay' }> }) {
   const sessions = useWorld((world) => world.sessions)
+  const [wide, setWide] = useState(false)
   const [exporting, setExporting] = useState(false)
   const [ending, setEnding] = useState<Session | undefined>(undefined)
   const session = route.id === undefined ? undefined : sessions.get(route.id)
   const live = useWorld((world) => world.link.state === 'live')
   const replaying = route.screen === 'replay'
+  const alone = wide && replaying
   const first = useWorld((world) => newest(world.sessions))
   useEffect(() => {
     if (route.id === undefined && first) go({ screen: 'sessions', id: first }, 'replace')
@@ -29,6 +31,10 @@ export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions'
   useKeys({
     r: () => replay(route.id),
     enter: () => (replaying ? false : replay(route.id)),
+    f: () => {
+      if (!replaying) return false
+      setWide((now) => !now)
+    },
     e: () => setExporting(route.id !== undefined),
     p: () => {
       if (route.id !== undefined) void keep([route.id], !isPinned(route.id))
@@ -41,13 +47,21 @@ export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions'
     },
   })
   return (
-    <div className="grid h-full grid-cols-[300px_minmax(0,1fr)] max-lg:grid-cols-[248px_minmax(0,1fr)]">
-      <SessionList
-        selected={route.id}
-        ownsSlash={!replaying}
-        onSelect={(id) => go({ screen: 'sessions', id }, 'replace')}
-        onOpen={replay}
-      />
+    <div
+      className={
+        alone
+          ? 'grid h-full grid-cols-1'
+          : 'grid h-full grid-cols-[300px_minmax(0,1fr)] max-lg:grid-cols-[248px_minmax(0,1fr)]'
+      }
+    >
+      <div className={alone ? 'hidden' : 'contents'}>
+        <SessionList
+          selected={route.id}
+          ownsSlash={!replaying}
+          onSelect={(id) => go({ screen: 'sessions', id }, 'replace')}
+          onOpen={replay}
+        />
+      </div>
       {route.id === undefined ? (
         <Notice title="Choose a session">
           <p>J and K move through the list, Enter replays.</p>

@@ -39,7 +39,7 @@ export function OfflineLibrary({ onRoom }: { onRoom: (room: number) => void }) {
         <div className="min-w-0 flex-1">
           <div>Room for recordings that were only looked at</div>
           <div className="text-fine text-dim">
-            What was looked at longest ago goes first. Sessions that you keep are not counted, and stay.
+            What was looked at longest ago goes first. What you keep stays, and isn’t counted.
           </div>
         </div>
         <select
