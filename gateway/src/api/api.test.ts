@@ -172,6 +172,25 @@ describe('tokens', () => {
     expect(agent).toMatchObject({ kind: 'agent', subject: 'agent', groups: ['ci-agents'] })
   })
 
+  it('are told to the ledger: a good one when it is first used, a bad one each time, none by its text', async () => {
+    const said: unknown[] = []
+    const signIns = {
+      ok: (signIn: object) => said.push(['ok', signIn]),
+      refused: (signIn: object) => said.push(['refused', signIn]),
+    }
+    await using api = await world.serve({ signIns })
+    const token = await world.token('aud', 3600)
+    for (const each of [token, token, 'a.b.c', 'a.b.c'])
+      await fetch(`http://${api.address}/v1/me`, { headers: { authorization: `Bearer ${each}` } })
+    const bad = { via: 'api', address: '127.0.0.1', reason: 'what was presented is no token' }
+    expect(said).toMatchObject([
+      ['ok', { via: 'api', address: '127.0.0.1', who: { subject: 'aud' } }],
+      ['refused', bad],
+      ['refused', bad],
+    ])
+    expect(JSON.stringify(said)).not.toContain('a.b.c')
+  })
+
   it('slows down who guesses, but not who has a good one', async () => {
     const own = await world.serve({})
     const at = (token: string) =>

@@ -93,6 +93,22 @@ describe('the feed', () => {
     expect(seen()).toEqual(expected)
   })
 
+  it('tells everybody but agents of the ledger’s checkpoints', async () => {
+    const from = await world.store.feed.newest()
+    const callers: Caller[] = ['ada', 'rae', 'aud', 'max', 'agent']
+    const heard = await Promise.all(callers.map((caller) => listen(`/v1/feed?after=${from}`, caller)))
+    const head = { origin: 'gw/ledger', size: 7, note: 'a note' }
+    await world.store.db.transaction().execute((tx) => appendFeed(tx, 'ledger.checkpoint', head))
+    const session = await world.session('agent')
+    await world.hold(session)
+    for (const client of heard) await client.until((messages) => messages.some(({ type }) => /opened/.test(type)))
+    expect(heard.map(({ messages }) => messages.some(({ type }) => type === 'ledger.checkpoint'))).toEqual([
+      ...[true, true, true, true],
+      false,
+    ])
+    await session.close('closed', '')
+  })
+
   it('shows a person without a role, and one without a token, nothing', async () => {
     await expect(world.listen('/v1/feed', 'nobody')).rejects.toMatchObject({ status: 403 })
     await expect(FeedClient.connect(`${world.url.replace('http', 'ws')}/v1/feed`)).rejects.toMatchObject({

@@ -89,6 +89,25 @@ it.each<[string, Record<string, string>, string]>([
   expect(client.ended).toBe(true)
 })
 
+it.each<[string, Record<string, string>, object]>([
+  ['a token that is none', { password: 'bad' }, { reason: 'the token’s signature is wrong' }],
+  [
+    'a person’s token',
+    { password: 'person' },
+    { reason: 'a person’s token opens no session', who: { kind: 'person' } },
+  ],
+  ['an unknown connection', { database: 'nope' }, { reason: 'there is no such connection', who: { kind: 'agent' } }],
+  [
+    'no sql:connect',
+    { options: '-c countersign.purpose=mischief' },
+    { reason: 'policy does not let it in', connection: 'orders' },
+  ],
+])('tells the ledger that it refused %s, in words that are not the client’s', async (_name, parameters, said) => {
+  world.refusedSignIns.length = 0
+  await (await RawClient.start(world.port, parameters)).closed()
+  expect(world.refusedSignIns).toMatchObject([{ via: 'postgres', address: '127.0.0.1', ...said }])
+})
+
 it('takes a token of 8,000 characters', async () => {
   const client = await RawClient.start(world.port, { password: `good${'x'.repeat(8000)}` })
   expect(told(client.frames).at(-1)).toBe('Z I')
