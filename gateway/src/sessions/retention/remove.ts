@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { RetentionPart } from '@countersign/contract/evidence'
 import { sql } from 'kysely'
+import { say } from '../../approvals/transitions.ts'
 import { appendFeed } from '../../store/feed.ts'
 import type { SessionRow } from '../../store/tables.ts'
 import { eraseAnnotations } from '../annotations/annotations.ts'
@@ -92,6 +93,7 @@ async function eraseRows(tx: RetentionTx, items: readonly Item[], at: Date): Pro
       })
       .where('session', 'in', approvals)
       .execute()
+  await tellApprovals(tx, approvals, at)
   const digests = of(({ digests }) => digests)
   const all = of(({ takes }) => takes.includes('entries'))
   const approvalsOf = (sessions: string[]) => tx.selectFrom('approvals').select('id').where('session', 'in', sessions)
@@ -131,6 +133,19 @@ async function eraseRows(tx: RetentionTx, items: readonly Item[], at: Date): Pro
     if (row && takes.includes('recording'))
       await appendFeed(ground(tx), 'session.closed', sessionOf(row as SessionRow), at)
   }
+}
+
+/** Consoles keep what approvals said: they are told once what is left of them. */
+async function tellApprovals(tx: RetentionTx, sessions: readonly string[], at: Date): Promise<void> {
+  if (sessions.length === 0) return
+  const rows = await tx
+    .selectFrom('approvals')
+    .innerJoin('sessions', 'sessions.id', 'approvals.session')
+    .select('approvals.id')
+    .where('approvals.session', 'in', sessions)
+    .where('sessions.approvals_erased_at', 'is', null)
+    .execute()
+  for (const { id } of rows) await say(ground(tx), 'approval.closed', id, at)
 }
 
 /** Who it was stays: the agent. On whose behalf and in which groups it was goes. */

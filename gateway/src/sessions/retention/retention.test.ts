@@ -177,7 +177,17 @@ describe('a run', () => {
     expect((await world.retention.state()).runs).toMatchObject([{ entry: 0, done: true }])
   })
 
-  test('is told to consoles: the session says when it was erased', async () => {
+  test('is told to consoles: the session says when it was erased, approvals say nothing of what was asked for', async () => {
+    const held = await world.ended(92, { hold: 'delete all' })
+    const first = await world.store.feed.newest()
+    await run()
+    const told = await world.store.feed.since(first)
+    expect(told).toMatchObject({
+      messages: [
+        { type: 'approval.closed', data: { session: held, state: 'cancelled', command: { text: '', parameters: [] } } },
+        { type: 'session.closed', data: { id: held } },
+      ],
+    })
     const id = await world.ended(91)
     const seq = await world.store.feed.newest()
     await run()

@@ -326,3 +326,29 @@ test('what the gateway no longer shows this person is taken from the computer', 
   })
   expect((await console.core.call('library', {})).items).toEqual([])
 })
+
+test('what the gateway has erased goes from the computer, too, but for what somebody keeps: that stays until they let go', async () => {
+  using folder = temporaryFolder()
+  await using gateway = await gatewayFor()
+  for (const id of ['se_a', 'se_b']) {
+    gateway.open(ended(id, ndjsonOf(shorter(id)).length))
+    gateway.recordings.set(id, shorter(id))
+  }
+  await using console = await consoleAt(gateway, folder.path)
+  await console.signIn()
+  await console.core.call('openRecording', { session: 'se_b' })
+  await console.core.call('pin', { sessions: ['se_a'] })
+  await console.item('se_a', ({ state }) => state === 'complete')
+  const from = console.told.events.length
+  const retention = { heldBy: [], erasedAt: new Date().toISOString() }
+  for (const id of ['se_a', 'se_b']) {
+    gateway.recordings.delete(id)
+    gateway.open({ ...ended(id, ndjsonOf(shorter(id)).length), retention })
+  }
+  await console.told.until('library', ({ removed }) => removed.includes('se_b'), from)
+  await expect(console.core.call('openRecording', { session: 'se_b' })).rejects.toMatchObject({ code: 'erased' })
+  expect((await console.core.call('library', {})).items.map(({ session }) => session)).toEqual(['se_a'])
+  expect(await console.core.call('openRecording', { session: 'se_a' })).toMatchObject({ source: 'local' })
+  await console.core.call('unpin', { sessions: ['se_a'] })
+  expect((await console.core.call('library', {})).items).toEqual([])
+})
