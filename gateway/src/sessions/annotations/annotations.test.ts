@@ -1,9 +1,11 @@
+import { join } from 'node:path'
 import { listOf, Problem } from '@countersign/contract/api'
 import type { Annotation, NewAnnotation } from '@countersign/contract/evidence'
 import { Annotation as AnnotationSchema, PlaybackId } from '@countersign/contract/evidence'
 import fc from 'fast-check'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, test } from 'vitest'
 import { type Caller, startWorld, type World } from '../../api/testing/world.ts'
+import { openEntries } from '../ledger/entries.ts'
 import type { LiveSession } from '../session.ts'
 import { AnnotationRefused, createAnnotations, eraseAnnotations } from './annotations.ts'
 
@@ -40,7 +42,15 @@ const play = (session: string, id: string, as: Caller, playedAt: string) =>
   world.call(`/v1/sessions/${session}/playbacks/${id}`, as, { method: 'PUT', body: JSON.stringify({ playedAt }) })
 const list = async (session: string, as: Caller = 'aud', query = '') =>
   listOf(AnnotationSchema).parse(await (await world.call(`/v1/sessions/${session}/annotations${query}`, as)).json())
-const told = () => world.store.db.selectFrom('audit_outbox').selectAll().orderBy('id').execute()
+/** What the ledger has on disk of what people said and played, in its order. */
+const told = async () => {
+  await world.ledger.sync()
+  using entries = openEntries(join(world.folder, 'logged', 'ledger'))
+  return ['annotation', 'annotation.withdrawn', 'playback']
+    .flatMap((type) => [...entries.byType(type)])
+    .sort((a, b) => a.n - b.n)
+    .map(({ type, payload }) => ({ type, payload: String(payload) }))
+}
 const toldOf = async (word: string) => (await told()).filter(({ payload }) => payload.includes(word))
 
 beforeAll(async () => {
@@ -168,16 +178,13 @@ test('its author withdraws it, once; it stays readable, and the ledger is told o
 
 test('says when the ledger has it', async () => {
   const id = newId('an')
-  await put(seen.id, id, 'aud')
   const logged = async () => (await list(seen.id)).items.find((item) => item.id === id)?.logged
-  expect(await logged()).toBe(false)
-  // What the ledger does with what it has on disk.
-  await world.store.db.deleteFrom('audit_outbox').execute()
-  expect(await logged()).toBe(true)
-  await withdraw(seen.id, id, 'aud')
-  expect(await logged()).toBe(false)
-  await world.store.db.deleteFrom('audit_outbox').execute()
-  expect(await logged()).toBe(true)
+  expect(await (await put(seen.id, id, 'aud')).json()).toMatchObject({ logged: false })
+  await expect.poll(logged).toBe(true)
+  expect(await toldOf(id)).toHaveLength(1)
+  expect(await (await withdraw(seen.id, id, 'aud')).json()).toMatchObject({ logged: false })
+  await expect.poll(logged).toBe(true)
+  expect(await toldOf(id)).toHaveLength(2)
 })
 
 test('the feed tells who sees the session, and nobody else', async () => {

@@ -46,7 +46,7 @@ export function createNotes(options: {
   const meanwhile = new Map<string, Map<string, Annotation>>()
   let looking = false
   let stopped = false
-  let wanted = false
+  let wanted: number | undefined
   let cancelLook: (() => void) | undefined
   let tagged: string[] | undefined
 
@@ -87,22 +87,31 @@ export function createNotes(options: {
     }
   }
 
-  /** Whether the ledger has by now what it hadn't. */
-  function look() {
+  /** Whether the ledger has by now what it hadn't; `times` of looking again where it still hasn't, each later. */
+  function look(times = 4) {
     cancelLook?.()
     cancelLook = undefined
-    wanted = true
+    wanted = times
     if (!looking) void lookWhileWanted()
   }
 
   async function lookWhileWanted(): Promise<void> {
     looking = true
-    while (wanted && !stopped) {
-      wanted = false
+    while (wanted !== undefined && !stopped) {
+      const times = wanted
+      wanted = undefined
       const owner = options.owner()
       if (owner) await fetchAll(store.unlogged(owner))
+      if (stopped || wanted !== undefined || times === 0) continue
+      const mine = options.owner()
+      if (mine && store.unlogged(mine).length > 0) lookIn(soonMs * 2 ** (4 - times), times - 1)
     }
     looking = false
+  }
+
+  function lookIn(ms: number, times: number) {
+    cancelLook?.()
+    cancelLook = clock.after(ms, () => look(times))
   }
 
   function view(session: string): AnnotationView[] {
@@ -203,9 +212,7 @@ export function createNotes(options: {
 
     took(owner, annotation) {
       save(owner, annotation)
-      if (stopped) return
-      cancelLook?.()
-      cancelLook = clock.after(soonMs, look)
+      if (!stopped) lookIn(soonMs, 4)
     },
 
     tags() {
