@@ -10,7 +10,7 @@ import type { FromScribe, Question, ScribeData, SearchQuestion, ToScribe } from 
 import { LedgerWriter } from './writer.ts'
 
 /** What happens within this time is committed together (ms); who waits for it isn't kept waiting. */
-const TOGETHER_MS = 150
+const TOGETHER_MS = 200
 /** Chunks that are due are looked for so often (ms). */
 const TICK_MS = 5000
 /** How long until a log that stopped is tried again (ms), longer each time. */
