@@ -8,7 +8,7 @@ import {
 } from '@countersign/contract/ledger/bundle'
 import { readCheckpoint } from '@countersign/contract/ledger/checkpoint'
 import { payloadValue } from '@countersign/contract/ledger/entry'
-import { consistencyProof, inclusionProof } from '@countersign/contract/ledger/merkle'
+import { consistencyProof, type HashReader, inclusionProof } from '@countersign/contract/ledger/merkle'
 import type { SignerKey } from '@countersign/contract/ledger/note'
 import { isMemberName } from '@countersign/contract/ledger/tar'
 import { decodeEntries, hashReader, TILE_WIDTH, type TileReader } from '@countersign/contract/ledger/tiles'
@@ -75,7 +75,7 @@ export async function sessionEvidence(
       `Session ${session} has ${rows.length} entries, more than the ${MOST_ENTRIES} that one bundle takes: verify the whole ledger instead (countersign-gateway verify --config).`,
     )
 
-  const read = hashReader(nodeCrypto.sha256, size, sources.tile)
+  const read = remembered(hashReader(nodeCrypto.sha256, size, sources.tile))
   const leaves = leavesOf(sources.tile, size)
   const proven: BundleEntry[] = []
   for (const row of rows)
@@ -216,6 +216,20 @@ async function* upTo(stream: AsyncIterable<Uint8Array>, bytes: number): AsyncGen
     left -= part.length
     yield part
     if (left === 0) return
+  }
+}
+
+/** Proofs of a session's entries share most of their hashes. */
+function remembered(read: HashReader): HashReader {
+  const known = new Map<string, Promise<Uint8Array>>()
+  return (level, index) => {
+    const place = `${level}/${index}`
+    let hash = known.get(place)
+    if (!hash) {
+      hash = read(level, index)
+      known.set(place, hash)
+    }
+    return hash
   }
 }
 
