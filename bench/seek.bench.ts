@@ -42,6 +42,7 @@ export async function run(): Promise<void> {
         tray: false,
         badge: false,
         deepLinks: false,
+        pdf: false,
         secureStorage: true,
       },
       notifier: seenNotices(),

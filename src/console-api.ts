@@ -19,6 +19,7 @@ export const Capabilities = z.object({
   tray: z.boolean(),
   badge: z.boolean(),
   deepLinks: z.boolean(),
+  pdf: z.boolean().describe('whether it makes PDF; else a report is printed by the browser'),
   secureStorage: z.boolean().describe('whether tokens are kept in the keychain of the operating system'),
 })
 export type Capabilities = z.infer<typeof Capabilities>

@@ -65,6 +65,13 @@ export type RecordingSummary = z.infer<typeof RecordingSummary>
 
 /** Ways in which a session can be written to a file. */
 export const exportFormats = [
+  {
+    id: 'pdf',
+    name: 'Report, PDF',
+    extension: 'pdf',
+    says: 'for paper: the picture, who decided, notes, what was done',
+  },
+  { id: 'report', name: 'Report', extension: 'html', says: 'the same as a page, to be read or printed' },
   { id: 'transcript', name: 'Transcript', extension: 'txt', says: 'what was said and done, as text' },
   { id: 'asciicast', name: 'Terminal recording', extension: 'cast', says: 'asciicast v3, which asciinema plays' },
   { id: 'csv', name: 'Table of commands', extension: 'csv', says: 'a row a command, with verdict, result and times' },

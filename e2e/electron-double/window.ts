@@ -49,7 +49,9 @@ class WebContents extends EventEmitter {
 
   async #open(preload: string | undefined): Promise<Page> {
     const script = preload === undefined ? undefined : preloadScript(preload)
-    const page = await (await context()).newPage()
+    // One that shows no console is a window of its own: in the first one's it would take its place in front.
+    const shown = await context()
+    const page = script ? await shown.newPage() : await (await shown.browser()!.newContext()).newPage()
     await page.route('**/*', (route) => this.#serve(page, route))
     await page.exposeBinding('electronDoubleInvoke', async ({ frame }, channel: string, values: string) => {
       try {
@@ -65,7 +67,7 @@ class WebContents extends EventEmitter {
     page.on('popup', (popup) => {
       if (this.windowOpen?.().action !== 'allow') void popup.close()
     })
-    await denyPermissions(page)
+    if (script) await denyPermissions(page)
     app.emit('web-contents-created', {}, this)
     return page
   }
@@ -86,6 +88,15 @@ class WebContents extends EventEmitter {
     const answer = await handler(new Request(url, { method: request.method(), headers: request.headers() }))
     const body = Buffer.from(await answer.arrayBuffer())
     return route.fulfill({ status: answer.status, headers: Object.fromEntries(answer.headers), body })
+  }
+
+  async printToPDF(options: {
+    pageSize: string
+    printBackground: boolean
+    preferCSSPageSize: boolean
+  }): Promise<Buffer> {
+    const { pageSize: format, printBackground, preferCSSPageSize } = options
+    return (await this.page).pdf({ format, printBackground, preferCSSPageSize })
   }
 
   setWindowOpenHandler(handler: () => { action: string }): void {
@@ -117,6 +128,7 @@ interface WindowOptions {
     nodeIntegrationInSubFrames?: boolean
     webSecurity?: boolean
     webviewTag?: boolean
+    javascript?: boolean
     allowRunningInsecureContent?: boolean
   }
 }
@@ -133,6 +145,8 @@ export class BrowserWindow extends EventEmitter {
     this.#visible = options.show !== false
     this.webContents = new WebContents(options.webPreferences?.preload)
     closeFirst.push(() => this.#close())
+    // A window without a preload shows no console: nobody clicks in it.
+    if (options.webPreferences?.preload === undefined) return
     can('close-window', () => this.#close())
     can('focus-window', () => this.emit('focus', {}))
     can('blur-window', () => this.emit('blur', {}))
@@ -165,6 +179,12 @@ export class BrowserWindow extends EventEmitter {
   }
   isDestroyed(): boolean {
     return this.#destroyed
+  }
+  destroy(): void {
+    if (this.#destroyed) return
+    this.#destroyed = true
+    void this.webContents.page.then((page) => page.context().close())
+    this.emit('closed', {})
   }
   isMinimized(): boolean {
     return false

@@ -46,6 +46,7 @@ const capabilities: Capabilities = {
   tray: false,
   badge: false,
   deepLinks: false,
+  pdf: false,
   secureStorage: false,
 }
 

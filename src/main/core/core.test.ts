@@ -34,6 +34,7 @@ function start(folder: string, more: Partial<CoreOptions> = {}): Promise<Core> {
       tray: false,
       badge: false,
       deepLinks: false,
+      pdf: false,
       secureStorage: true,
     },
     notifier: seenNotices(),

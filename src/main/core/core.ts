@@ -17,6 +17,7 @@ import {
 import { asConsoleError, createAccounts } from './account.ts'
 import { createAttention } from './attention.ts'
 import { createDecisions } from './decisions.ts'
+import { witnessedKeys } from './exports/printable.ts'
 import { followGateway, shown, supersedes } from './follow.ts'
 import { type GatewayApi, gatewayAddress, gatewayApi, Refused } from './gateway-api.ts'
 import { libraryAnswers } from './library/answers.ts'
@@ -29,6 +30,7 @@ import { type Clock, systemClock } from './ports/clock.ts'
 import type { Downloads } from './ports/downloads.ts'
 import { type Log, silent } from './ports/log.ts'
 import type { Notifier } from './ports/notifier.ts'
+import type { Printer } from './ports/printer.ts'
 import type { SecureStorage } from './ports/secure-storage.ts'
 import { retentionAnswers } from './retention.ts'
 import { signIn } from './sign-in.ts'
@@ -50,6 +52,7 @@ export interface CoreOptions {
   secrets: SecureStorage
   opener: BrowserOpener
   downloads: Downloads
+  printer?: Printer
   clock?: Clock
   log?: Log
   /** How often the gateway's log is looked at, where it is not as usual. */
@@ -316,6 +319,16 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     library,
     downloads: options.downloads,
     annotations: outbox.annotations,
+    printing: {
+      person: () => me?.name ?? 'somebody who was not signed in',
+      verdict(session) {
+        const verified = witness.state().verifications.find((one) => one.session === session)
+        return verified ? witness.bundles.verdict(verified.verdict) : null
+      },
+      keys: (origin) => witnessedKeys(witness.state(), origin),
+      now: () => new Date(clock.now()),
+      printer: options.printer,
+    },
     asking: () => asking(),
     say: emit,
   })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RunningIssuer, startIssuer } from '../../../demo/issuer.ts'
 import { launchDouble, type RunningDouble } from '../../../e2e/electron-double/launch.ts'
-import { type SmallGateway, startSmallGateway } from '../core/testing/small-gateway.ts'
+import { type SmallGateway, someRecording, startSmallGateway } from '../core/testing/small-gateway.ts'
 import { build } from '../testing/build.ts'
 
 let out: string
@@ -160,6 +160,30 @@ describe('the desktop shell, built, on a double of Electron', () => {
 
   test('a second start leaves to the first one', async () => {
     await expect(launchDouble({ out, folder })).rejects.toThrow('ended with 0')
+  })
+
+  test('a session becomes a PDF: by a window that nobody sees, that runs nothing and is gone afterwards', async () => {
+    gateway.open({ id: 'se_paper', state: 'closed', recording: { bytes: 1, complete: true } })
+    gateway.recordings.set('se_paper', someRecording('se_paper'))
+    const path = join(folder, 'paper.pdf')
+    void double.seen('save-dialog').then(({ name }) => {
+      expect(name).toBe('countersign-se_paper.pdf')
+      return double.do('save-as', path)
+    })
+    const { state } = await double.page.evaluate(() => {
+      const { countersign } = globalThis as unknown as { countersign: import('../../console-api.ts').ConsoleApi }
+      return countersign.call('exportSession', { session: 'se_paper', format: 'pdf', work: 'paper' })
+    })
+    expect(state).toBe('written')
+    const pdf = readFileSync(path)
+    expect(pdf.subarray(0, 5).toString()).toBe('%PDF-')
+    expect(pdf.length).toBeGreaterThan(10_000)
+    expect(
+      double.page
+        .context()
+        .pages()
+        .filter((page) => page.url().includes('/page/')),
+    ).toEqual([])
   })
 
   test('quitting ends it; tokens lie sealed, and the next start goes on signed in', async () => {

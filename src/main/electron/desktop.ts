@@ -14,6 +14,7 @@ import { hardenSession } from './hardening.ts'
 import { joinRenderer } from './ipc.ts'
 import { setMenu } from './menu.ts'
 import { hasActions, nativeNotifier } from './notifications.ts'
+import { hiddenPrinter } from './printing.ts'
 import { saveDialog } from './save-dialog.ts'
 import { serveScheme } from './scheme.ts'
 import { keychain } from './secrets.ts'
@@ -28,7 +29,7 @@ export async function startDesktop(given: Arguments): Promise<void> {
   const folder = app.getPath('userData')
   const out = join(import.meta.dirname, '..')
   hardenSession(session.defaultSession)
-  serveScheme(join(out, 'renderer'))
+  const pages = serveScheme(join(out, 'renderer'))
   setMenu()
 
   let firstSignIn = given.signIn
@@ -51,11 +52,13 @@ export async function startDesktop(given: Arguments): Promise<void> {
       tray: true,
       badge: true,
       deepLinks: true,
+      pdf: true,
       secureStorage: secrets.persistent,
     },
     secrets,
     opener,
     downloads: saveDialog(() => window),
+    printer: hiddenPrinter(pages),
     badge,
     log: stderrLog,
     notifier: nativeNotifier({

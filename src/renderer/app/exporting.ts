@@ -1,4 +1,5 @@
 import { create } from 'zustand'
+import type { Capabilities } from '../../console-api.ts'
 import { type ExportFormat, exportFormats } from '../../library-api.ts'
 import { wordsOf } from './api.ts'
 import { core, say } from './store.ts'
@@ -16,6 +17,10 @@ export interface Export {
 }
 
 export const useExports = create<{ readonly exports: readonly Export[] }>()(() => ({ exports: [] }))
+
+/** The formats that this shell can write. */
+export const offeredFormats = ({ pdf }: Pick<Capabilities, 'pdf'>) =>
+  exportFormats.filter(({ id }) => pdf || id !== 'pdf')
 
 /** How long one that is over stays in sight (ms). */
 const LINGER = 8000

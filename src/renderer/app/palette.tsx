@@ -1,13 +1,12 @@
 import { Command } from 'cmdk'
 import { Dialog } from 'radix-ui'
 import { useMemo, useState } from 'react'
-import { exportFormats } from '../../library-api.ts'
 import { oneLine } from '../../visible.ts'
 import { EnvironmentTag, foremostTag, Key } from '../parts/basics.tsx'
 import { shortWhen } from '../parts/time.ts'
 import { VisibleText } from '../parts/visible-text.tsx'
 import { showOutbox } from '../screens/outbox/open.ts'
-import { startExport } from './exporting.ts'
+import { offeredFormats, startExport } from './exporting.ts'
 import { pressKey } from './keys.ts'
 import { keep, useLibrary } from './library.ts'
 import { go, useRoute } from './route.ts'
@@ -137,6 +136,7 @@ function Environment({ tags }: { tags: readonly string[] }) {
 function useActions(onKeys: () => void): Action[] {
   const route = useRoute()
   const settings = useWorld((world) => world.settings)
+  const capabilities = useWorld((world) => world.capabilities)
   const shown = 'id' in route ? route.id : undefined
   const pinned = useLibrary((library) => Boolean(shown && library?.items.get(shown)?.pinnedAt))
   const theme = (next: 'system' | 'light' | 'dark') => () =>
@@ -166,7 +166,7 @@ function useActions(onKeys: () => void): Action[] {
       keys: ['P'],
       run: () => void keep([id], !pinned),
     })
-    for (const { id: format, name, says } of exportFormats)
+    for (const { id: format, name, says } of offeredFormats(capabilities))
       here.push({
         name: `Export as ${name.toLowerCase()}`,
         words: `${format} ${says} save file`,
@@ -184,6 +184,7 @@ function useActions(onKeys: () => void): Action[] {
       key('Next marker', 'jump', ']'),
       key('Find in this recording', 'search', '/'),
       key('Skip idle time', 'gaps', 'i'),
+      key('The whole width for the replay', 'full screen wide list', 'f'),
       key('Copy the whole transcript', 'clipboard', 'y'),
     )
   if (route.screen === 'sessions') here.push(key('Find sessions', 'search', '/'))

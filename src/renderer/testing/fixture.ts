@@ -118,6 +118,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
         tray: false,
         badge: false,
         deepLinks: false,
+        pdf: false,
         secureStorage: false,
       },
       link,

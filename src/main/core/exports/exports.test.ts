@@ -119,7 +119,14 @@ async function written(format: keyof typeof writers, of = lines): Promise<string
   await file.append(ndjsonOf(of))
   const pieces: Buffer[] = []
   const signal = new AbortController().signal
-  for await (const piece of writers[format].write({ session, file, annotations: [], signal, progress() {} }))
+  for await (const piece of writers[format].write({
+    session,
+    file,
+    annotations: [],
+    signal,
+    paper: () => Promise.reject(new Error('nothing is printed here')),
+    progress() {},
+  }))
     pieces.push(Buffer.from(piece as Buffer))
   await file.close()
   return Buffer.concat(pieces).toString('utf8')
@@ -225,4 +232,37 @@ test('the terminal recording is an asciicast of version 3 that plays as long as 
   expect(output.replace(/\u001b\[\d+m/g, '')).not.toMatch(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u202a-\u202e]/)
   expect(output).not.toMatch(/[^\r]\n/)
   expect(output).toContain('orders=>')
+})
+
+test('a report is the recording on paper; a PDF is made of that very page, and refused in words where no shell prints', async () => {
+  using folder = temporaryFolder()
+  const place = { index: join(folder.path, 'a.index'), about: 'x', session: 'se_1' }
+  const file = await RecordingFile.create(place, Buffer.alloc(32))
+  await file.append(ndjsonOf(lines))
+  const source = { session, file, annotations: [], signal: new AbortController().signal, progress() {} }
+  const paper = {
+    evidence: { outcome: 'broken', why: 'Entry 7 was changed.' },
+    by: 'Aud',
+    at: '2026-11-21T10:00:00Z',
+  } as const
+  const pages: string[] = []
+  const printer = {
+    async pdf(html: string) {
+      pages.push(html)
+      return Buffer.from('%PDF-')
+    },
+  }
+  let page = ''
+  for await (const piece of writers.report.write({ ...source, paper: async () => ({ ...paper, printer: undefined }) }))
+    page += piece
+  expect(page).toContain('Entry 7 was changed.')
+  expect(page).toContain('⟨U+001B⟩')
+  for await (const _ of writers.pdf.write({ ...source, paper: async () => ({ ...paper, printer }) }));
+  expect(pages).toEqual([page])
+  const unable = writers.pdf.write({ ...source, paper: async () => ({ ...paper, printer: undefined }) })
+  await expect(
+    (async () => {
+      for await (const _ of unable);
+    })(),
+  ).rejects.toThrow('open it, and print it')
 })

@@ -6,6 +6,7 @@ import type { Library } from '../library/library.ts'
 import type { RecordingFile } from '../library/recording-file.ts'
 import type { Downloads } from '../ports/downloads.ts'
 import { writeAsciicast } from './asciicast.ts'
+import { type Paper, type Printing, paperOf, writePdf, writeReport } from './printable.ts'
 import { writeTable } from './table.ts'
 import { writeTranscript } from './transcript.ts'
 
@@ -16,6 +17,8 @@ export interface ExportSource {
   /** What people noted on it, by time. */
   annotations: readonly AnnotationView[]
   signal: AbortSignal
+  /** For formats that are for paper: how far it can be believed, who prints it. */
+  paper(): Promise<Paper>
   /** How far it is, in what the format counts by. */
   progress(done: number, total: number): void
 }
@@ -23,13 +26,15 @@ export interface ExportSource {
 export type Written = AsyncIterable<Uint8Array | string>
 
 /**
- * How each format is written; its name and extension stand in library-api.ts. A format is a generator of pieces: one
- * that needs more than the recording (a printable report, say) has its own case in `exportSession`, as bundles have.
+ * How each format is written; its name and extension stand in library-api.ts. A format is a generator of pieces; bundles,
+ * which are no form of the recording, have a case of their own in `exportSession`.
  */
 export const writers: Record<
   Exclude<ExportFormat, 'bundle'>,
   { type: string; write: (source: ExportSource) => Written }
 > = {
+  pdf: { type: 'application/pdf', write: writePdf },
+  report: { type: 'text/html; charset=utf-8', write: writeReport },
   transcript: { type: 'text/plain; charset=utf-8', write: writeTranscript },
   asciicast: { type: 'application/x-asciicast', write: writeAsciicast },
   csv: { type: 'text/csv; charset=utf-8', write: writeTable },
@@ -49,6 +54,7 @@ export async function exportSession(given: {
   work: string
   library: Library
   annotations(session: string): readonly AnnotationView[]
+  printing: Printing
   downloads: Downloads
   fetchBundle: (session: string, signal: AbortSignal) => Promise<AsyncIterable<Uint8Array> | undefined>
   say(event: ConsoleEvent): void
@@ -93,13 +99,9 @@ export async function exportSession(given: {
       return { of: counted(bytes, kept?.bytes ?? null, progress), async [Symbol.asyncDispose]() {} }
     }
     const { held, session: about } = await library.whole(session, signal)
-    const of = writers[format].write({
-      session: about,
-      file: held.file,
-      annotations: given.annotations(session),
-      signal,
-      progress,
-    })
+    const annotations = given.annotations(session)
+    const paper = () => paperOf(session, given.printing, library)
+    const of = writers[format].write({ session: about, file: held.file, annotations, signal, paper, progress })
     return { of, [Symbol.asyncDispose]: async () => held[Symbol.dispose]() }
   }
 }

@@ -45,6 +45,7 @@ function source(annotations: AnnotationView[]): ExportSource {
     file: file as unknown as RecordingFile,
     annotations,
     signal: new AbortController().signal,
+    paper: () => Promise.reject(new Error('nothing is printed here')),
     progress() {},
   }
 }

@@ -4,6 +4,7 @@ import type { AnnotationView } from '../../../annotations-api.ts'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import type { libraryCalls } from '../../../library-api.ts'
 import { exportSession } from '../exports/exports.ts'
+import type { Printing } from '../exports/printable.ts'
 import type { Downloads } from '../ports/downloads.ts'
 import type { Asking } from './downloads.ts'
 import type { Library } from './library.ts'
@@ -17,6 +18,7 @@ export function libraryAnswers(options: {
   downloads: Downloads
   /** What people noted, for exports. */
   annotations(session: string): readonly AnnotationView[]
+  printing: Printing
   asking: Asking
   say(event: ConsoleEvent): void
 }): LibraryAnswers & {
@@ -54,13 +56,14 @@ export function libraryAnswers(options: {
           const now = await options.asking()
           return now?.api.bundle(now.token, of, until)
         }
-        const { downloads, annotations } = options
+        const { downloads, annotations, printing } = options
         const written = await exportSession({
           session,
           format,
           work,
           library,
           annotations,
+          printing,
           downloads,
           fetchBundle,
           say,

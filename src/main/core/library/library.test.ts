@@ -31,6 +31,7 @@ async function consoleAt(gateway: SmallGateway, folder: string, more: Partial<Co
       tray: false,
       badge: false,
       deepLinks: false,
+      pdf: false,
       secureStorage: true,
     },
     notifier: seenNotices(),

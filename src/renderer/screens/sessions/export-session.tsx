@@ -1,6 +1,5 @@
 import { Dialog } from 'radix-ui'
-import { exportFormats } from '../../../library-api.ts'
-import { startExport } from '../../app/exporting.ts'
+import { offeredFormats, startExport } from '../../app/exporting.ts'
 import { useLibrary } from '../../app/library.ts'
 import { useWorld } from '../../app/store.ts'
 import { Chip } from '../../parts/basics.tsx'
@@ -9,6 +8,7 @@ import { Chip } from '../../parts/basics.tsx'
 export function ExportSession(props: { session: string; onClose: () => void }) {
   const { session, onClose } = props
   const live = useWorld((world) => world.link.state === 'live')
+  const capabilities = useWorld((world) => world.capabilities)
   const item = useLibrary((library) => library?.items.get(session))
   const here = (item?.bytes ?? 0) > 0
   return (
@@ -21,7 +21,7 @@ export function ExportSession(props: { session: string; onClose: () => void }) {
             The file is no longer encrypted: keep it where you would keep what it says.
           </Dialog.Description>
           <ul className="mt-4 flex flex-col gap-1.5">
-            {exportFormats.map(({ id, name, extension, says }) => {
+            {offeredFormats(capabilities).map(({ id, name, extension, says }) => {
               const can = live || (id === 'bundle' ? item?.bundle === 'kept' : here)
               return (
                 <li key={id}>
