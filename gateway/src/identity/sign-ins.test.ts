@@ -42,6 +42,17 @@ describe('sign-ins', () => {
     ])
   })
 
+  it('count those who were refused also while others are let in', async () => {
+    await using store = await openStore(':memory:')
+    await using log = createSignInLog({ db: store.db, log: silent, togetherMs: { ok: 1 } })
+    log.refused({ via: 'api', address: '10.0.0.1', reason: 'expired' })
+    log.ok({ via: 'api', address: '10.0.0.1', who: person })
+    await expect.poll(() => written(store)).toMatchObject([{ outcome: 'ok' }])
+    log.refused({ via: 'api', address: '10.0.0.1', reason: 'expired' })
+    await log.flush()
+    expect(await written(store)).toMatchObject([{ outcome: 'ok' }, { outcome: 'refused', count: 2 }])
+  })
+
   it('take little, however many addresses a flood comes from', async () => {
     await using store = await openStore(':memory:')
     await using log = createSignInLog({ db: store.db, log: silent })

@@ -46,43 +46,46 @@ export function createSignInLog(options: {
 }): SignInLog {
   const { db, log } = options
   const wait = { ...togetherMs, ...options.togetherMs }
-  let waiting: { at: Date; payload: Payload }[] = []
-  let refusals = new Map<string, { at: Date; payload: Payload; count: number }>()
-  let timer: { at: number; is: NodeJS.Timeout } | undefined
+  const waiting: { at: Date; payload: Payload }[] = []
+  const refusals = new Map<string, { at: Date; payload: Payload; count: number }>()
   let writing: Promise<void> = Promise.resolve()
+  const timers: { ok?: NodeJS.Timeout | undefined; refused?: NodeJS.Timeout | undefined } = {}
 
-  const flush = () => {
-    clearTimeout(timer?.is)
-    timer = undefined
-    writing = writing.then(write).catch((error) => log.error({ error }, 'sign-ins could not be written down'))
+  const flush = (...which: ('ok' | 'refused')[]) => {
+    for (const one of which) {
+      clearTimeout(timers[one])
+      timers[one] = undefined
+    }
+    writing = writing
+      .then(() => write(which))
+      .catch((error) => log.error({ error }, 'sign-ins could not be written down'))
     return writing
   }
-  const write = async () => {
-    const all = [
-      ...waiting,
-      ...[...refusals.values()].map(({ at, payload, count }) => ({ at, payload: { ...payload, count } })),
-    ]
-    waiting = []
-    refusals = new Map()
+  const write = async (which: ('ok' | 'refused')[]) => {
+    const all: typeof waiting = []
+    if (which.includes('ok')) all.push(...waiting.splice(0))
+    if (which.includes('refused')) {
+      for (const { at, payload, count } of refusals.values()) all.push({ at, payload: { ...payload, count } })
+      refusals.clear()
+    }
     if (all.length === 0) return
     await db.transaction().execute(async (tx) => {
       for (const { at, payload } of all) await appendAudit(tx, 'sign-in', payload, at)
     })
   }
-  const flushIn = (ms: number) => {
-    const at = performance.now() + ms
-    if (timer && timer.at <= at) return
-    clearTimeout(timer?.is)
-    timer = { at, is: setTimeout(() => void flush(), ms).unref() }
+  /** Those who are let in must not have refusals written sooner: they would be counted less. */
+  const flushLater = (which: 'ok' | 'refused') => {
+    timers[which] ??= setTimeout(() => void flush(which), wait[which]).unref()
   }
+  const flushAll = () => flush('ok', 'refused')
 
   return {
-    flush,
+    flush: flushAll,
     ok(signIn) {
       if (waiting.length >= MOST_WAITING) return log.error({}, 'the store takes no sign-ins: one is not in the ledger')
       waiting.push({ at: new Date(), payload: { outcome: 'ok', ...told(signIn) } })
-      if (waiting.length % (MOST_WAITING / 10) === 0) void flush()
-      else flushIn(wait.ok)
+      if (waiting.length % (MOST_WAITING / 10) === 0) void flush('ok')
+      else flushLater('ok')
     },
     refused({ reason, ...signIn }) {
       let key = JSON.stringify([signIn.via, signIn.address, signIn.who?.id, signIn.connection, reason])
@@ -94,9 +97,9 @@ export function createSignInLog(options: {
       const known = refusals.get(key)
       if (known) known.count++
       else refusals.set(key, { at: new Date(), payload, count: 1 })
-      flushIn(wait.refused)
+      flushLater('refused')
     },
-    [Symbol.asyncDispose]: flush,
+    [Symbol.asyncDispose]: flushAll,
   }
 }
 
