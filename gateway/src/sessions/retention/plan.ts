@@ -6,7 +6,7 @@ import type { Tables } from '../../store/tables.ts'
 import type { Holds } from './holds.ts'
 import type { LooseEntries } from './loose.ts'
 import { type Ranges, rangesOf } from './ranges.ts'
-import { duesOf, shortest, withoutClasses } from './rules.ts'
+import { duesOf, shortest, shortestOf, withoutClasses } from './rules.ts'
 
 /** What a run takes of one session. */
 export interface PlannedItem {
@@ -28,7 +28,7 @@ export interface PlannedItem {
 export interface Plan {
   items: PlannedItem[]
   /** Whose time is over, but which legal holds keep. */
-  kept: (Omit<PlannedItem, 'entries'> & { heldBy: string[] })[]
+  kept: { count: number; items: (Omit<PlannedItem, 'entries'> & { heldBy: string[] })[] }
   /** Entries of no session. */
   loose: LooseEntries
   more: boolean
@@ -62,7 +62,9 @@ export interface RunBounds {
 
 export const runBounds: RunBounds = { sessions: 500, ranges: 20_000 }
 
-const PAGE = 200
+const LOOKED_AT = 500
+/** Of what legal holds keep so many are named. */
+const MOST_KEPT_SHOWN = 1000
 const parts = ['recording', 'approvals', 'annotations', 'entries'] as const
 
 interface Row {
@@ -83,7 +85,13 @@ interface Row {
 /** Finds what is to go now, and what would if nobody held it. In steps: in between others have their turn. */
 export async function planRun(planning: Planning): Promise<Plan> {
   const { bounds, holds, live } = planning
-  const plan: Plan = { items: [], kept: [], loose: { entries: [], rule: '' }, more: false, waiting: 0 }
+  const plan: Plan = {
+    items: [],
+    kept: { count: 0, items: [] },
+    loose: { entries: [], rule: '' },
+    more: false,
+    waiting: 0,
+  }
   const seen = new Set<string>()
   let ranges = 0
   for (const part of parts) {
@@ -97,7 +105,12 @@ export async function planRun(planning: Planning): Promise<Plan> {
         continue
       }
       if (row.waits === 1) continue // an approval of it may still be decided or used
-      if (plan.items.length >= bounds.sessions || ranges >= bounds.ranges) {
+      const heldBy = holds.on(row)
+      if (heldBy.length > 0 && plan.kept.items.length >= MOST_KEPT_SHOWN) {
+        plan.kept.count++
+        continue
+      }
+      if (heldBy.length === 0 && (plan.items.length >= bounds.sessions || ranges >= bounds.ranges)) {
         plan.more = true
         break
       }
@@ -112,9 +125,9 @@ export async function planRun(planning: Planning): Promise<Plan> {
         rule: rules.join(', '),
         bytes: takes.includes('recording') ? await planning.bytesOf(row) : 0,
       }
-      const heldBy = holds.on(row)
       if (heldBy.length > 0) {
-        plan.kept.push({ ...item, heldBy })
+        plan.kept.count++
+        plan.kept.items.push({ ...item, heldBy })
         continue
       }
       const going = goingTypes(takes, byClass)
@@ -132,29 +145,44 @@ export async function planRun(planning: Planning): Promise<Plan> {
 async function* candidates({ db, retention, now }: Planning, part: RetentionPart): AsyncGenerator<Row> {
   const kept = shortest(part, retention)
   if (kept === Number.POSITIVE_INFINITY) return
-  const until = new Date(Math.max(0, now - kept)).toISOString()
-  let after = ['', '']
-  for (;;) {
-    const page = await db
-      .selectFrom('sessions')
+  const before = (ms: number) => (ms === Number.POSITIVE_INFINITY ? '' : new Date(Math.max(0, now - ms)).toISOString())
+  const { all, own } = shortestOf(part, retention)
+  const others = [...own].filter(([, ms]) => ms !== all).map(([name, ms]) => sql`when ${name} then ${before(ms)}`)
+  const until =
+    others.length === 0 ? sql`${before(all)}` : sql`case connection ${sql.join(others, sql` `)} else ${before(all)} end`
+  const remaining = db
+    .selectFrom('sessions')
+    .where(`${part}_erased_at`, 'is', null)
+    .where('closed_at', 'is not', null)
+    .orderBy('closed_at')
+    .orderBy('id')
+  for (let after = ['', '']; ; ) {
+    const rest = remaining.where(sql<boolean>`(closed_at, id) > (${after[0]}, ${after[1]})`)
+    // So many are looked at before others have their turn, whether any of them is due or not.
+    const last = await rest
+      .select(['closed_at', 'id'])
+      .limit(1)
+      .offset(LOOKED_AT - 1)
+      .executeTakeFirst()
+    yield* (await rest
       .select(['id', 'connection', 'agent', 'opened_at', 'closed_at', 'classes', 'in_ledger'])
       .select(['recording_erased_at', 'approvals_erased_at', 'annotations_erased_at', 'entries_erased_at'])
       .select(
         sql<0 | 1>`exists (select 1 from approvals where approvals.session = sessions.id
           and approvals.state in ('pending', 'approved'))`.as('waits'),
       )
-      .where(`${part}_erased_at`, 'is', null)
-      .where('closed_at', 'is not', null)
+      .where('closed_at', '<=', last?.closed_at ?? before(kept))
+      .$if(last !== undefined, (query) =>
+        query.where(sql<boolean>`(closed_at, id) <= (${last!.closed_at}, ${last!.id})`),
+      )
       .where('state', '!=', 'open')
-      .where('closed_at', '<=', until)
-      .where(sql<boolean>`(closed_at, id) > (${after[0]}, ${after[1]})`)
-      .orderBy('closed_at')
-      .orderBy('id')
-      .limit(PAGE)
-      .execute()
-    yield* page as Row[]
-    const last = page.at(-1)
-    if (!last || page.length < PAGE) return
+      .where(sql<boolean>`closed_at <= ${until}`)
+      .$if(part === 'approvals', (query) =>
+        // Without a held command there are none.
+        query.where((e) => e.or([e('held', '>', 0), e('recording_erased_at', 'is not', null)])),
+      )
+      .execute()) as Row[]
+    if (!last) return
     after = [last.closed_at!, last.id]
     await turn()
   }
@@ -190,7 +218,7 @@ export function goingTypes(takes: readonly RetentionPart[], byClass: boolean): (
 }
 
 /** A plan's item as people are shown it. */
-export function itemOf(item: PlannedItem | Plan['kept'][number]): RetentionItem {
+export function itemOf(item: PlannedItem | Plan['kept']['items'][number]): RetentionItem {
   const { session, connection, agent, closedAt, rule, takes, bytes } = item
   const going = 'entries' in item ? item.entries.reduce((n, [first, last]) => n + last - first + 1, 0) : 0
   return {

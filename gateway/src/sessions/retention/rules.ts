@@ -57,8 +57,18 @@ function sooner(a: Due, b: Due): Due {
 }
 
 /** The shortest time that anything of this part may be kept: what ended later than that long ago need not be looked at. */
-export function shortest(part: RetentionPart, { all, connections }: LoadedRetention): number {
-  return Math.min(...[all, ...connections.values()].map(shortestIn[part]))
+export function shortest(part: RetentionPart, retention: LoadedRetention): number {
+  const { all, own } = shortestOf(part, retention)
+  return Math.min(all, ...own.values())
+}
+
+/** The same by connection: of those that have rules of their own, and of all others. */
+export function shortestOf(
+  part: RetentionPart,
+  { all, connections }: LoadedRetention,
+): { all: number; own: ReadonlyMap<string, number> } {
+  const own = [...connections].map(([name, keeping]) => [name, shortestIn[part](keeping)] as const)
+  return { all: shortestIn[part](all), own: new Map(own) }
 }
 
 const shortestIn: Record<RetentionPart, (keeping: Keeping) => number> = {

@@ -48,7 +48,7 @@ export async function commitRun(plan: Plan, committing: Committing): Promise<Ret
     ledger_size: size,
     entry: null,
     ...countsOf(items, plan),
-    kept: kept.length,
+    kept: kept.count,
     more: plan.more ? (1 as const) : (0 as const),
   }
   await db.transaction().execute(async (tx) => {
@@ -81,7 +81,7 @@ export async function commitRun(plan: Plan, committing: Committing): Promise<Ret
   step('erased')
   await explained(db, id, entry)
   step('explained')
-  return runOf({ ...run, entry, state: 'explained' }, [...items, ...kept].map(itemOf))
+  return runOf({ ...run, entry, state: 'explained' }, [...items, ...kept.items].map(itemOf))
 }
 
 /** A run's counts and items, had it been made now. */
@@ -92,10 +92,10 @@ export function dryRun(plan: Plan, by: RunBy, now: Date): RetentionRun {
     at: now.toISOString(),
     by: nameOf(by),
     ...countsOf(plan.items, plan),
-    kept: plan.kept.length,
+    kept: plan.kept.count,
     more: plan.more,
     done: false,
-    items: [...plan.items, ...plan.kept].map(itemOf).slice(0, MOST_SHOWN),
+    items: [...plan.items, ...plan.kept.items].map(itemOf).slice(0, MOST_SHOWN),
   }
 }
 
@@ -134,12 +134,13 @@ async function stillToGo(plan: Plan, { db, live }: Committing): Promise<Pick<Pla
     .execute()
   const waits = new Set(waiting.map(({ session }) => session))
   const items: Plan['items'] = []
-  const kept = [...plan.kept]
+  const kept = { count: plan.kept.count, items: [...plan.kept.items] }
   for (const item of plan.items) {
     const heldBy = holds.on({ id: item.session, connection: item.connection, agent: item.agent })
     if (heldBy.length > 0) {
       const { entries: _, ...rest } = item
-      kept.push({ ...rest, heldBy })
+      kept.count++
+      kept.items.push({ ...rest, heldBy })
     } else if (!live(item.session) && !waits.has(item.session)) items.push(item)
   }
   return { items, kept }
