@@ -5,6 +5,7 @@ import { go } from '../../app/route.ts'
 import { say } from '../../app/store.ts'
 import { CopyButton } from '../../parts/basics.tsx'
 import { CommandText, ParameterValue } from '../../parts/command-text.tsx'
+import { erasedCommand } from '../retention/words.ts'
 import { DecisionBar } from './decision-bar.tsx'
 import { Facts } from './facts.tsx'
 import { SessionSoFar, useSoFar } from './so-far.tsx'
@@ -72,7 +73,11 @@ function Command({ approval }: { approval: Approval }) {
         tabIndex={0}
         className="max-h-[42vh] overflow-auto px-[18px] py-4 font-mono text-code break-words whitespace-pre-wrap outline-offset-[-2px]"
       >
-        <CommandText text={command.text} protocol={protocol} parameters={command.parameters} />
+        {command.text === '' ? (
+          <i className="font-sans text-body text-dim">{erasedCommand}</i>
+        ) : (
+          <CommandText text={command.text} protocol={protocol} parameters={command.parameters} />
+        )}
       </pre>
       {extra.length > 0 ? (
         <dl

@@ -1,12 +1,13 @@
 import type { Approval } from '@countersign/contract/approval'
 import { Check, Minus, X } from 'lucide-react'
 import { memo } from 'react'
+import { oneLine } from '../../../visible.ts'
 import { useWorld } from '../../app/store.ts'
 import { EnvironmentTag, foremostTag } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
 import { clock, countdown } from '../../parts/time.ts'
-import { oneLine } from '../../../visible.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
+import { erasedCommand } from '../retention/words.ts'
 import { decidedAt, missing, type Section } from './arrange.ts'
 import { ending } from './words.ts'
 
@@ -28,7 +29,7 @@ export const QueueRow = memo(function QueueRow({ approval, section, selected }: 
     <div className={`flex h-full flex-col justify-center gap-0.5 border-l-2 pr-4 pl-4 ${look}`}>
       <div className="flex items-baseline gap-3">
         <span className={`min-w-0 flex-1 truncate font-mono text-fine ${over ? 'text-dim' : ''}`}>
-          <VisibleText>{oneLine(approval.command.text)}</VisibleText>
+          <VisibleText>{oneLine(approval.command.text) || erasedCommand}</VisibleText>
         </span>
         {over ? (
           <time dateTime={decidedAt(approval)} className="text-dim tabular-nums">

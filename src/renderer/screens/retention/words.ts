@@ -24,6 +24,9 @@ export function keptUntil(retention: NonNullable<Session['retention']>, open: bo
   return `Kept until ${dateAndClock(due, now)}, ${age(due - now)} from now.`
 }
 
+/** What stands in place of a held command that the gateway has erased: of one that it still has, its text is never empty. */
+export const erasedCommand = 'erased: its time was over'
+
 /** 90 days, 36 h, for ever. */
 export function kept(ms: number | null): string {
   if (ms === null) return 'for ever'

@@ -13,6 +13,7 @@ import { VisibleText } from '../../parts/visible-text.tsx'
 import { EvidenceFact } from '../integrity/evidence-fact.tsx'
 import { ending, protocolName } from '../queue/words.ts'
 import { Retained } from '../retention/session-retention.tsx'
+import { erasedCommand } from '../retention/words.ts'
 import { Kept } from './kept.tsx'
 import { StateWord } from './session-list.tsx'
 
@@ -196,7 +197,11 @@ function Holds({ session }: { session: Session }) {
               >
                 <time className="text-fine text-dim tabular-nums">{clock(approval.requestedAt, true)}</time>
                 <span className="min-w-0 flex-1 truncate font-mono text-fine">
-                  <VisibleText>{oneLine(approval.command.text)}</VisibleText>
+                  {approval.command.text === '' ? (
+                    <i className="font-sans">{erasedCommand}</i>
+                  ) : (
+                    <VisibleText>{oneLine(approval.command.text)}</VisibleText>
+                  )}
                 </span>
                 <span className={`max-w-[50%] truncate text-fine ${approval.state === 'pending' ? 'text-warn' : ink}`}>
                   <VisibleText>{approval.state === 'pending' ? 'waits for a decision' : text}</VisibleText>
