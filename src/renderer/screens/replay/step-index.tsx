@@ -1,4 +1,4 @@
-import { memo, useEffect, useId, useRef, useState, useSyncExternalStore } from 'react'
+import { memo, useEffect, useId, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react'
 import { deniedBy, type HeldStep, isConnect, type Step } from '../../../recording-steps.ts'
 import { oneLine } from '../../../visible.ts'
 import { useWorld } from '../../app/store.ts'
@@ -28,9 +28,18 @@ export function StepIndex(props: {
   const scroller = useRef<HTMLDivElement>(null)
   const base = useId()
   const [view, setView] = useState({ top: 0, height: 600 })
+  const [followed, setFollowed] = useState({ step: -1, scale: 1 })
   const whole = index.count * ROW
   const tall = Math.min(whole, TALLEST)
   const scale = whole > tall ? (whole - view.height) / (tall - view.height) : 1
+  if (followed.step !== current || followed.scale !== scale) {
+    // In the same frame: where it plays fast, the next step would be out of sight again before a scroll is heard of.
+    setFollowed({ step: current, scale })
+    const at = current * ROW
+    const seen = view.top * scale
+    if (current >= 0 && at < seen) setView({ ...view, top: at / scale })
+    else if (at + ROW > seen + view.height) setView({ ...view, top: (at + ROW - view.height) / scale })
+  }
   const top = view.top * scale
   const first = Math.max(0, Math.floor(top / ROW) - BEYOND)
   const last = Math.min(index.count, Math.ceil((top + view.height) / ROW) + BEYOND)
@@ -47,15 +56,10 @@ export function StepIndex(props: {
       node.removeEventListener('scroll', look)
     }
   }, [])
-  // When another step is current, not when a person scrolls.
-  useEffect(() => {
+  useLayoutEffect(() => {
     const node = scroller.current!
-    if (current < 0) return
-    const at = current * ROW
-    if (at < node.scrollTop * scale) node.scrollTop = at / scale
-    else if (at + ROW > node.scrollTop * scale + node.clientHeight)
-      node.scrollTop = (at + ROW - node.clientHeight) / scale
-  }, [current, scale])
+    if (Math.abs(node.scrollTop - view.top) > 1) node.scrollTop = view.top
+  }, [view.top])
 
   const rows = Array.from({ length: Math.max(0, last - first) }, (_, i) => first + i)
   return (

@@ -32,12 +32,21 @@ export function TranscriptPane(props: {
   const current = player((state) => index.stepAt(state.t))
   const [begin, setBegin] = useState(() => around(current, index.count))
   const [moved, setMoved] = useState<{ step: number; above: number } | undefined>(undefined)
-  const inside = current < 0 || (current >= begin && current < begin + STRETCH)
-  const base = inside ? Math.min(begin, Math.max(0, index.count - 1)) : around(current, index.count)
-  if (base !== begin) setBegin(base)
+  const [followed, setFollowed] = useState(current)
+  let base = begin
+  // Another step is current: the stretch goes there. A person who scrolls may leave it.
+  if (followed !== current) {
+    setFollowed(current)
+    if (current >= 0 && (current < begin || current >= begin + STRETCH)) {
+      base = around(current, index.count)
+      setBegin(base)
+    }
+  }
   const count = Math.min(STRETCH, index.count - base)
 
   const scroller = useRef<HTMLDivElement>(null)
+  /** The stretch has moved, and what is scrolled to is not what is shown yet. */
+  const moving = useRef(false)
   const virtual = useVirtualizer({
     count,
     getScrollElement: () => scroller.current,
@@ -49,6 +58,17 @@ export function TranscriptPane(props: {
   const first = base + (items[0]?.index ?? 0)
   const last = base + (items.at(-1)?.index ?? 0)
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: another stretch is the occasion
+  useLayoutEffect(() => {
+    moving.current = true
+    // What is scrolled to is told in the next frame, and laid out in the one after.
+    let frame = requestAnimationFrame(() => {
+      frame = requestAnimationFrame(() => {
+        moving.current = false
+      })
+    })
+    return () => cancelAnimationFrame(frame)
+  }, [base])
   useEffect(() => {
     // What comes next while it plays is asked for before it is there.
     windows.want(first, playing ? last + 128 : last)
@@ -59,14 +79,14 @@ export function TranscriptPane(props: {
     const node = scroller.current
     const low = first < base + NEAR_END && base > 0
     const high = last > base + count - NEAR_END && base + count < index.count
-    if (!node || items.length === 0 || (!low && !high)) return
+    if (!node || moving.current || items.length === 0 || (!low && !high)) return
     const seen = items.find((item) => item.start + item.size > node.scrollTop) ?? items[0]!
     const step = base + seen.index
     const next = around(step, index.count)
-    if (next === base || (current >= 0 && (current < next || current >= next + STRETCH))) return
+    if (next === base) return
     setMoved({ step, above: node.scrollTop - seen.start })
     setBegin(next)
-  }, [first, last, base, count, index.count, items, current])
+  }, [first, last, base, count, index.count, items])
   useLayoutEffect(() => {
     if (!moved || !scroller.current) return
     const place = virtual.getOffsetForIndex(moved.step - begin, 'start')?.[0] ?? 0
