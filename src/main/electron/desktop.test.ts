@@ -39,6 +39,8 @@ async function signedIn(env: Record<string, string> = {}): Promise<RunningDouble
       })
     })
   }, gateway.url)
+  // The page says once that it is looked at, when it has come up: only then nobody looks.
+  await double.page.getByText(/· live$/).waitFor()
   await double.do('blur-window')
   return double
 }

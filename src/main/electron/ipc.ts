@@ -16,6 +16,8 @@ export function joinRenderer(window: BrowserWindow, core: Core, ready: () => voi
     const frame = event.senderFrame
     if (event.sender !== window.webContents || !frame || frame.parent !== null || !isOurs(frame.url)) return refused
     if (typeof name !== 'string') return { error: { code: 'no-such-call', message: 'A call has a name.' } }
+    // Whether somebody looks is for the window to say; the page's heartbeat would say it anew every other second.
+    if (name === 'windowFocus') return { output: {} }
     try {
       const output = await core.call(name as CallName, input as never)
       if (name === 'snapshot') ready()
