@@ -33,7 +33,7 @@ function run(bytes: Uint8Array, signer: SignerKey = key('first')) {
   const file = join(folder, 'evidence.tar')
   writeFileSync(file, bytes)
   const env = { ...process.env, BUNDLE: file, VKEY: formatVerifierKey(signer) }
-  const { status, stdout, stderr } = spawnSync('bash', ['-euc', steps.join('\n')], { cwd: folder, env })
+  const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-euc', steps.join('\n')], { cwd: folder, env })
   return { status, said: `${stdout}${stderr}` }
 }
 

@@ -37,7 +37,7 @@ function run(name: string, bytes: Uint8Array) {
   const file = join(folder, 'evidence.tar')
   writeFileSync(file, bytes)
   const env = { ...process.env, BUNDLE: file, VKEY: vkey }
-  const { status, stdout, stderr } = spawnSync('bash', ['-euc', steps.join('\n')], { cwd: folder, env })
+  const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-euc', steps.join('\n')], { cwd: folder, env })
   return { status, said: `${stdout}${stderr}` }
 }
 

@@ -5,7 +5,7 @@ import type { PayloadRow } from '@countersign/contract/ledger/payload-verify'
 import type { RecordingReader } from '@countersign/contract/ledger/recordings-verify'
 import { decodeEntries, TILE_WIDTH, type TileReader } from '@countersign/contract/ledger/tiles'
 import { ENDED } from '../sessions/scribe/tail.ts'
-import type { SpokenEntry } from './comparisons.ts'
+import type { SpokenEntry } from './comparison.ts'
 import type { Snapshot } from './reading.ts'
 import { isDamage } from './reading.ts'
 

@@ -2,7 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import type { Findings } from '@countersign/contract/ledger/findings'
 import type { RecordingEvent } from '@countersign/contract/recording'
 import { Counting } from '../sessions/counts.ts'
-import type { SpokenEntry } from './comparisons.ts'
+import type { SpokenEntry } from './comparison.ts'
 import { asValue, outcomeOf, recordedOf, type SaidRows } from './said.ts'
 
 /** Of lines longer than this nothing is said here but that they were there; results may have as many bytes as the configuration lets them. */

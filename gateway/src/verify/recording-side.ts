@@ -1,6 +1,6 @@
 import type { Findings } from '@countersign/contract/ledger/findings'
 import type { RecordingReader } from '@countersign/contract/ledger/recordings-verify'
-import { goneOf } from './comparisons.ts'
+import { goneOf } from './comparison.ts'
 import type { RecordedFacts } from './recorded.ts'
 import type { RecordingFiles } from './recording-files.ts'
 import type { SaidRows } from './said.ts'

@@ -1,13 +1,6 @@
 import type { Findings, Place } from '@countersign/contract/ledger/findings'
-import {
-  type Around,
-  type Comparison,
-  comparisons,
-  type ErasedPart,
-  erasedParts,
-  goneOf,
-  type SpokenEntry,
-} from './comparisons.ts'
+import { type Around, type Comparison, type ErasedPart, erasedParts, goneOf, type SpokenEntry } from './comparison.ts'
+import { comparisons } from './comparisons.ts'
 import { isDamage, type Snapshot } from './reading.ts'
 import { type Columns, erasedOf, fromJson, type Meeting, recordedOf, type SaidRows, type Value } from './said.ts'
 
