@@ -114,6 +114,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     rules: () => rules(),
     ledger: { sync: async () => {}, erase: () => Promise.reject(new LedgerStopped('There is no ledger here.')) },
     live: sessions.isLive,
+    search: { forget: async () => {} },
     connections: () => ['orders'],
     log: silent,
   })

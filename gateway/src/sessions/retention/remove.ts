@@ -19,7 +19,7 @@ export interface Removing {
   db: RetentionDb
   /** The data folder. */
   folder: string
-  search?: SearchIndex
+  search: SearchIndex
   now: () => Date
   /** Called at each step, in whose place a test may end everything. */
   step?: (name: string) => void
@@ -58,7 +58,7 @@ export async function removeRun(run: string, removing: Removing): Promise<void> 
     step('files')
     await turn()
   }
-  if (recordings.length > 0) await search?.forget(recordings)
+  if (recordings.length > 0) await search.forget(recordings)
   step('search')
 
   for (const some of slices(items)) {

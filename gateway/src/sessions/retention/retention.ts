@@ -31,7 +31,7 @@ export interface RetentionOptions {
   ledger: Pick<Ledger, 'erase' | 'sync'>
   /** Whether a session is live, or its recording being sealed. */
   live: (session: string) => boolean
-  search?: SearchIndex
+  search: SearchIndex
   /** Names of the connections that are configured. */
   connections: () => Iterable<string>
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
@@ -77,7 +77,7 @@ export function createRetention(options: RetentionOptions): Retention {
   const clock = options.clock ?? Date.now
   const db = tablesOf(store)
   const entries = (): Entries => openEntries(join(folder, 'ledger'))
-  const removing = { db, folder, now: () => new Date(clock()), ...(search && { search }), ...(step && { step }) }
+  const removing = { db, folder, search, now: () => new Date(clock()), ...(step && { step }) }
   const alone = oneAfterAnother()
   const runs = oneAfterAnother()
 
