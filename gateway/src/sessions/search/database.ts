@@ -66,15 +66,16 @@ export type Unusable = 'missing' | 'damaged' | 'of another version'
 
 /**
  * Opens the index for writing, made anew where it can't be used. Mode 0600, as it holds what recordings hold.
+ * @param patienceMs how long to wait for who else holds it
  * @returns why it was made anew, if it was
  */
-export function openForWriting(file: string): { db: Database.Database; made: Unusable | undefined } {
+export function openForWriting(file: string, patienceMs = 5000): { db: Database.Database; made: Unusable | undefined } {
   const unusable = existsSync(file) ? whyUnusable(file) : 'missing'
-  if (unusable === undefined) return { db: configured(new Database(file, { timeout: 5000 })), made: undefined }
+  if (unusable === undefined) return { db: configured(new Database(file, { timeout: patienceMs })), made: undefined }
   remove(file)
   closeSync(openSync(file, 'a', 0o600))
   chmodSync(file, 0o600)
-  const db = configured(new Database(file, { timeout: 5000 }))
+  const db = configured(new Database(file, { timeout: patienceMs }))
   db.transaction(() => {
     db.exec(tables)
     db.pragma(`application_id = ${APPLICATION}`)

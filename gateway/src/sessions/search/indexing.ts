@@ -34,9 +34,14 @@ export function startIndexing(options: {
   folder: string
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   againMs?: number
+  patienceMs?: number
 }): Indexing {
   const { folder, log } = options
-  const index = new SearchIndex({ file: searchFile(folder), log })
+  const index = new SearchIndex({
+    file: searchFile(folder),
+    log,
+    ...(options.patienceMs && { patienceMs: options.patienceMs }),
+  })
   const stopping = new AbortController()
   const { signal } = stopping
   let working: Promise<void> | undefined
@@ -84,11 +89,19 @@ export function startIndexing(options: {
     for (const [i, found] of lacking.entries()) {
       if (signal.aborted) return
       index.behind(lacking.length - i)
-      await readFor(index, found, signal)
+      await readFor(index, found, signal).catch((error: NodeJS.ErrnoException) => {
+        if (error.code?.startsWith('SQLITE')) throw error
+        const { session } = found
+        log.error(
+          { session, error: error.message },
+          'a recording can’t be read for the search: its commands may not be found',
+        )
+      })
       index.lacking.delete(found.session)
       index.commit()
       await turn()
     }
+    index.flush()
     index.behind(0)
     index.made = undefined
     const seconds = Math.round((performance.now() - began) / 1000)

@@ -20,6 +20,8 @@ import { PART, Parts } from './parts.ts'
 export interface SearchIndexOptions {
   file: string
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
+  /** How long to wait for who else holds the file (ms). */
+  patienceMs?: number
   /** Commands a part of the index takes. */
   part?: number
   /** Characters of commands that are kept in mind, of all sessions together. */
@@ -90,7 +92,7 @@ export class SearchIndex implements RecordingReader, Disposable {
   /** Opens the index, or makes it anew where it is missing, damaged or of another version. */
   constructor(options: SearchIndexOptions) {
     this.#options = options
-    const { db, made } = openForWriting(options.file)
+    const { db, made } = openForWriting(options.file, options.patienceMs)
     this.#db = db
     this.made = made
     this.#parts = new Parts(db, options.part ?? PART)
@@ -516,7 +518,7 @@ export class SearchIndex implements RecordingReader, Disposable {
     this.#stale.clear()
     this.#db.close()
     remove(this.#options.file)
-    this.#db = openForWriting(this.#options.file).db
+    this.#db = openForWriting(this.#options.file, this.#options.patienceMs).db
     this.made = 'damaged'
     this.#parts = new Parts(this.#db, this.#options.part ?? PART)
     this.#sql = statementsOf(this.#db)
