@@ -23,11 +23,20 @@ export function FindBar({ words, findings, index, player, onWords, onGo, onClose
   const here = player((state) => index.stepAt(state.t))
   const upTo = countUpTo(found, here)
   const at = found[upTo - 1] === here ? upTo - 1 : -1
+  const going = useRef<'no' | 'on' | 'back'>('no')
   const move = (back: boolean) => {
-    if (found.length === 0) return
+    going.current = 'no'
+    if (found.length === 0) {
+      // Whoever is quicker than the search goes with its first find.
+      if (part < 1) going.current = back ? 'back' : 'on'
+      return
+    }
     const next = back ? found[at >= 0 ? at - 1 : upTo - 1] : found[upTo]
     onGo(next ?? (back ? found.at(-1)! : found[0]!))
   }
+  useEffect(() => {
+    if (going.current !== 'no' && (found.length > 0 || part === 1)) move(going.current === 'back')
+  })
   const button = 'inline-flex size-7 items-center justify-center rounded-tag text-dim hover:bg-sunken hover:text-ink'
   return (
     <search className="flex h-9 items-center gap-1.5 rounded-box border border-line bg-panel pr-1.5 pl-3">

@@ -12,6 +12,7 @@ export interface Findings {
 }
 
 const nothing: Findings = { steps: [], part: 1, problem: '' }
+const looking: Findings = { steps: [], part: 0, problem: '' }
 /** A person still types: no search for every letter. */
 const PAUSE_MS = 150
 let works = 0
@@ -21,14 +22,12 @@ let works = 0
  * words end a search. `seq` is the number of its last line: of a session that goes on it is looked through anew.
  */
 export function useFindings(session: string, words: string, seq: number): Findings {
-  const [found, setFound] = useState<Findings>(nothing)
   const wanted = words.trim()
+  const [{ of, found }, setState] = useState({ of: '', found: nothing })
   // biome-ignore lint/correctness/useExhaustiveDependencies: `seq` says that there is more
   useEffect(() => {
-    if (wanted === '') {
-      setFound(nothing)
-      return
-    }
+    if (wanted === '') return
+    const setFound = (next: Findings) => setState({ of: wanted, found: next })
     works += 1
     const work = `find ${works}`
     let steps: number[] = []
@@ -43,7 +42,7 @@ export function useFindings(session: string, words: string, seq: number): Findin
     })
     const timer = setTimeout(() => {
       begun = true
-      setFound({ steps: [], part: 0, problem: '' })
+      setFound(looking)
       core()
         .call('findInRecording', { session, words: wanted, work })
         .then(
@@ -63,7 +62,8 @@ export function useFindings(session: string, words: string, seq: number): Findin
           .catch(() => {})
     }
   }, [session, wanted, seq])
-  return found
+  // What was found of other words is of no use while these are typed.
+  return wanted === '' ? nothing : of === wanted ? found : looking
 }
 
 /**
