@@ -326,6 +326,18 @@ test('what the gateway no longer shows this person is taken from the computer', 
     code: 'no-such-session',
   })
   expect((await console.core.call('library', {})).items).toEqual([])
+
+  // But what somebody keeps on purpose no gateway talks away: it says that it is only a copy.
+  gateway.open({ id: 'se_2' })
+  gateway.recordings.set('se_2', someRecording('se_2'))
+  await console.core.call('pin', { sessions: ['se_2'] })
+  await console.item('se_2', ({ state }) => state === 'complete')
+  gateway.sessions.delete('se_2')
+  expect(await console.core.call('openRecording', { session: 'se_2' })).toMatchObject({
+    source: 'local',
+    steps: 2,
+    problem: expect.stringContaining('the copy that you keep'),
+  })
 })
 
 test('what the gateway has erased goes from the computer, too, but for what somebody keeps: that stays until they let go', async () => {

@@ -276,8 +276,8 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
       if (goes(known)) await discard(session)
       return known
     }
-    // What isn't ours to see any more isn't ours to keep.
-    await discard(session)
+    // What isn't ours to see any more isn't ours to keep; but no gateway talks an auditor's evidence off their desk.
+    if (!rows.get(session)?.pinnedAt) await discard(session)
     return undefined
   }
 
@@ -348,7 +348,15 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     let source: 'gateway' | 'local' = 'local'
     if (asked) {
       try {
-        if (!(have && pulls.has(session))) known = await sessionAt(asked.api, asked.token, session)
+        if (!(have && pulls.has(session))) {
+          const told = await sessionAt(asked.api, asked.token, session)
+          if (!told && rowOf(session).bytes > 0)
+            throw new ConsoleError(
+              'copy-only',
+              'The gateway says that there is no such session, or that it is not yours to see: this is the copy that you keep.',
+            )
+          known = told
+        }
         if (!known) throw new ConsoleError('no-such-session', 'This session is not there, or not yours to see.')
         const erased = known.retention?.erasedAt
         if (erased && !rows.get(session)) throw erasedThere(erased)

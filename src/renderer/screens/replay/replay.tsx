@@ -237,6 +237,7 @@ function Freshness(props: { session: Session; live: boolean; linked: boolean; re
       {complete ? null : (
         <span className="text-warn">not whole: what follows is not here{problem ? `: ${problem}` : ''} · </span>
       )}
+      {complete && problem ? <span className="text-warn">{problem} · </span> : null}
       {dateAndClock(session.openedAt, Date.now())} · {session.state}
       {source === 'local' ? ' · from this desktop' : ''}
     </>
