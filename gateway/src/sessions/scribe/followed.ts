@@ -214,7 +214,7 @@ export class Followed {
   #conclude(): TailEntry[] {
     const tail = this.#tail!
     if (tail.ended) this.over = { how: 'ended' }
-    if (tail.ended || this.live) return []
+    if (tail.ended || (this.live && tail.damaged === undefined)) return []
     const why = tail.damaged === undefined ? 'it has no end' : `it is damaged at ${tail.damaged}`
     return [...tail.cut(new Date()), ...this.lost(why, () => undefined)]
   }

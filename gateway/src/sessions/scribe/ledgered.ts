@@ -1,6 +1,6 @@
 import type { NewRecordingEvent } from '@countersign/contract/recording'
-import type { Ledger } from '../ledger/ledger.ts'
 import type { Recorder } from '../session.ts'
+import type { RecordingLedger } from './scribe.ts'
 
 /**
  * A recorder whose recording the ledger reads along: nothing is to be forwarded that the ledger can't have, and what is
@@ -9,9 +9,9 @@ import type { Recorder } from '../session.ts'
 export class LedgeredRecorder implements Recorder {
   readonly #session: string
   readonly #recorder: Recorder
-  readonly #ledger: Pick<Ledger, 'stopped' | 'sync'>
+  readonly #ledger: Pick<RecordingLedger, 'stopped' | 'lost' | 'sync'>
 
-  constructor(session: string, recorder: Recorder, ledger: Pick<Ledger, 'stopped' | 'sync'>) {
+  constructor(session: string, recorder: Recorder, ledger: Pick<RecordingLedger, 'stopped' | 'lost' | 'sync'>) {
     this.#session = session
     this.#recorder = recorder
     this.#ledger = ledger
@@ -23,7 +23,7 @@ export class LedgeredRecorder implements Recorder {
 
   /** @throws LedgerStopped for a command that is about to be forwarded; what comes of others is still recorded */
   append(...events: NewRecordingEvent[]): void {
-    const { stopped } = this.#ledger
+    const stopped = this.#ledger.stopped ?? this.#ledger.lost(this.#session)
     if (stopped !== undefined && events.some(goesOn)) throw stopped
     this.#recorder.append(...events)
   }

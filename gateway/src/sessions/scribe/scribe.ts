@@ -22,6 +22,8 @@ export interface RecordingLedger extends Pick<Ledger, 'stopped' | 'poke' | 'sync
   begin(recording: LiveRecording): void
   /** Nobody writes it any more. Resolves when the ledger has it to its end, or can't say so soon. */
   ended(session: string): Promise<void>
+  /** Set where the ledger can't read on in a live recording: nothing more of that session can come into it. */
+  lost(session: string): LedgerStopped | undefined
 }
 
 export interface ScribeLedger extends Ledger, RecordingLedger {
@@ -98,6 +100,8 @@ class WorkerLedger implements ScribeLedger {
   readonly #tiles: TileFolder
   readonly #outbox: ReturnType<typeof createOutbox>
   readonly #live = new Map<string, LiveRecording>()
+  /** Live sessions whose recording the ledger lost. */
+  readonly #lost = new Map<string, LedgerStopped>()
   /** Sessions whose end the ledger is to get, and who waits for it. */
   readonly #ending = new Map<string, { files: RecordingFiles; told: (() => void)[] }>()
   readonly #grown = new Set<string>()
@@ -164,7 +168,12 @@ class WorkerLedger implements ScribeLedger {
     this.#post({ is: 'follow', recordings: [{ session, plain, sealed }], live: true })
   }
 
+  lost(session: string): LedgerStopped | undefined {
+    return this.#lost.get(session)
+  }
+
   ended(session: string): Promise<void> {
+    this.#lost.delete(session)
     const files = this.#live.get(session)
     if (!files) return Promise.resolve()
     this.#live.delete(session)
@@ -177,6 +186,8 @@ class WorkerLedger implements ScribeLedger {
 
   async sync(session?: string): Promise<void> {
     await this.#ask({ ask: 'sync', ...(await this.#targets(session)) })
+    const lost = session === undefined ? undefined : this.#lost.get(session)
+    if (lost) throw lost
   }
 
   async signed(): Promise<LedgerHead> {
@@ -473,9 +484,17 @@ class WorkerLedger implements ScribeLedger {
   /** The store is told that the ledger has these whole. */
   #over(all: { session: string; over: Over }[]): void {
     const { store, log } = this.#options
-    for (const { session, over } of all)
-      if (over.how === 'lost')
-        log.error({ session, why: over.why }, 'a recording can’t be read to its end: the ledger says where it ends')
+    for (const { session, over } of all) {
+      if (over.how !== 'lost') continue
+      if (this.#live.has(session))
+        this.#lost.set(
+          session,
+          new LedgerStopped(
+            `The recording of this session can’t be read any more (${over.why}), so that nothing of it comes into the ledger: open a new session`,
+          ),
+        )
+      log.error({ session, why: over.why }, 'a recording can’t be read to its end: the ledger says where it ends')
+    }
     const ids = all.map(({ session }) => session)
     // One whose end was read before its owner had said so.
     for (const id of ids) this.#live.delete(id)

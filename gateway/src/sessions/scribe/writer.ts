@@ -267,8 +267,9 @@ export class LedgerWriter {
   #takeOutbox(): void {
     const rows = this.#outbox.splice(0, TOGETHER)
     for (const { at, type, payload: text, id } of rows) {
-      const payload = wellFormed(JSON.parse(text) as Record<string, unknown>, text)
-      this.#add({ at, type, payload, session: typeof payload.session === 'string' ? payload.session : undefined })
+      const payload = payloadOf(text)
+      const session = typeof payload === 'object' && payload !== null ? payload.session : undefined
+      this.#add({ at, type, payload, session: typeof session === 'string' ? session : undefined })
       this.#log.setMeta(OUTBOX, id)
     }
   }
@@ -303,14 +304,11 @@ export class LedgerWriter {
     try {
       this.#log.add(entry)
     } catch (error) {
-      if (!(error instanceof TypeError || error instanceof LedgerError)) throw error
+      if (!(error instanceof TypeError || error instanceof RangeError || error instanceof LedgerError)) throw error
       // One entry that can't be written must not keep all others waiting. That it happened is written.
-      const { type, session, payload } = entry
+      const { type, session } = entry
       this.#say({ is: 'said', level: 'error', fields: { type, session, error: error.message }, text: unwritable })
-      const at = Number.isNaN(Date.parse(entry.at)) ? new Date() : new Date(entry.at)
-      const size = JSON.stringify(payload)?.length ?? 0
-      const said = { ...(session !== undefined && { session }), unwritable: error.message.toWellFormed(), size }
-      this.#log.add({ at: at.toISOString(), type, payload: said, session })
+      this.#log.add(instead(entry, error.message))
     }
     this.#queued++
     this.#changed = true
@@ -402,7 +400,11 @@ export class LedgerWriter {
       for (const along of this.#along) {
         let place = places.get(along)
         if (place === undefined) {
-          place = along.reader.placeIn(session)
+          // Who can't say where it goes on is given nothing of this recording.
+          place = Number.POSITIVE_INFINITY
+          this.#guard(along, () => {
+            place = along.reader.placeIn(session)
+          })
           places.set(along, place)
         }
         if (line.offset < place) continue
@@ -420,6 +422,38 @@ export class LedgerWriter {
       along.broken = true
       this.#say({ is: 'said', level: 'error', fields: { error: (error as Error).message }, text: readerFailed })
     }
+  }
+}
+
+/** What a row of the outbox says; one that says nothing that can be read makes no entry, and that is written. */
+function payloadOf(text: string): Record<string, unknown> | undefined {
+  try {
+    return wellFormed(JSON.parse(text) as Record<string, unknown>, text)
+  } catch {
+    return undefined
+  }
+}
+
+const LEAF_TIME = /^\d{4}-.*Z$/
+
+/** What is written in the place of an entry that can't be: surely one that can. */
+function instead({ at, type, session, payload }: NewLedgerEntry, why: string): NewLedgerEntry {
+  const day = new Date(at)
+  const time = Number.isNaN(day.getTime()) || !LEAF_TIME.test(day.toISOString()) ? new Date() : day
+  return {
+    at: time.toISOString(),
+    type: /^[a-z0-9][a-z0-9._-]{0,99}$/.test(type) ? type : 'unwritable',
+    session,
+    payload: { ...(session !== undefined && { session }), unwritable: why.toWellFormed(), size: sizeOf(payload) },
+  }
+}
+
+/** In characters of JSON; 0 where it has none. */
+function sizeOf(payload: unknown): number {
+  try {
+    return JSON.stringify(payload)?.length ?? 0
+  } catch {
+    return 0
   }
 }
 

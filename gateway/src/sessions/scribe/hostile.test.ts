@@ -1,0 +1,100 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { LedgerStopped } from '../ledger/ledger.ts'
+import { LedgerLog } from '../ledger/log.ts'
+import { placeOf } from '../recording.ts'
+import type { RecordingReader } from './line.ts'
+import { entriesIn } from './testing/read.ts'
+import { command, Room } from './testing/room.ts'
+import { LedgerWriter } from './writer.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+
+const ends: (() => unknown)[] = []
+afterEach(async () => {
+  for (const end of ends.splice(0).reverse()) await end()
+})
+
+/** A writer on a log of its own, without a thread. */
+async function writing(readers: RecordingReader[] = []) {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-hostile-'))
+  ends.push(() => rmSync(folder, { recursive: true, force: true }))
+  mkdirSync(join(folder, 'ledger'))
+  const { log } = await LedgerLog.open({ folder: join(folder, 'ledger'), crypto: nodeCrypto })
+  const said: string[] = []
+  const writer = new LedgerWriter({
+    log,
+    crypto: nodeCrypto,
+    say: (message) => void (message.is === 'said' && said.push(message.text)),
+    wake() {},
+    lives: '1',
+    readers,
+  })
+  ends.push(() => writer.close())
+  const record = (session: string, startedAt: string, ...events: object[]) => {
+    const plain = join(folder, `${session}.ndjson`)
+    const lines = [
+      { type: 'header', session, startedAt },
+      ...events.map((event, i) => ({ seq: i + 1, t: i, ...event })),
+    ]
+    writeFileSync(plain, lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    writer.follow([{ session, plain, sealed: `${plain}.zst` }], true)
+    writer.round(performance.now())
+  }
+  return { folder, log, writer, said, record, types: () => entriesIn(folder).map(({ type }) => type) }
+}
+
+describe('what is odd', () => {
+  it('is no reason for the ledger to stand still: times after the year 9999, what is nested without end', async () => {
+    const { writer, record, types } = await writing()
+    record('se_late', '+012026-01-01T00:00:00.000Z', command('a'))
+    const deep = `{"reason":${'['.repeat(50_000)}${']'.repeat(50_000)}}`
+    const at = new Date().toISOString()
+    writer.outbox([{ id: 1, at, type: 'gateway.stopped', payload: deep }], writer.life)
+    writer.outbox([{ id: 2, at, type: 'No Type', payload: '{}' }], writer.life)
+    writer.outbox([{ id: 3, at, type: 'gateway.stopped', payload: '{"reason":' }], writer.life)
+    writer.outbox([{ id: 4, at, type: 'gateway.stopped', payload: '{"reason":"after"}' }], writer.life)
+    writer.round(performance.now())
+    expect(writer.committedOutbox).toBe(4)
+    expect(types()).toHaveLength(6)
+  })
+})
+
+describe('who reads recordings along', () => {
+  it('keeps nothing from the ledger, whatever becomes of it', async () => {
+    const oh = () => {
+      throw new Error('the index is damaged')
+    }
+    const { record, types, said } = await writing([{ placeIn: oh, line: oh, commit: oh }])
+    record('se_a', new Date().toISOString(), command('a'), command('b'))
+    expect(types()).toEqual(['session.opened', 'command', 'command'])
+    expect(said).toHaveLength(1)
+  })
+})
+
+describe('a live recording that the ledger can’t read on', () => {
+  it.each([
+    ['is gone', (plain: string) => rmSync(plain)],
+    ['holds what no recorder writes', (plain: string) => writeFileSync(plain, 'oh\n', { flag: 'a' })],
+  ])('forwards nothing more where it %s', async (_, harm) => {
+    const room = await Room.open()
+    ends.push(() => room[Symbol.asyncDispose]())
+    const [session, other] = [await room.session(), await room.session()]
+    session.recorder.append(command('a'))
+    await session.recorder.sync()
+    harm(placeOf(room.folder, session.id, new Date().toISOString()).plain)
+    session.recorder.append(command('b'))
+    await vi.waitUntil(() => entriesIn(room.folder).some(({ type }) => type === 'session.interrupted'), {
+      timeout: 20_000,
+    })
+    await vi.waitUntil(() => room.complaints.length > 0)
+    await expect(session.recorder.sync()).rejects.toThrow(LedgerStopped)
+    expect(() => session.recorder.append(command('c'))).toThrow(/recording/)
+    other.recorder.append(command('d'))
+    await other.recorder.sync()
+    expect(entriesIn(room.folder).at(-1)!.payload).toMatchObject({ command: 'd' })
+  })
+})
