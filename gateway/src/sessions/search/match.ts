@@ -5,7 +5,7 @@ import { wordsOf } from './parts.ts'
 import { BEGINNING, CAME_BACK, SHORT_BEGINNING, type SoughtWord } from './words.ts'
 
 /** A word that may go on stands for so many words of a part at most; for more of them FTS5 gathers all it has first. */
-const MOST_WORDS = 128
+const MOST_WORDS = 64
 /** So many tables are meant by a name without a schema. */
 const MOST_TABLES = 64
 

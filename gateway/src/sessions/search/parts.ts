@@ -162,7 +162,7 @@ export class Parts {
         tokenize="ascii tokenchars '._-@:/~^='")`,
     )
     // Gathered in memory for one commit, in bytes; and merged less often, since a part that is whole is merged anyway.
-    this.#db.exec(`insert into ${table}(${table}, rank) values ('hashsize', ${16 << 20}), ('automerge', 8)`)
+    this.#db.exec(`insert into ${table}(${table}, rank) values ('hashsize', ${16 << 20}), ('automerge', 16)`)
     if (end === 'newest') this.#parts.push(part)
     else this.#parts.unshift(part)
     return part

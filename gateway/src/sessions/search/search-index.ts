@@ -156,7 +156,7 @@ export class SearchIndex implements RecordingReader, Disposable {
   commit(): void {
     if (this.#stale.size === 0 && !this.#mayBeUntidy) return
     const now = performance.now()
-    if (this.#stale.size > 0 && now - this.#flushed < FLUSH_MS && this.#given.size < STORED_AT_ONCE / 2) return
+    if (this.#stale.size > 0 && now - this.#flushed < FLUSH_MS && this.#given.size < STORED_AT_ONCE) return
     this.flush()
   }
 
@@ -530,8 +530,8 @@ const COMMAND = /^\{"seq":\d+,"t":[\d.]+,"type":"[a-z]+","command":"([^"\\]*)"/
 
 /** Results of so many commands of a session are awaited. */
 const AWAITED = 1024
-/** So many new commands are stored before anybody commits. */
-const STORED_AT_ONCE = 4096
+/** So many new commands are stored before anybody commits: more would keep others waiting in one piece. */
+const STORED_AT_ONCE = 512
 /** How many commands of a forgotten session are taken out in one piece. */
 const TAKEN_AT_ONCE = 200
 

@@ -40,7 +40,7 @@ function classOf(character: string): number {
   return dense.test(character) ? DENSE : LETTER
 }
 
-/** Where the words of one chain begin and end in a text that was folded. */
+/** Where a word of a chain begins and ends in it. */
 interface Atom {
   from: number
   to: number
@@ -49,6 +49,8 @@ interface Atom {
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: what isn't ASCII
 const beyondAscii = /[^\x00-\x7f]/
+/** Chains of a folded text, where that is ASCII. */
+const asciiChains = /[a-z0-9]+(?:[._@:/-][a-z0-9]+)*/g
 
 /** Without case, accents and the ways of writing one character; quotes around a dot go. */
 function folded(text: string): string {
@@ -64,25 +66,31 @@ function folded(text: string): string {
   return plain.includes('"') ? plain.replace(/"?\."?/g, '.') : plain
 }
 
-/** Calls `take` with the atoms of each chain. */
-function eachChain(text: string, take: (chain: Atom[], last: number) => void): void {
+function chainsOf(plain: string): string[] {
+  if (!beyondAscii.test(plain)) return plain.match(asciiChains) ?? []
+  const chains: string[] = []
+  eachChain(plain, (chain) => void chains.push(plain.slice(chain[0]!.from, chain.at(-1)!.to)))
+  return chains
+}
+
+/** Calls `take` with the words of each chain. */
+function eachChain(text: string, take: (chain: Atom[]) => void): void {
   let chain: Atom[] = []
   let at = 0
-  /** End of the last atom, where another may follow it by a joiner or at once. */
   while (at < text.length) {
     const code = text.charCodeAt(at)
     let kind = classes[code]!
     let width = 1
     if (kind === UNKNOWN) {
-      if (code >= 0xd800 && code < 0xdc00 && at + 1 < text.length) {
+      if (isHigh(code) && at + 1 < text.length) {
         kind = classOf(text.slice(at, at + 2))
         width = 2
       } else kind = classes[code] = classOf(text[at]!)
     }
     if (kind === SEPARATOR || kind === JOINER) {
-      // A joiner that something other than a word follows ends the chain; that is seen when the word comes.
+      // A joiner that no word follows ends the chain; that is seen when a word comes.
       if (kind === SEPARATOR && chain.length > 0) {
-        take(chain, chain[chain.length - 1]!.to)
+        take(chain)
         chain = []
       }
       at += width
@@ -97,7 +105,7 @@ function eachChain(text: string, take: (chain: Atom[], last: number) => void): v
         continue
       }
       if (gap > 1) {
-        take(chain, before.to)
+        take(chain)
         chain = []
       }
     }
@@ -106,43 +114,51 @@ function eachChain(text: string, take: (chain: Atom[], last: number) => void): v
     chain.push({ from: at, to, kind: kind as Atom['kind'] })
     at = to
   }
-  if (chain.length > 0) take(chain, chain[chain.length - 1]!.to)
+  if (chain.length > 0) take(chain)
+}
+
+function atomsOf(chain: string): Atom[] {
+  let atoms: Atom[] = []
+  eachChain(chain, (found) => {
+    atoms = found
+  })
+  return atoms
 }
 
 /** From a word's beginning on, as much as is told apart; never half a surrogate pair. */
-function piece(text: string, atom: Atom, end: number): string {
+function piece(chain: string, atom: Atom, end: number): string {
   let to = Math.min(end, atom.from + (atom.kind === DENSE ? LONGEST_DENSE : LONGEST))
-  if (to < end && isHigh(text.charCodeAt(to - 1))) to++
-  return text.slice(atom.from, to)
+  if (to < end && isHigh(chain.charCodeAt(to - 1))) to++
+  return chain.slice(atom.from, to)
 }
 
-const isHigh = (code: number) => code >= 0xd800 && code < 0xdc00
+function isHigh(code: number): boolean {
+  return code >= 0xd800 && code < 0xdc00
+}
 
 /**
  * Adds the words of the index for a text to `words`.
  * @param mark in front of each, CAME_BACK or nothing; what is there without a mark isn't added with one
  */
 export function addWords(words: Set<string>, text: string, mark: '' | typeof CAME_BACK = ''): void {
-  const plain = folded(text)
-  eachChain(plain, (chain, end) => {
-    const whole = plain.slice(chain[0]!.from, end)
-    let added = known.get(whole)
-    if (added === undefined) {
-      added = wordsOf(plain, chain, end)
+  for (const chain of chainsOf(folded(text))) {
+    let of = known.get(chain)
+    if (of === undefined) {
+      of = wordsOf(chain)
       // What has digits is mostly met once.
-      if (whole.length <= 40 && !/\d/.test(whole)) {
+      if (chain.length <= 40 && !/\d/.test(chain)) {
         if (known.size >= MOST_KNOWN) known.clear()
-        known.set(whole, added)
+        known.set(chain, of)
       }
     }
     if (mark === '') {
-      for (const word of added.words) words.add(word)
-      for (const beginning of added.beginnings) words.add(beginning)
-      return
+      for (const word of of.words) words.add(word)
+      for (const beginning of of.beginnings) words.add(beginning)
+    } else {
+      of.marked ??= of.words.map((word) => mark + word)
+      for (let i = 0; i < of.words.length; i++) if (!words.has(of.words[i]!)) words.add(of.marked[i]!)
     }
-    added.marked ??= added.words.map((word) => mark + word)
-    for (let i = 0; i < added.words.length; i++) if (!words.has(added.words[i]!)) words.add(added.marked[i]!)
-  })
+  }
 }
 
 interface ChainWords {
@@ -156,17 +172,19 @@ interface ChainWords {
 const known = new Map<string, ChainWords>()
 const MOST_KNOWN = 20_000
 
-function wordsOf(plain: string, chain: readonly Atom[], end: number): ChainWords {
-  const words = new Set<string>()
-  const beginnings = new Set<string>()
-  for (const atom of chain) {
-    const whole = piece(plain, atom, end)
-    const word = atom.to < end ? piece(plain, atom, atom.to) : whole
-    words.add(word).add(whole)
+function wordsOf(chain: string): ChainWords {
+  const words: string[] = []
+  const beginnings: string[] = []
+  const atoms = atomsOf(chain)
+  for (const atom of atoms) {
+    const whole = piece(chain, atom, chain.length)
+    const word = atom.to < chain.length ? piece(chain, atom, atom.to) : whole
+    words.push(word)
+    if (whole !== word) words.push(whole)
     for (let n = SHORTEST_BEGINNING; n <= SHORT_BEGINNING && n < whole.length; n++)
-      if (!isHigh(whole.charCodeAt(n - 1)) && n !== word.length) beginnings.add(BEGINNING + whole.slice(0, n))
+      if (!isHigh(whole.charCodeAt(n - 1)) && n !== word.length) beginnings.push(BEGINNING + whole.slice(0, n))
   }
-  return { words: [...words], beginnings: [...beginnings] }
+  return { words, beginnings }
 }
 
 /** A word to look for; `beginning` where longer ones that begin so are meant, too. It has two characters then, or more. */
@@ -184,14 +202,13 @@ const MOST_SOUGHT = 64
  */
 export function soughtWords(question: string): SoughtWord[] {
   const sought = new Map<string, SoughtWord>()
-  const plain = folded(question)
-  const chains: { chain: Atom[]; end: number }[] = []
-  eachChain(plain, (chain, end) => void chains.push({ chain, end }))
-  for (const [i, { chain, end }] of chains.entries()) {
-    const mayGoOn = chain.length > 1 || i === chains.length - 1
-    for (const atom of chain) {
-      const word = piece(plain, atom, end)
-      const reachesEnd = atom.from + word.length === end
+  const chains = chainsOf(folded(question))
+  for (const [i, chain] of chains.entries()) {
+    const atoms = atomsOf(chain)
+    const mayGoOn = atoms.length > 1 || i === chains.length - 1
+    for (const atom of atoms) {
+      const word = piece(chain, atom, chain.length)
+      const reachesEnd = atom.from + word.length === chain.length
       const beginning = reachesEnd && mayGoOn && word.length >= SHORTEST_BEGINNING
       sought.set(`${word}${beginning ? '*' : ''}`, { word, beginning })
       if (reachesEnd) break
