@@ -106,6 +106,7 @@ export async function pullBundle(
   session: string,
   signal: AbortSignal,
   progress: (bytes: number) => void,
+  room: () => Promise<void>,
 ): Promise<string | undefined> {
   const now = await asking()
   if (!now) throw noGateway()
@@ -113,12 +114,18 @@ export async function pullBundle(
   const { place, key } = await files.bundlePlace(session)
   const kept = keepBundle(place, key, source)
   let bytes = 0
+  let looked = 0
   const counted = {
     async next() {
       const step = await kept.next()
       if (!step.done) {
         bytes += step.value.length
         progress(bytes)
+        // A bundle says nowhere how long it is: one without an end must not fill the disk.
+        if (bytes - looked >= saveEveryBytes) {
+          await room()
+          looked = bytes
+        }
       }
       return step
     },

@@ -14,6 +14,7 @@ import { findIn } from './finding.ts'
 import { findKeptCommands, saysAll } from './kept-commands.ts'
 import { createKeptFiles, type Held } from './kept-files.ts'
 import type { RecordingFile } from './recording-file.ts'
+import { type BundledRecording, type Comparison, compareRecording } from './same-recording.ts'
 import { Damaged } from './sealing.ts'
 import { readWindow, summarized, type WindowAsked } from './windows.ts'
 
@@ -64,6 +65,8 @@ export interface Library extends AsyncDisposable {
   whole(session: string, signal: AbortSignal): Promise<{ session: Session; held: Held }>
   /** The bundle that is kept, if one is. @throws ConsoleError damaged-copy */
   bundle(session: string): Promise<{ bytes: number; read(): AsyncGenerator<Buffer> } | undefined>
+  /** The copy that is here, held against the one in a bundle; undefined where none opens here. */
+  compare(bundled: BundledRecording, signal: AbortSignal): Promise<Comparison | undefined>
   /** The link is live again: what is wanted goes on. */
   wake(): void
   /** What sessions came to: a pinned one that has ended is completed. */
@@ -98,6 +101,8 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
   let telling: (() => void) | undefined
   let retrying: (() => void) | undefined
   let ended = false
+  /** Counts the people that this library was of: what was asked for one is not kept for the next. */
+  let era = 0
 
   if (!secrets.persistent) {
     // Sealed under a key that has ended with the process that had it.
@@ -255,8 +260,9 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     tell(session)
     try {
       await room()
-      const problem = await pullBundle(files, asking, session, signal, () => tell(session))
+      const problem = await pullBundle(files, asking, session, signal, () => tell(session), room)
       const kept = await bundle(session)
+      signal.throwIfAborted()
       bundleBytes.set(session, kept?.stored ?? 0)
       change(session, { bundle: 'kept', problem: problem ?? null, stored: rowOf(session).stored + (kept?.stored ?? 0) })
     } catch (error) {
@@ -270,7 +276,9 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
   }
 
   async function sessionAt(api: GatewayApi, token: string, session: string): Promise<Session | undefined> {
+    const mine = era
     const known = await api.session(token, session)
+    if (mine !== era) throw new ConsoleError('signed-out', 'You were signed out meanwhile. Sign in to see this.')
     if (known) {
       options.known(known)
       if (goes(known)) await discard(session)
@@ -553,6 +561,13 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
       return { session: known, held }
     },
     bundle,
+    async compare(bundled, signal) {
+      if (!rows.get(bundled.session)?.bytes) return undefined
+      return reading(bundled.session, (file) => compareRecording(file, bundled, signal)).catch((error: Error) => {
+        if (error instanceof ConsoleError) return undefined // a copy that doesn't open isn't played either
+        throw error
+      })
+    },
     wake,
     sessionsChanged(sessions) {
       for (const session of sessions) {
@@ -568,6 +583,7 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     },
     trim,
     async forget() {
+      era += 1
       for (const stop of running.values()) stop.abort()
       for (const { stop } of pulls.values()) stop.abort()
       await Promise.allSettled([...pulls.values()].map(({ done }) => done))

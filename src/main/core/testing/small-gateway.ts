@@ -20,6 +20,8 @@ export interface SmallGateway extends AsyncDisposable {
   /** Recordings as they are sent, where not as their lines. */
   recordingBytes: Map<string, Buffer>
   bundles: Map<string, Buffer>
+  /** Answers wait for it. */
+  slow?: (path: string) => Promise<void> | undefined
   /** After how many bytes the next answers with a recording break off, one each. */
   cuts: number[]
   /** How recordings are sent: as this one asks, without knowing of ranges, or never packed. */
@@ -160,6 +162,7 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     gateway.asked.push(`${request.method} ${request.url}`)
     const url = new URL(request.url!, gateway.url)
+    await gateway.slow?.(url.pathname)
     const [, , room, id, deed] = url.pathname.split('/').map(decodeURIComponent)
     if (room === 'sign-in') {
       const scopes = ['openid', 'offline_access']
