@@ -132,6 +132,12 @@ export const BundleVerdict = z.object({
       erased: Count,
       policy: z.string().nullable(),
       people: z.array(z.object({ id: z.string(), name: z.string() })),
+      recordings: z
+        .array(z.object({ session: z.string(), bytes: Count, sha256: z.string() }))
+        .optional()
+        .describe(
+          'those that are in it, to hold against the copies that are played; absent in verdicts of earlier versions',
+        ),
       decisions: z.array(
         z.object({ person: z.string(), verdict: z.enum(['approve', 'deny']), reason: z.string(), at: z.string() }),
       ),

@@ -335,6 +335,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
   const evidence = createEvidence({
     witness,
     person: () => me?.name ?? 'somebody who was not signed in',
+    played: (bundled, signal) => library.compare(bundled, signal),
     async bundleOf(session, signal) {
       const kept = await library.bundle(session)
       if (kept) return kept.read()
@@ -344,6 +345,20 @@ export async function createCore(options: CoreOptions): Promise<Core> {
     downloads: options.downloads,
     say: emit,
   })
+  let searchingCommands = new AbortController()
+
+  /** Has the list know sessions that are older than those in it. */
+  async function knowSessions(ids: readonly string[]): Promise<void> {
+    for (const id of new Set(ids)) {
+      if (store.session(id)) continue
+      const now = await asking()
+      const session = now && (await now.api.session(now.token, id))
+      if (!session) continue
+      store.saveSessions([session])
+      changes.sessions([session])
+    }
+  }
+
   const answers: { [N in CallName]: (input: z.output<(typeof calls)[N]['input']>) => unknown } = {
     snapshot,
     async signIn({ gateway }) {
@@ -379,6 +394,20 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       const found = await now.api.sessions(now.token, query)
       store.saveSessions(found.items)
       return { ...found, source: 'gateway' }
+    },
+    async searchCommands(query) {
+      searchingCommands.abort()
+      const now = await asking()
+      if (now) {
+        const found = await now.api.commands(now.token, query)
+        void knowSessions(found.items.map(({ session }) => session)).catch(() => {})
+        return { ...found, source: 'gateway' }
+      }
+      // What is kept here is told at once.
+      if (query.after) return { items: [], next: null, source: 'local' }
+      searchingCommands = new AbortController()
+      const { items, more } = await library.findCommands(query, searchingCommands.signal)
+      return { items, more, next: null, source: 'local' }
     },
     ...recordings,
     ...outbox.answers,

@@ -100,7 +100,7 @@ export async function exportSession(given: {
     }
     const { held, session: about } = await library.whole(session, signal)
     const annotations = given.annotations(session)
-    const paper = () => paperOf(session, given.printing, library)
+    const paper = () => paperOf(session, given.printing, library, held.file)
     const of = writers[format].write({ session: about, file: held.file, annotations, signal, paper, progress })
     return { of, [Symbol.asyncDispose]: async () => held[Symbol.dispose]() }
   }

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { BundleVerdict, WitnessState } from '../../../witness-api.ts'
 import type { Library } from '../library/library.ts'
+import type { RecordingFile } from '../library/recording-file.ts'
+import { compareRecording } from '../library/same-recording.ts'
 import type { Printer } from '../ports/printer.ts'
 import { type ReportEvidence, report } from '../report/report.ts'
 import type { ExportSource } from './exports.ts'
@@ -46,16 +48,56 @@ export async function* writePdf(source: ExportSource): AsyncGenerator<Uint8Array
 const pageOf = (source: ExportSource, { evidence, by, at }: Paper) =>
   report({ session: source.session, lines: linesIn(source), annotations: source.annotations, evidence, by, at })
 
-export async function paperOf(session: string, printing: Printing, library: Library): Promise<Paper> {
+export async function paperOf(
+  session: string,
+  printing: Printing,
+  library: Pick<Library, 'bundle'>,
+  file: RecordingFile,
+): Promise<Paper> {
   return {
-    evidence: await evidenceOf(session, printing, library),
+    evidence: await asPrinted(await evidenceOf(session, printing, library), printing.verdict(session), session, file),
     by: printing.person(),
     at: printing.now().toISOString(),
     printer: printing.printer,
   }
 }
 
-async function evidenceOf(session: string, printing: Printing, library: Library): Promise<ReportEvidence> {
+/** A verdict is about a bundle; what is printed is a recording that the gateway gave out by itself. Is it the one in it? */
+async function asPrinted(
+  evidence: ReportEvidence,
+  verdict: BundleVerdict | null,
+  session: string,
+  file: RecordingFile,
+): Promise<ReportEvidence> {
+  if (!verdict || evidence.outcome === 'broken') return evidence
+  const bundled = verdict.about?.recordings?.find((one) => one.session === session)
+  const is = bundled && (await compareRecording(file, bundled))
+  if (is === 'same') return evidence
+  const { why, ...rest } = evidence
+  if (is === 'other')
+    return {
+      ...rest,
+      outcome: 'broken',
+      why: `What is printed here is not the recording that its bundle has. Of the bundle itself this was found: ${why}`,
+    }
+  const but =
+    is === 'more'
+      ? 'What is printed goes on after the end of the recording in its bundle, which was made before: get a newer bundle.'
+      : is === 'less'
+        ? 'What is printed is shorter than the recording in its bundle: it was not held against it.'
+        : 'What is printed was not held against the recording in its bundle: verify the session again.'
+  return {
+    ...rest,
+    outcome: is === 'more' && evidence.outcome !== 'cant-tell' ? 'incomplete' : 'cant-tell',
+    why: `${but} Of the bundle itself this was found: ${why}`,
+  }
+}
+
+async function evidenceOf(
+  session: string,
+  printing: Printing,
+  library: Pick<Library, 'bundle'>,
+): Promise<ReportEvidence> {
   const verdict = printing.verdict(session)
   const kept = await library.bundle(session)
   const hash = kept && createHash('sha256')

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer'
 import type { z } from 'zod'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import type { VerificationProgress, witnessCalls } from '../../../witness-api.ts'
+import type { BundledRecording, Comparison } from '../library/same-recording.ts'
 import type { Downloads } from '../ports/downloads.ts'
 import type { Witness } from './witness.ts'
 
@@ -23,6 +24,8 @@ export function createEvidence(options: {
   /** Who acknowledges. */
   person(): string
   bundleOf: BundleSource
+  /** The copy of a recording that is played here, held against the one in its bundle; undefined where none is here. */
+  played?(bundled: BundledRecording, signal: AbortSignal): Promise<Comparison | undefined>
   downloads: Downloads
   say(event: ConsoleEvent): void
 }): Evidence {
@@ -42,6 +45,7 @@ export function createEvidence(options: {
       const source = await options.bundleOf(session, stopping.signal)
       return await bundles.verifySession(session, source, {
         signal: stopping.signal,
+        played: async (bundled) => options.played?.(bundled, stopping.signal),
         onProgress(bytes) {
           if (bytes - told < 1024 * 1024) return
           told = bytes

@@ -243,3 +243,23 @@ test('a hundred megabytes are never in memory', async () => {
   expect(verdict.bytes).toBeGreaterThan(100 * 1024 * 1024)
   expect(most).toBeLessThan(80 * 1024 * 1024)
 })
+
+test('a whole bundle does not vouch for another recording than the one in it, which the gateway gave out to be played', async () => {
+  await pin()
+  const asked: object[] = []
+  const verdict = await witness.bundles.verifySession('se_one', stream(bundle), {
+    played: async (bundled) => {
+      asked.push(bundled)
+      return 'other'
+    },
+  })
+  expect(asked).toEqual([
+    { session: 'se_one', bytes: expect.any(Number), sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+  ])
+  expect(verdict).toMatchObject({ outcome: 'broken', why: expect.stringContaining('is not the one in this bundle') })
+  expect(witness.state().verifications[0]).toMatchObject({ session: 'se_one', outcome: 'broken' })
+  for (const is of ['same', 'more', 'less', undefined] as const)
+    expect((await witness.bundles.verifySession('se_one', stream(bundle), { played: async () => is })).outcome).toBe(
+      'whole',
+    )
+})

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { recordingName } from '@countersign/contract/ledger/bundle'
 import type { BundleReport } from '@countersign/contract/ledger/bundle-report'
 import { verifyBundle } from '@countersign/contract/ledger/bundle-verify'
 import type { Place } from '@countersign/contract/ledger/findings'
@@ -6,6 +7,7 @@ import { parseVerifierKey, type VerifierKey } from '@countersign/contract/ledger
 import type { LedgerCrypto } from '@countersign/contract/ledger/ports'
 import { ConsoleError } from '../../../console-api.ts'
 import type { BundleVerdict } from '../../../witness-api.ts'
+import type { BundledRecording, Comparison } from '../library/same-recording.ts'
 import type { Clock } from '../ports/clock.ts'
 import { type Intake, intake } from './intake.ts'
 import type { LogRow, WitnessStore } from './witness-store.ts'
@@ -20,14 +22,17 @@ export interface BundleDesk extends Disposable {
   close(upload: string): Promise<BundleVerdict>
   cancel(upload: string): void
   /** Verifies what streams in, and notes it as the state of that session's evidence. Rejects where the source does, or by `signal`. */
-  verifySession(
-    session: string,
-    source: AsyncIterable<Uint8Array>,
-    options: { signal?: AbortSignal; onProgress?: (bytes: number) => void },
-  ): Promise<BundleVerdict>
+  verifySession(session: string, source: AsyncIterable<Uint8Array>, options: VerifyingSession): Promise<BundleVerdict>
   verdict(id: string): BundleVerdict | null
   /** Whether it is known how a session's evidence stands. */
   verified(session: string): boolean
+}
+
+export interface VerifyingSession {
+  signal?: AbortSignal
+  onProgress?: (bytes: number) => void
+  /** How the copy that is played here compares with the one in the bundle; undefined where none is here. */
+  played?: (bundled: BundledRecording) => Promise<Comparison | undefined>
 }
 
 const mostUploads = 4
@@ -54,7 +59,7 @@ export function createBundleDesk(options: {
   async function verify(
     name: string,
     source: AsyncIterable<Uint8Array>,
-    given: { signal?: AbortSignal; onProgress?: (bytes: number) => void; session?: string } = {},
+    given: VerifyingSession & { session?: string } = {},
   ): Promise<BundleVerdict> {
     const logs = store.logs()
     const keys = logs.flatMap((log) => keysOf(crypto, store, log))
@@ -76,7 +81,8 @@ export function createBundleDesk(options: {
     // What follows a fault isn't read; whoever sends it must be able to end.
     for await (const _ of counted);
     const found = verdictOf(report, { name, bytes, at: new Date(clock.now()).toISOString(), keys })
-    const verdict = given.session === undefined ? found : ofSession(found, given.session)
+    const verdict =
+      given.session === undefined ? found : await asPlayed(ofSession(found, given.session), given.session, given)
     if (report.checkpointNote && report.signedBy.length > 0) options.saw(report.checkpointNote, name)
     store.saveVerdict(verdict)
     options.changed()
@@ -155,6 +161,14 @@ function ofSession(verdict: BundleVerdict, session: string): BundleVerdict {
   return { ...verdict, outcome: 'broken', why }
 }
 
+/** The gateway gives a recording out by itself, too: what is played here must be the one that the bundle proves. */
+async function asPlayed(verdict: BundleVerdict, session: string, { played }: VerifyingSession): Promise<BundleVerdict> {
+  const bundled = verdict.about?.recordings?.find((one) => one.session === session)
+  if (verdict.outcome === 'broken' || !bundled || (await played?.(bundled)) !== 'other') return verdict
+  const why = `The recording on this computer, which is what is played, searched and exported here, is not the one in this bundle. Of the bundle itself this was found: ${verdict.why}`
+  return { ...verdict, outcome: 'broken', why }
+}
+
 interface TrustedKey {
   key: VerifierKey
   how: LogRow['how']
@@ -202,6 +216,10 @@ function verdictOf(
           entries: manifest.entries.length,
           erased: manifest.entries.filter(({ erasedBy }) => erasedBy !== undefined).length,
           policy: manifest.policy?.version ?? null,
+          recordings: manifest.recordings.slice(0, 1000).flatMap(({ session }) => {
+            const member = manifest.members.find(({ name }) => name === recordingName(session))
+            return member ? [{ session, bytes: member.length, sha256: member.sha256 }] : []
+          }),
           people: manifest.people.slice(0, 200).map(({ id, name }) => ({ id, name })),
           decisions: manifest.decisions.slice(0, 200).map(({ person, verdict, reason, at }) => ({
             person: manifest.people.find(({ id }) => id === person)?.name ?? person,
