@@ -118,12 +118,7 @@ test('a command is recorded with the classes that it may read or write, seen or 
   ])
     await agent.query(sql)
   const commands = world.sessions.last.of('command').slice(-4)
-  expect(commands.map(({ classes }) => classes)).toEqual([
-    undefined,
-    ['email', 'note'],
-    ['email', 'note'],
-    ['letter'],
-  ])
+  expect(commands.map(({ classes }) => classes)).toEqual([undefined, ['email', 'note'], ['email', 'note'], ['letter']])
 })
 
 test('policy is asked for every command: what was revealed is masked from the moment that it is not', async () => {
