@@ -213,11 +213,9 @@ export class BundleChecks {
           `the payload of entry ${n} is not there, and entry ${erasedBy}, which is to say so, does not`,
         )
     for (const recording of manifest.recordings) this.#session(recording)
+    const erased = new Set(manifest.entries.flatMap(({ n, erasedBy }) => (erasedBy === undefined ? [] : [n])))
     for (const decision of manifest.decisions)
-      if (
-        !this.#facts.confirms(decision) &&
-        !manifest.entries.some(({ n, erasedBy }) => n === decision.entry && erasedBy !== undefined)
-      )
+      if (!this.#facts.confirms(decision) && !erased.has(decision.entry))
         this.wrong(
           'decisions',
           'decision',
@@ -348,8 +346,9 @@ export class BundleChecks {
           { member: `policy/${path}`, entry },
           `policy/${path} is not the file of policy version ${policy.version} (entry ${entry})`,
         )
+    const logged = new Set(payload.files.map(({ path }) => path))
     for (const path of policy.files)
-      if (!payload.files.some((file) => file.path === path))
+      if (!logged.has(path))
         this.wrong(
           'policy',
           'policy-file',

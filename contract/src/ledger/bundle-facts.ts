@@ -2,6 +2,7 @@ import type { z } from 'zod'
 import type { Manifest } from './bundle.ts'
 import { payloadValue } from './entry.ts'
 import { DeletionRun, KeyRotated, type PayloadOf, payloads, RecordingChunk, SessionEnded } from './payloads.ts'
+import { Ranges } from './ranges.ts'
 
 /** What the opened entries of a bundle say, as far as other parts of it can be held against them. */
 export class BundleFacts {
@@ -9,7 +10,7 @@ export class BundleFacts {
   readonly ends = new Map<string, { entry: number; end: SessionEnded }>()
   readonly commands = new Map<string, number>()
   readonly rotations: { entry: number; payload: KeyRotated }[] = []
-  readonly deletions = new Map<number, DeletionRun>()
+  readonly deletions = new Map<number, { entries: Ranges<true>; recordings: ReadonlySet<string> }>()
   readonly decided = new Map<number, { at: string; payload: PayloadOf<'approval.decided'> }>()
   readonly policies: { entry: number; payload: PayloadOf<'policy.changed'> }[] = []
 
@@ -39,7 +40,12 @@ export class BundleFacts {
       case 'key.rotated':
         return take(KeyRotated, (payload) => this.rotations.push({ entry, payload }))
       case 'deletion.run':
-        return take(DeletionRun, (run) => this.deletions.set(entry, run))
+        return take(DeletionRun, ({ entries, recordings }) => {
+          const ranges = new Ranges<true>()
+          for (const [first, last] of entries) ranges.add(first, last, true)
+          ranges.sort()
+          this.deletions.set(entry, { entries: ranges, recordings: new Set(recordings) })
+        })
       case 'approval.decided':
         return take(payloads['approval.decided'], (payload) => this.decided.set(entry, { at, payload }))
       case 'policy.changed':
@@ -51,11 +57,11 @@ export class BundleFacts {
 
   /** Whether deletion entry `by` says that entry `n` was erased. */
   erases(by: number, n: number): boolean {
-    return by > n && (this.deletions.get(by)?.entries ?? []).some(([first, last]) => first <= n && n <= last)
+    return by > n && this.deletions.get(by)?.entries.valueOf(n) === true
   }
 
   erasesRecording(by: number, session: string): boolean {
-    return (this.deletions.get(by)?.recordings ?? []).includes(session)
+    return this.deletions.get(by)?.recordings.has(session) === true
   }
 
   /** Whether the manifest's decision is the one that stands in the log. */

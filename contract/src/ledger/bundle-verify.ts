@@ -127,8 +127,9 @@ function inconsistency(manifest: Manifest): string | undefined {
   if (manifest.entries.some(({ n }, i) => i > 0 && n <= manifest.entries[i - 1]!.n))
     return 'its entries are not in order'
   const sessions = manifest.about.kind === 'session' ? [manifest.about.session] : manifest.about.sessions
-  const recorded = manifest.recordings.map(({ session }) => session)
-  if (sessions.length !== recorded.length || sessions.some((session) => !recorded.includes(session)))
+  const recorded = new Set(manifest.recordings.map(({ session }) => session))
+  const { length } = manifest.recordings
+  if (sessions.length !== length || recorded.size !== length || sessions.some((session) => !recorded.has(session)))
     return 'its recordings are not those of the sessions that it is about'
   return undefined
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { canonical } from '../canonical.ts'
 import { type BundleContent, writeBundle } from './bundle.ts'
 import { type VerifyBundleOptions, verifyBundle } from './bundle-verify.ts'
 import { concat, hex, utf8 } from './encoding.ts'
@@ -306,5 +307,27 @@ describe('a bundle that somebody tampered with', () => {
       parts: [{ part: 'file', state: 'broken' }],
     })
     expect((await verify(concat(bundle, bundle))).findings[0]!.text).toMatch(/something follows the end/)
+  })
+})
+
+describe('a bundle that is made to keep its reader busy', () => {
+  const session = (n: number) => `se_${n.toString(36)}`
+  const many = Array.from({ length: 200_000 }, (_, n) => session(n))
+
+  it('by very many sessions is answered all the same', async () => {
+    const members = await unpack(bundle)
+    const manifest = JSON.parse(new TextDecoder().decode(members[0]!.bytes))
+    manifest.about = { kind: 'campaign', campaign: 'c', sessions: [...many].reverse() }
+    manifest.recordings = many.map((session) => ({ bytes: 0, erasedBy: 1, session }))
+    manifest.decisions = many.slice(0, 20_000).map((session) => ({ ...manifest.decisions[0], approval: session }))
+    const names = new Set(members.map(({ name }) => name))
+    for (const name of names) if (name.startsWith('recordings/')) names.delete(name)
+    manifest.members = manifest.members.filter(({ name }: { name: string }) => names.has(name))
+    const bytes = utf8(canonical(manifest))
+    const kept = members.slice(1).filter(({ name }) => names.has(name))
+    const hostile = await collect(writeTar([{ name: 'manifest.json', length: bytes.length, bytes }, ...kept]))
+    const report = await verify(hostile)
+    expect(report.outcome).toBe('broken')
+    expect(report.parts.find(({ part }) => part === 'decisions')?.state).toBe('broken')
   })
 })
