@@ -254,6 +254,57 @@ test('replay: reads, plays, jumps to markers, finds; a live one follows; 10,000 
   await page.getByText('payments_pkey').first().waitFor()
 })
 
+test('library: kept by a key, by search; sizes, stopping and going on; exports show how far they are, and end', async () => {
+  const calls = (name: string) =>
+    page.evaluate(
+      (wanted) => window.fixture.calls.filter((call) => call.name === wanted).map((call) => call.input),
+      name,
+    )
+  await open('', '#/sessions/se_d003')
+  const here = page.getByRole('region', { name: 'On this computer' })
+  await here.getByText('goes when room is needed').waitFor()
+  await page.keyboard.press('p')
+  await here.getByText('with its bundle').waitFor()
+  expect(await calls('pin')).toEqual([{ sessions: ['se_d003'] }])
+  await page.keyboard.press('p')
+  await here.getByText('goes when room is needed').waitFor()
+
+  await open('', '#/sessions/se_d002')
+  await page.getByRole('progressbar', { name: 'Download of se_d002' }).waitFor()
+  await here.getByRole('button', { name: 'Cancel' }).click()
+  await here.getByRole('button', { name: 'Resume' }).click()
+  await page.getByRole('progressbar', { name: 'Download of se_d002' }).waitFor()
+
+  await page.getByRole('button', { name: 'Keep these 11 on this computer' }).click()
+  await page.getByRole('alertdialog').getByText('Keep 11 sessions').waitFor()
+  await page.getByRole('button', { name: 'Keep them' }).click()
+  await expect
+    .poll(async () => ((await calls('pin'))[0] as { sessions: string[] } | undefined)?.sessions.length)
+    .toBe(11)
+
+  await open('', '#/replay/se_d001')
+  await page.getByRole('slider', { name: 'Place in the recording' }).waitFor()
+  await page.keyboard.press('e')
+  await page
+    .getByRole('dialog')
+    .getByRole('button', { name: /^Transcript/ })
+    .click()
+  const under = page.getByRole('region', { name: 'Exports' })
+  await under.getByRole('progressbar').waitFor()
+  await under.getByRole('button', { name: 'Cancel the export' }).click()
+  await under.waitFor({ state: 'detached' })
+  await page.keyboard.press('f')
+  expect(await page.getByRole('listbox', { name: 'Sessions' }).isVisible()).toBe(false)
+  await page.keyboard.press('f')
+  expect(await page.getByRole('listbox', { name: 'Sessions' }).isVisible()).toBe(true)
+
+  await open('', '#/settings')
+  await page.getByRole('combobox', { name: 'Room for recordings' }).selectOption('10240')
+  expect(await calls('saveSettings')).toMatchObject([{ library: { room: 10240 } }])
+  await page.getByRole('button', { name: 'Remove what was looked at' }).click()
+  await page.getByText('0 bytes looked at').waitFor()
+})
+
 test('sessions: words in commands are the core’s to find; one is ended with a reason', async () => {
   await open('', '#/sessions/se_7h2k')
   await page.keyboard.press('/')
@@ -432,6 +483,10 @@ const places: [string, string, string, string[]][] = [
   ['broken bundle', '', '#/integrity/bundle%3Abv_broken', []],
   ['session with its evidence', '', '#/sessions/se_d003', []],
   ['settings', '', '#/settings', []],
+  ['nothing is kept here', 'world=nothing-kept', '#/settings', []],
+  ['a download', '', '#/sessions/se_d002', []],
+  ['a copy that is not whole', '', '#/sessions/se_d004', []],
+  ['what to export as', 'world=offline', '#/sessions/se_d001', ['e']],
   ['sign-in', 'world=signed-out', '', []],
   ['retention', 'retention=admin', '#/settings', []],
   ['a session under legal hold', 'retention=auditor', '#/sessions/se_5bid', []],
