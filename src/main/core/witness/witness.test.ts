@@ -13,7 +13,7 @@ import type { AlarmKind, WitnessState } from '../../../witness-api.ts'
 import { systemClock } from '../ports/clock.ts'
 import { silent } from '../ports/log.ts'
 import { memoryStorage } from '../ports/secure-storage.ts'
-import { seenNotices, testKeychain } from '../testing/console.ts'
+import { seenNotices, standingClock, testKeychain } from '../testing/console.ts'
 import { evidenceFile } from './alarms.ts'
 import { key, type Lie, type LogServer, origin, serveLog, TestLog } from './testing/log-server.ts'
 import { createWitness, type Witness, type WitnessOptions } from './witness.ts'
@@ -374,6 +374,53 @@ describe('calm', () => {
     const { server, witness } = await at(new TestLog(10), { pace: { hiddenAfter: 0 } })
     server.lie = () => 500
     expect(open(await looks(witness, 1))).toMatchObject([{ kind: 'hidden' }])
+  })
+
+  test('breaking the link after each look hides nothing', async () => {
+    const { server, witness } = await at(new TestLog(100))
+    server.log = server.log.earlier(60)
+    for (let i = 0; i < 3; i++) {
+      witness.away()
+      witness.live(server.client)
+      await witness.check()
+    }
+    expect(open(witness.state())).toMatchObject([{ kind: 'rolled-back' }])
+  })
+
+  test('another fault each time hides nothing', async () => {
+    const { server, witness } = await at(new TestLog(100))
+    const whole = server.log
+    for (let i = 0; i < 2; i++) {
+      server.lie = (path) => (path === 'checkpoint' ? 404 : undefined)
+      await witness.check()
+      server.lie = () => undefined
+      server.log = whole.earlier(60)
+      await witness.check()
+    }
+    expect(open(witness.state())).not.toEqual([])
+  })
+
+  test('trouble counts while the link lives, over many links; a computer that slept has seen none of it', async () => {
+    const clock = standingClock()
+    const minute = 60_000
+    const { server, witness } = await at(new TestLog(10), {
+      clock,
+      pace: { retry: minute / 2, hiddenAfter: 10 * minute },
+    })
+    server.lie = () => 500
+    const link = async (ms: number) => {
+      witness.live(server.client)
+      await witness.check()
+      clock.move(ms)
+      await witness.check()
+      witness.away()
+    }
+    await link(8 * 60 * minute)
+    clock.move(8 * 60 * minute)
+    await link(minute / 2)
+    expect(open(witness.state())).toEqual([])
+    for (let i = 0; i < 20; i++) await link(minute / 2)
+    expect(open(witness.state())).toMatchObject([{ kind: 'hidden' }])
   })
 })
 

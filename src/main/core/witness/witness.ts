@@ -103,8 +103,11 @@ export function createWitness(options: WitnessOptions): Witness {
   let heard: string[] = []
   let running: Promise<void> | undefined
   let lookedAt = Number.NEGATIVE_INFINITY
-  let suspected: { kind: string; times: number } | undefined
-  let troubleSince: number | undefined
+  /** So many looks in a row found something suspect, whatever it was: who shows another fault each time is no better. */
+  let suspected = 0
+  /** How long looks have failed on a live link, counted from look to look; and when the last of them was. */
+  let troubled = 0
+  let troubledAt: number | undefined
   let cosignProblem: string | null = null
   let cancelTimer = () => {}
   let disposed = false
@@ -155,9 +158,9 @@ export function createWitness(options: WitnessOptions): Witness {
     try {
       const found = await look({ crypto, store, client: asking, gateway: where, heard: told, now: now() })
       if (client !== asking || disposed) return
-      troubleSince = undefined
+      calm()
       if (found.found === 'consistent') {
-        suspected = undefined
+        suspected = 0
         ledger = found.ledger
         alarms.good(where)
         status = { state: 'consistent', checkedAt: now() }
@@ -175,10 +178,9 @@ export function createWitness(options: WitnessOptions): Witness {
 
   /** Something suspect: said at once where it is certain, else when it was found several times in a row. */
   function weigh(where: string, found: Suspect): number {
-    suspected =
-      suspected?.kind === found.kind ? { kind: found.kind, times: suspected.times + 1 } : { kind: found.kind, times: 1 }
+    suspected += 1
     const open = alarms.open(where).some(({ kind }) => kind === found.kind)
-    if (!found.certain && !open && suspected.times < looksBeforeAlarm) return pace.again
+    if (!found.certain && !open && suspected < looksBeforeAlarm) return pace.again
     const origin = store.logOf(where)?.origin ?? found.shown?.origin ?? ''
     const raised = alarms.raise(where, origin, found, now())
     if (!open) log.warn('the log of the gateway', { found: found.kind, raised })
@@ -200,12 +202,13 @@ export function createWitness(options: WitnessOptions): Witness {
     }
     if (before && error instanceof ConsoleError)
       return weigh(where, hidden(where, `what it answers is no log: ${error.message}`))
-    troubleSince ??= clock.now()
+    trouble()
+    troubledAt = clock.now()
     const problem = error instanceof Error ? error.message : String(error)
-    const calm = error instanceof Unreachable || error instanceof SignedOut || error instanceof Refused
-    if (!calm) log.warn('a look at the log failed', { problem })
-    if (before && clock.now() - troubleSince >= pace.hiddenAfter) {
-      const minutes = Math.round((clock.now() - troubleSince) / 60_000)
+    const usual = error instanceof Unreachable || error instanceof SignedOut || error instanceof Refused
+    if (!usual) log.warn('a look at the log failed', { problem })
+    if (before && troubled >= pace.hiddenAfter) {
+      const minutes = Math.round(troubled / 60_000)
       alarms.raise(
         where,
         seen.origin,
@@ -215,6 +218,16 @@ export function createWitness(options: WitnessOptions): Witness {
     }
     if (status.state !== 'unproven') status = { state: 'unproven', since: now(), problem }
     return pace.retry
+  }
+
+  /** Counts the time since the last look that failed; a computer that slept meanwhile has seen nothing of it. */
+  function trouble() {
+    if (troubledAt !== undefined) troubled += Math.min(Math.max(0, clock.now() - troubledAt), 2 * pace.retry)
+  }
+
+  function calm() {
+    troubled = 0
+    troubledAt = undefined
   }
 
   function hidden(where: string, text: string): Suspect {
@@ -279,8 +292,8 @@ export function createWitness(options: WitnessOptions): Witness {
       gateway = next
       ledger = undefined
       heard = []
-      suspected = undefined
-      troubleSince = undefined
+      suspected = 0
+      calm()
       status = { state: 'never' }
       say()
     },
@@ -291,8 +304,9 @@ export function createWitness(options: WitnessOptions): Witness {
     away() {
       client = undefined
       cancelTimer()
-      troubleSince = undefined
-      suspected = undefined
+      // What is suspect stays so: a gateway that breaks the link in time would never be found out. Time away doesn't count.
+      trouble()
+      troubledAt = undefined
     },
     heard({ note }) {
       if (!client) return
@@ -335,7 +349,7 @@ export function createWitness(options: WitnessOptions): Witness {
         store.pin(known.id, text, 'person', now())
         store.setRotations(known.id, known.pinned === text || from > 0 ? rotations.slice(from) : [])
       }
-      suspected = undefined
+      suspected = 0
       if (client) {
         status = { state: 'checking' }
         await running
@@ -361,7 +375,7 @@ export function createWitness(options: WitnessOptions): Witness {
           } else store.keep(`accepted ${alarm.gateway}`, now())
         })
       }
-      suspected = undefined
+      suspected = 0
       if (client) void (running ?? Promise.resolve()).then(run)
       say()
       return state()
