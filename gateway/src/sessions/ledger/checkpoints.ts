@@ -30,6 +30,11 @@ export class Checkpoints {
     return this.#heads.newest
   }
 
+  /** Size of the oldest that a cosignature is taken for. */
+  get oldest(): number {
+    return this.#heads.oldest
+  }
+
   /** Takes the full tiles that there are by now. Answers whether any is to be written. */
   takeFull(): boolean {
     this.#unwritten.push(...this.#parts.growing.full())

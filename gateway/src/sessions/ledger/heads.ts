@@ -23,6 +23,11 @@ export class RecentHeads {
     return this.#newest
   }
 
+  /** Size of the oldest that is kept. */
+  get oldest(): number {
+    return this.#bySize.keys().next().value ?? 0
+  }
+
   add(head: LedgerHead): void {
     this.#bySize.delete(head.size)
     this.#bySize.set(head.size, head)
@@ -40,6 +45,12 @@ export class RecentHeads {
     const key = parseVerifierKey(this.#crypto.sha256, vkey)
     if (key.type !== 'cosignature')
       throw new LedgerError('malformed-key', `${keyLabel(key)} is no key of a witness: it must be of type cosignature`)
+    // Lines are told apart by name and four bytes of the key, which somebody with patience finds a second key for.
+    if (key.name === this.#newest?.origin)
+      throw new LedgerError(
+        'malformed-key',
+        `${keyLabel(key)} is named like the log itself: a witness needs its own name`,
+      )
     const { text, verified } = openNote(this.#crypto, note, [key])
     const head = [...this.#bySize.values()].find((one) => parseNote(one.note).text === text)
     if (!head)

@@ -201,6 +201,16 @@ describe('a cosignature', () => {
     expect(log.head.note).toBe(note)
   })
 
+  it('under the name of the log itself is refused: its line could stand in the place of the log’s own', () => {
+    fill(log, 1)
+    const { note } = log.sign()
+    const same = signerKey(nodeCrypto, log.origin, 'cosignature', seed)
+    const line = cosign(nodeCrypto, note, same, 1_763_700_000)
+    expect(() => log.cosign(formatVerifierKey(same), note + line)).toThrow(
+      expect.objectContaining({ code: 'malformed-key' }),
+    )
+  })
+
   it('is one of fifty at most', () => {
     fill(log, 1)
     log.sign()

@@ -116,6 +116,10 @@ export class LedgerLog {
   get head(): LedgerHead {
     return this.#checkpoints.newest!
   }
+  /** Size of the oldest checkpoint that still takes cosignatures. */
+  get cosignableFrom(): number {
+    return this.#checkpoints.oldest
+  }
 
   /**
    * Queues an entry and answers its number. It counts once `commit` has returned.

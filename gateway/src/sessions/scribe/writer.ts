@@ -9,7 +9,7 @@ import { Followed } from './followed.ts'
 import { type RecordedLine, type RecordingReader, wellFormed } from './line.ts'
 import type { FromScribe, OutboxRow, Over, Question, RecordingFiles, SearchQuestion, SyncTargets } from './messages.ts'
 import type { TailEntry } from './tail.ts'
-import { withWitness, witnessesIn } from './witnesses.ts'
+import { mayWitness, withWitness, witnessesIn } from './witnesses.ts'
 
 /** So many entries are committed together at most: more take longer than a held command should wait. */
 const TOGETHER = 1000
@@ -251,6 +251,7 @@ export class LedgerWriter {
         return key
       }
       case 'cosign': {
+        mayWitness(log, { key: question.key, person: question.by })
         const head = log.cosign(question.key, question.note)
         withWitness(log, { key: question.key, person: question.by, size: head.size })
         log.commit()
