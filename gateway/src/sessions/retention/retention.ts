@@ -124,7 +124,11 @@ export function createRetention(options: RetentionOptions): Retention {
       run = await alone(async () => {
         // A reload may keep longer what was planned to go.
         if (rules() !== retention) return undefined
-        return commitRun(planned, { db, ledger, entries, now: new Date(clock()), by, live, ...(step && { step }) })
+        using log = entries()
+        return await commitRun(planned, {
+          ...{ db, ledger, entries, now: new Date(clock()), by, live, ...(step && { step }) },
+          loose: (holds) => looseEntries(log, retention, holds, clock()),
+        })
       })
     }
     await removeRun(run.id, removing)

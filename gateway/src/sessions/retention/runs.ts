@@ -4,7 +4,8 @@ import { type Selectable, sql } from 'kysely'
 import type { z } from 'zod'
 import type { Entries } from '../ledger/entries.ts'
 import type { Ledger } from '../ledger/ledger.ts'
-import { holdsInForce } from './holds.ts'
+import { type Holds, holdsInForce } from './holds.ts'
+import type { LooseEntries } from './loose.ts'
 import { itemOf, type Plan, type PlannedItem } from './plan.ts'
 import { lengthOf, merged } from './ranges.ts'
 import { newId, type RetentionDb, type RetentionRunsTable } from './tables.ts'
@@ -21,6 +22,8 @@ export interface Committing {
   entries: () => Entries
   now: Date
   by: RunBy
+  /** Entries of no session that may go with these holds in force. */
+  loose: (holds: Holds) => Promise<LooseEntries>
   /** Whether a session may still be written to. */
   live: (session: string) => boolean
   step?: (name: string) => void
@@ -36,9 +39,9 @@ export async function commitRun(plan: Plan, committing: Committing): Promise<Ret
   const { db, ledger, entries, now, by, step = () => {} } = committing
   const id = newId('rt')
   const size = await sizeOf(entries)
-  const { items, kept } = await stillToGo(plan, committing)
-  const rule = ruleOf(items, plan)
-  const ranges = merged([...items.map((item) => item.entries), plan.loose.entries])
+  const { items, kept, loose } = await stillToGo(plan, committing)
+  const rule = ruleOf(items, { loose })
+  const ranges = merged([...items.map((item) => item.entries), loose.entries])
   const run = {
     id,
     at: now.toISOString(),
@@ -47,7 +50,7 @@ export async function commitRun(plan: Plan, committing: Committing): Promise<Ret
     state: 'planned' as const,
     ledger_size: size,
     entry: null,
-    ...countsOf(items, plan),
+    ...countsOf(items, { loose }),
     kept: kept.count,
     more: plan.more ? (1 as const) : (0 as const),
   }
@@ -99,7 +102,7 @@ export function dryRun(plan: Plan, by: RunBy, now: Date): RetentionRun {
   }
 }
 
-function countsOf(items: readonly PlannedItem[], { loose }: Plan) {
+function countsOf(items: readonly PlannedItem[], { loose }: Pick<Plan, 'loose'>) {
   return {
     recordings: sessionsTaking(items, 'recording').length,
     bytes: items.reduce((n, { bytes }) => n + bytes, 0),
@@ -111,7 +114,7 @@ function sessionsTaking(items: readonly PlannedItem[], part: PlannedItem['takes'
   return items.filter(({ takes }) => takes.includes(part)).map(({ session }) => session)
 }
 
-function ruleOf(items: readonly PlannedItem[], { loose }: Plan): string {
+function ruleOf(items: readonly PlannedItem[], { loose }: Pick<Plan, 'loose'>): string {
   const rules = new Set([
     ...items.flatMap(({ rule }) => rule.split(', ')),
     ...(loose.rule ? loose.rule.split(', ') : []),
@@ -120,7 +123,7 @@ function ruleOf(items: readonly PlannedItem[], { loose }: Plan): string {
 }
 
 /** What of a plan may still go: time has passed since it was made. Holds win over everything. */
-async function stillToGo(plan: Plan, { db, live }: Committing): Promise<Pick<Plan, 'items' | 'kept'>> {
+async function stillToGo(plan: Plan, { db, live, loose }: Committing): Promise<Pick<Plan, 'items' | 'kept' | 'loose'>> {
   const holds = await holdsInForce(db)
   const waiting = await db
     .selectFrom('approvals')
@@ -143,7 +146,7 @@ async function stillToGo(plan: Plan, { db, live }: Committing): Promise<Pick<Pla
       kept.items.push({ ...rest, heldBy })
     } else if (!live(item.session) && !waits.has(item.session)) items.push(item)
   }
-  return { items, kept }
+  return { items, kept, loose: plan.loose.entries.length > 0 ? await loose(holds) : plan.loose }
 }
 
 async function explained(db: RetentionDb, id: string, entry: number): Promise<void> {
