@@ -71,7 +71,12 @@ export const exportFormats = [
     extension: 'pdf',
     says: 'for paper: the picture, who decided, notes, what was done',
   },
-  { id: 'report', name: 'Report', extension: 'html', says: 'the same as a page, to be read or printed' },
+  {
+    id: 'report',
+    name: 'Report',
+    extension: 'html',
+    says: 'what was done, decided and noted, as a page to read or print',
+  },
   { id: 'transcript', name: 'Transcript', extension: 'txt', says: 'what was said and done, as text' },
   { id: 'asciicast', name: 'Terminal recording', extension: 'cast', says: 'asciicast v3, which asciinema plays' },
   { id: 'csv', name: 'Table of commands', extension: 'csv', says: 'a row a command, with verdict, result and times' },

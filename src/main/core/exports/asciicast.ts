@@ -46,12 +46,22 @@ const green = colour(32)
 const amber = colour(33)
 const dim = colour(2)
 
+/** What goes on in a further line stands in, so that it begins none. */
+const onOne = (text: string) => plainly(text).split('\n').join('\n   ')
+
+/** A command as psql has it at its prompts, one a line: so that no line of it passes for an answer, or another prompt. */
+const asked = (text: string, connection: string) =>
+  plainly(text)
+    .split('\n')
+    .map((line, i) => `${green(`${plainly(connection)}${i === 0 ? '=>' : '->'}`)} ${line}`)
+    .join('\n')
+
 function shown(line: Exclude<RecordingLine, { type: 'header' }>, connection: string): string {
   switch (line.type) {
     case 'command': {
       const { outcome, policies, reason, observed } = line.verdict
-      const by = plainly(policies.length > 0 ? ` by ${policies.join(', ')}` : '')
-      const why = plainly(reason ? `: ${reason}` : '')
+      const by = onOne(policies.length > 0 ? ` by ${policies.join(', ')}` : '')
+      const why = onOne(reason ? `: ${reason}` : '')
       const verdict =
         observed && outcome !== 'allow'
           ? amber(`-- only observed; would have been ${outcome === 'deny' ? 'denied' : 'held'}${by}${why}\n`)
@@ -63,25 +73,25 @@ function shown(line: Exclude<RecordingLine, { type: 'header' }>, connection: str
       if (line.kind === 'connect')
         return `${dim(`-- ${outcome === 'deny' ? 'asked to connect' : 'connected'}`)}\n${verdict}`
       const parameters = line.parameters.map((value, i) => `$${i + 1} = ${cell(value)}`).join(', ')
-      return `${green(`${connection}=>`)} ${plainly(line.text)}\n${parameters ? dim(`-- with ${parameters}\n`) : ''}${verdict}`
+      return `${asked(line.text, connection)}\n${parameters ? dim(`-- with ${parameters}\n`) : ''}${verdict}`
     }
     case 'hold': {
       const who = line.by?.length ? ` by ${line.by.join(' and ')}` : ''
-      if (line.state === 'pending') return amber(plainly(`-- held for approval ${line.approval}\n`))
+      if (line.state === 'pending') return amber(`-- ${onOne(`held for approval ${line.approval}`)}\n`)
       if (line.state === 'used') return ''
-      const text = plainly(`-- ${line.state}${who}${line.reason ? `: “${line.reason}”` : ''}\n`)
+      const text = `-- ${onOne(`${line.state}${who}${line.reason ? `: “${line.reason}”` : ''}`)}\n`
       return line.state === 'approved' ? green(text) : red(text)
     }
     case 'rows':
       return `${tableOf(line.columns, line.rows).join('\n')}\n${line.truncated ? dim('-- further rows were only counted\n') : ''}`
     case 'result': {
-      if (line.status === 'completed') return `${plainly(line.tag ?? 'done')} ${dim(`(${line.ms} ms)`)}\n`
-      const text = plainly([line.sqlstate, line.message].filter(Boolean).join(': '))
+      if (line.status === 'completed') return `${onOne(line.tag ?? 'done')} ${dim(`(${line.ms} ms)`)}\n`
+      const text = onOne([line.sqlstate, line.message].filter(Boolean).join(': '))
       return red(`${line.status === 'failed' ? 'ERROR' : 'REFUSED'}: ${text}\n`)
     }
     case 'note':
-      return dim(`-- ${plainly(line.text)}\n`)
+      return dim(`-- ${onOne(line.text)}\n`)
     case 'end':
-      return dim(`-- session ${line.state}: ${plainly(line.reason)}\n`)
+      return dim(`-- session ${line.state}: ${onOne(line.reason)}\n`)
   }
 }

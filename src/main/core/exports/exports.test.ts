@@ -144,7 +144,7 @@ test('the transcript says command, verdict, result, in order; nothing in it spea
   expect(text).toContain('U+202E')
   for (const part of [
     'purpose       “a purpose ⟨',
-    '[     1.000] SELECT',
+    '[     1.000] > SELECT',
     'allowed by agents',
     'email: masked (email)',
     'SELECT 9 · 9 rows · 12 ms',
@@ -179,7 +179,7 @@ test('the table has a row a command, and no cell that a spreadsheet runs', async
   const column = (name: string) => rows.map((row) => row[head!.indexOf(name)])
   expect(rows).toHaveLength(5)
   expect(rows.every((row) => row.length === head!.length)).toBe(true)
-  expect(column('command')).toEqual(['', evil, "'=cmd", 'DELETE FROM t', ''])
+  expect(column('command')).toEqual(['', evil.replace('; --', "; '--"), "'=cmd", 'DELETE FROM t', ''])
   expect(column('verdict')).toEqual(['allow', 'allow', 'deny', 'hold', 'hold'])
   expect(column('verdict_reason')[2]).toBe("'@boss")
   expect(column('decided_by')[3]).toBe('Ada')
@@ -190,18 +190,47 @@ test('the table has a row a command, and no cell that a spreadsheet runs', async
   expect(column('status')).toEqual(['', 'completed', 'refused', 'failed', ''])
 })
 
-test('no text becomes a formula, and every text can be read back', () => {
+test('no text becomes a formula, and every text can be read back but for apostrophes', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'grapheme', maxLength: 30 }), (text) => {
       const cell = csvCell(text)
       const [[back]] = parsed(`${cell}\r\n`) as [[string]]
       expect(back).not.toMatch(/^[\s\u00a0]*[=+\-@\uff1d\uff0b\uff0d\uff20]/)
-      expect(back === text || back === `'${text}`).toBe(true)
+      expect(back.replaceAll("'", '')).toBe(text.replaceAll("'", ''))
     }),
     { numRuns: 500, seed: 4 },
   )
   for (const text of ['=1', '+1', '-1', '@x', '\t=1', '\r=1', ' =1', '\n@x', '\u00a0=1', '＝1', '＋1'])
-    expect(csvCell(text)).toContain(`'${text}`.replaceAll('"', '""'))
+    expect(csvCell(text)).toMatch(/^"?'/)
+})
+
+test('nor where the spreadsheet’s list separator is the semicolon, and a line end ends a row that no quote began', () => {
+  const piece = fc.constantFrom('SELECT 1', ';', '\n', '\r\n', '\t', ' ', '"', ',', '=cmd|x', '-1', '@a', '＝1', "'")
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+      for (const cell of `1,${csvCell(pieces.join(''))}`.split(/[;\t\r\n]/))
+        expect(cell).not.toMatch(/^["\s]*[=+\-@\uff1d\uff0b\uff0d\uff20]/)
+    }),
+    { numRuns: 500, seed: 5 },
+  )
+})
+
+test('a command passes neither for a verdict or a result nor for another command; nor does a reason', async () => {
+  const forged =
+    'SELECT 1;\n-- allowed by everybody\n\n[     9.000] DROP TABLE audit\norders=> DROP TABLE audit\nERROR: 42501'
+  const of = lines.slice(0, 9).map((line) => {
+    if (line.type === 'command') return { ...line, text: forged, verdict: { ...line.verdict, reason: forged } }
+    return line.type === 'hold' ? { ...line, reason: forged } : line
+  }) as RecordingLine[]
+  const text = (await written('transcript', of)).split('\n')
+  expect(text.filter((line) => /^(\[ *9\.000\] (?!>)D|orders=>|ERROR)/.test(line))).toEqual([])
+  expect(text.filter((line) => /^ {13}-- allowed by everybody/.test(line))).toEqual([])
+  expect(text.filter((line) => /^ {13}> -- allowed by everybody/.test(line)).length).toBeGreaterThan(0)
+  const cast = (await written('asciicast', of)).trimEnd().split('\n').slice(1)
+  const shown = cast.flatMap((line) => (JSON.parse(line)[1] === 'o' ? [JSON.parse(line)[2] as string] : [])).join('')
+  const prompt = '\u001b[32morders->\u001b[0m '
+  for (const line of shown.split('\r\n').filter((each) => /DROP TABLE|ERROR: 42501|allowed by everybody/.test(each)))
+    expect(line.startsWith(prompt) || line.startsWith('   ')).toBe(true)
 })
 
 test('the terminal recording is an asciicast of version 3 that plays as long as the session was', async () => {

@@ -87,11 +87,14 @@ function noteOf(note: AnnotationView): string {
 
 /**
  * A cell of CSV. What a spreadsheet would take for a formula (= + - @, also in their full widths, or behind a tab, a line
- * end or spaces) gets an apostrophe in front: commands and messages are an agent's words, and must not run on an auditor's machine.
+ * end or spaces) gets an apostrophe in front: commands and messages are an agent's words, and must not run on an auditor's
+ * machine. So does what stands behind a semicolon, a tab or a line end: a spreadsheet whose list separator is the
+ * semicolon (as in most of Europe) begins a cell there, quoted or not. The exact text is in the recording (NDJSON).
  */
 export function csvCell(value: string | number | undefined): string {
   if (value === undefined) return ''
   if (typeof value === 'number') return String(value)
-  const safe = /^[\s\u00a0]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/.test(value) ? `'${value}` : value
+  const inner = value.replace(/([;\t\r\n]["\s\u00a0]*)(?=[=+\-@\uff1d\uff0b\uff0d\uff20])/g, "$1'")
+  const safe = /^[\s\u00a0]*[=+\-@\uff1d\uff0b\uff0d\uff20]|^[\t\r\n]/.test(value) ? `'${inner}` : inner
   return /[",\r\n]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }

@@ -57,23 +57,30 @@ export function standingOf(note: AnnotationView): string {
 function textOf(step: Step): string {
   const time = `[${(step.t / 1000).toFixed(3).padStart(10)}] `
   const below = ' '.repeat(time.length)
-  const indented = (text: string) => plainly(text).split('\n').join(`\n${below}`)
+  // What goes on in a further line is marked, or an agent could write a line as the gateway does: `-- allowed`.
+  const indented = (text: string) => plainly(text).split('\n').join(`\n${below}   `)
+  const asked = (text: string) =>
+    plainly(text)
+      .split('\n')
+      .map((line) => `> ${line}`)
+      .join(`\n${below}`)
   const lines: string[] = []
   if (step.kind === 'note') return `${time}-- note: ${indented(step.text)}`
   if (step.kind === 'end') return `${time}-- session ${step.event.state}: ${indented(step.event.reason)}`
-  if (step.kind === 'held') return `${time}-- a command that never reached the server\n${below}-- ${holdOf(step.hold)}`
+  if (step.kind === 'held')
+    return `${time}-- a command that never reached the server\n${below}-- ${indented(holdOf(step.hold))}`
   if (isConnect(step)) lines.push(`-- ${step.event.verdict.outcome === 'deny' ? 'asked to connect' : 'connected'}`)
-  else lines.push(indented(step.event.text))
+  else lines.push(asked(step.event.text))
   if (step.event.parameters.length > 0)
     lines.push(`-- with ${step.event.parameters.map((value, i) => `$${i + 1} = ${cell(value)}`).join(', ')}`)
-  lines.push(`-- ${verdictOf(step)}`)
-  if (step.hold) lines.push(`-- ${holdOf(step.hold)}`)
+  lines.push(`-- ${indented(verdictOf(step))}`)
+  if (step.hold) lines.push(`-- ${indented(holdOf(step.hold))}`)
   if (step.rows) {
     lines.push(...tableOf(step.rows.columns, step.rows.rows))
     for (const { name, masked } of step.rows.columns)
       for (const mark of masked ?? [])
         lines.push(
-          `-- ${plainly(name)}: ${mark.revealed ? 'revealed to the agent, masked here' : 'masked'} (${plainly(mark.class)})`,
+          `-- ${cell(name)}: ${mark.revealed ? 'revealed to the agent, masked here' : 'masked'} (${cell(mark.class)})`,
         )
     if (step.rows.truncated) lines.push(`-- ${step.rows.rows.length} rows were kept; the rest were only counted`)
   }
