@@ -494,3 +494,36 @@ test('whatever breaks, and whenever: each is in the gateway exactly once, in the
     { numRuns: 40, seed: 20261121 },
   )
 }, 60_000)
+
+test('a token that took so long that it is somebody else’s sends nothing of who was there before', async () => {
+  using folder = temporaryFolder()
+  const { id: of } = await world.session('agent')
+  await using desk1 = await desk(folder.path, testKeychain())
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const { promise: asked, resolve: isAsked } = Promise.withResolvers<void>()
+  await desk1.outbox.answers.annotate({ session: of, note: note('of aud') })
+  desk1.outbox.connect({
+    api: gatewayApi(base, undefined),
+    token: () => {
+      isAsked()
+      return promise
+    },
+  })
+  await asked
+  desk1.outbox.connect(undefined)
+  desk1.outbox.belongTo(base.origin, await person('rae'))
+  desk1.outbox.connect(sender('rae'))
+  await desk1.outbox.answers.annotate({ session: of, note: note('of rae') })
+  resolve(await world.token('rae'))
+  await desk1.settled()
+  expect(await atGateway(of)).toMatchObject([{ text: 'of rae' }])
+  desk1.outbox.connect(undefined)
+  desk1.outbox.belongTo(base.origin, await person('aud'))
+  expect(desk1.outbox.state()).toMatchObject({ waiting: 1 })
+  desk1.outbox.connect(sender('aud'))
+  await desk1.settled()
+  expect((await atGateway(of)).map(({ text, by }) => [text, by.name]).sort()).toEqual([
+    ['of aud', 'aud'],
+    ['of rae', 'rae'],
+  ])
+})

@@ -96,7 +96,7 @@ export function createSending(options: {
       sending.add(entry.id)
       store.change(mine, entry.id, { tried: true })
       options.changed(entry.session)
-      const outcome = await send(by, entry)
+      const outcome = await send(by, entry, () => sender === by && owner === mine)
       sending.delete(entry.id)
       if (outcome.is === 'taken') {
         failures.delete(lane)
@@ -109,11 +109,13 @@ export function createSending(options: {
         store.change(mine, entry.id, { conflict: { status: outcome.status, problem: outcome.problem } })
       } else {
         if (!outcome.maybeArrived && !entry.tried) store.change(mine, entry.id, { tried: false })
-        problem = outcome.problem
-        later(lane, outcome.wait)
+        if (outcome.is === 'failed') {
+          problem = outcome.problem
+          later(lane, outcome.wait)
+        }
       }
       options.changed(entry.session)
-      if (outcome.is === 'failed') return
+      if (outcome.is === 'failed' || outcome.is === 'moved') return
     }
   }
 
@@ -239,12 +241,15 @@ export function createSending(options: {
 type Outcome =
   | { is: 'taken'; annotation: Annotation | undefined }
   | { is: 'refused'; status: number; problem: string }
+  /** Not sent: it isn't this person's link any more. */
+  | { is: 'moved'; maybeArrived: boolean }
   | { is: 'failed'; problem: string; wait: number | undefined; maybeArrived: boolean }
 
 /** Statuses that say nothing about what was sent: they pass. */
 const passing = new Set([401, 408, 425, 429])
 
-async function send(by: Sender, entry: Entry): Promise<Outcome> {
+/** `still`: whether it is still for the same person, by the same way: a token that took long may be the next one's. */
+async function send(by: Sender, entry: Entry, still: () => boolean): Promise<Outcome> {
   const kind = kindOf(entry)
   if (entry.conflict) return { is: 'refused', ...entry.conflict }
   if (!kind) return { is: 'refused', status: 0, problem: 'A newer version of the console wrote this: update this one.' }
@@ -255,6 +260,7 @@ async function send(by: Sender, entry: Entry): Promise<Outcome> {
   for (;;) {
     try {
       const token = await by.token(rejected)
+      if (!still()) return { is: 'moved', maybeArrived: rejected !== undefined }
       try {
         const annotation = await kind.send({ api: by.api, token }, { ...entry, body: body.data })
         return { is: 'taken', annotation }
