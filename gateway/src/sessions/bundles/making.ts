@@ -22,6 +22,10 @@ export class TooMany extends Error {
 
 /** Each keeps the entries of its session in memory until it is through. */
 export const MOST_BUNDLES = 4
+/** So many of them for one person. */
+export const MOST_OF_ONE = 3
+/** Who does not go on reading for so long loses it (ms). */
+const PATIENCE_MS = 60_000
 
 export interface BundlesOptions {
   ledger: Pick<Ledger, 'signed' | 'state' | 'tile'>
@@ -32,6 +36,7 @@ export interface BundlesOptions {
   policy: (version: string) => Promise<readonly { file: string; text: string }[] | undefined>
   /** Milliseconds since the epoch. */
   clock?: () => number
+  patienceMs?: number
 }
 
 /** Makes evidence bundles in a gateway at work. */
@@ -39,7 +44,9 @@ export function createBundles(options: BundlesOptions): BundlesRoom {
   const { ledger, recording, policy } = options
   const folder = join(options.folder, 'ledger')
   const clock = options.clock ?? Date.now
-  let making = 0
+  const patience = options.patienceMs ?? PATIENCE_MS
+  /** Whose are being made. */
+  const making: string[] = []
 
   const make = async (session: string, by: PersonRef): Promise<AsyncGenerator<Uint8Array>> => {
     const head = await ledger.signed()
@@ -62,19 +69,36 @@ export function createBundles(options: BundlesOptions): BundlesRoom {
 
   return {
     async bundle(session, by) {
-      if (making >= MOST_BUNDLES)
+      if (making.length >= MOST_BUNDLES || making.filter((one) => one === by.id).length >= MOST_OF_ONE)
         throw new TooMany('As many bundles are being made as may be at a time: try again in a minute.')
-      making++
+      making.push(by.id)
+      const end = () => void making.splice(making.indexOf(by.id), 1)
       try {
-        const bytes = await make(session, by)
+        const bytes = hurried(await make(session, by), patience, () => {
+          stream.destroy(new Error('who asked for this bundle does not read it'))
+        })
         const stream = Readable.from(bytes, { objectMode: false, highWaterMark: 256 * 1024 })
-        stream.once('close', () => making--)
+        stream.once('close', end)
+        // One that nobody ever begins to read.
+        stream.read(0)
         return stream
       } catch (error) {
-        making--
+        end()
         throw error
       }
     },
+  }
+}
+
+/** The same bytes; `late` is called where the next ones aren't asked for in time. */
+async function* hurried(bytes: AsyncIterable<Uint8Array>, ms: number, late: () => void): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    const timer = setTimeout(late, ms).unref()
+    try {
+      yield chunk
+    } finally {
+      clearTimeout(timer)
+    }
   }
 }
 
