@@ -168,3 +168,13 @@ test.each([
   [61_250, true, '1:01.250'],
   [3_661_000, false, '1:01:01'],
 ])('clock %d', (ms, fine, says) => expect(clock(ms, fine)).toBe(says))
+
+test('a note that is not in the log says so on paper', async () => {
+  const events = [command(1), result(1)]
+  const printed = (state?: 'here' | 'sent' | 'logged' | 'conflict') =>
+    report(content(events, { annotations: [{ ...note(), ...(state && { state }) }] }))
+  expect(await printed('here')).toContain('only on the computer that printed this')
+  expect(await printed('conflict')).toContain('the gateway refused it')
+  expect(await printed('sent')).toContain('not yet in the log')
+  for (const state of ['logged', undefined] as const) expect(await printed(state)).not.toMatch(/not yet|only on the/)
+})

@@ -24,10 +24,13 @@ export interface ReportEvidence {
   readonly bundleSha256?: string
 }
 
+/** A note; where it isn't in the log, `state` says so. */
+export type ReportNote = Annotation & { readonly state?: 'here' | 'sending' | 'sent' | 'logged' | 'conflict' }
+
 export interface ReportContent {
   readonly session: Session
   readonly lines: AsyncIterable<RecordingLine>
-  readonly annotations: readonly Annotation[]
+  readonly annotations: readonly ReportNote[]
   readonly evidence: ReportEvidence
   /** Who prints it, and when (ISO 8601). */
   readonly by: string
@@ -153,18 +156,29 @@ function decisions({ steps }: Gathered): Html | undefined {
   )}</tbody></table></section>`
 }
 
-function annotationRow({ from, to, text, tags, by }: Annotation): Html {
-  return html`<tr><td class="n">${clock(from, true)}${to !== undefined && html`–${clock(to, true)}`}</td><td>${text}${tags.map((tag) => html` <span class="tag">${tag}</span>`)}</td><td>${by.name}</td></tr>`
+/** Who has a note, where that isn't the log: on paper it must not look like more than it is. */
+function standing({ state }: ReportNote): string | undefined {
+  if (state === undefined || state === 'logged') return undefined
+  if (state === 'sent') return 'with the gateway, not yet in the log'
+  return state === 'conflict'
+    ? 'only on the computer that printed this: the gateway refused it'
+    : 'only on the computer that printed this'
 }
 
-function stepItem(number: number, step: Step, annotations: readonly Annotation[]): Html {
+function annotationRow(note: ReportNote): Html {
+  const { from, to, text, tags, by } = note
+  const where = standing(note)
+  return html`<tr><td class="n">${clock(from, true)}${to !== undefined && html`–${clock(to, true)}`}</td><td>${text}${tags.map((tag) => html` <span class="tag">${tag}</span>`)}</td><td>${by.name}${where !== undefined && html`<br><span class="dim">${where}</span>`}</td></tr>`
+}
+
+function stepItem(number: number, step: Step, annotations: readonly ReportNote[]): Html {
   const notes = annotations.filter(
     ({ from, to }) => from >= step.t && (to ?? from) <= step.t + (step.kind === 'command' ? (step.result?.ms ?? 0) : 0),
   )
   return html`<li id="step-${number}" value="${number}" class="${kindOf(step)}"><p class="head"><span class="n">${clock(step.t, true)}</span> ${headOf(step)}</p>
 ${step.kind === 'command' && html`<pre>${step.event.text === '' ? '(empty)' : step.event.text}</pre>${step.event.parameters.length > 0 && html`<p class="code dim">${step.event.parameters.map((value, i) => html`$${i + 1} = ${shown(value)} `)}</p>`}`}
 ${step.kind === 'command' && step.rows && rowsTable(step.rows)}
-${notes.map((note) => html`<p class="note">✎ ${note.by.name}: ${note.text}</p>`)}</li>`
+${notes.map((note) => html`<p class="note">✎ ${note.by.name}: ${note.text}${standing(note) !== undefined && html` <span class="dim">(${standing(note)})</span>`}</p>`)}</li>`
 }
 
 function kindOf(step: Step): string {
