@@ -15,6 +15,17 @@ export interface PageDownloads extends Downloads, Disposable {
   serve(path: string, response: ServerResponse): boolean
 }
 
+/** Until a browser that is slow has taken what it was sent, has gone, or is no longer waited for. */
+async function drained(to: ServerResponse, signal: AbortSignal): Promise<void> {
+  const over = new AbortController()
+  const until = { signal: AbortSignal.any([over.signal, signal]) }
+  try {
+    await Promise.race([once(to, 'drain', until), once(to, 'close', until)])
+  } finally {
+    over.abort() // else each wait would leave listeners behind
+  }
+}
+
 export function pageDownloads(): PageDownloads {
   const offered = new Map<string, (response: ServerResponse) => void>()
 
@@ -50,7 +61,8 @@ export function pageDownloads(): PageDownloads {
         async write(bytes) {
           if (to.destroyed) throw gone()
           if (to.write(bytes)) return
-          await Promise.race([once(to, 'drain'), once(to, 'close').then(() => Promise.reject(gone()))])
+          await drained(to, signal)
+          if (to.destroyed) throw gone()
         },
         async close() {
           if (to.destroyed) throw gone()
