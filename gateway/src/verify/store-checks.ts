@@ -1,6 +1,7 @@
 import type { Findings, Place } from '@countersign/contract/ledger/findings'
 import { type Around, type Comparison, type ErasedPart, erasedParts, goneOf, type SpokenEntry } from './comparison.ts'
 import { comparisons } from './comparisons.ts'
+import { HeldDeletions } from './held.ts'
 import { isDamage, type Snapshot } from './reading.ts'
 import { type Columns, erasedOf, fromJson, type Meeting, recordedOf, type SaidRows, type Value } from './said.ts'
 
@@ -12,6 +13,7 @@ export class StoreChecks {
   readonly #live: boolean
   readonly #maxWindow: number
   readonly #now: Date
+  readonly #held = new HeldDeletions()
   #later = false
   #began = ''
   /** Rows that are older than the log: nothing vouches for them. */
@@ -43,6 +45,7 @@ export class StoreChecks {
 
   entry(entry: SpokenEntry): void {
     if (entry.type === 'deletion.run') this.#deletion(entry.payload)
+    this.#held.entry(entry)
     // The first entry may be of a session of before: its recording was read into the log afterwards.
     if (entry.type === 'gateway.started') this.#began ||= entry.at
     for (const one of comparisons) {
@@ -121,6 +124,7 @@ export class StoreChecks {
 
   compare(): void {
     for (const one of comparisons) this.#compare(one)
+    this.#held.check({ said: this.#said, ask: (sql, ...values) => this.#ask(sql, values) }, this.#found)
     for (const { table, key } of this.#foreignKeys())
       this.#found.wrong(
         'row-alone',
