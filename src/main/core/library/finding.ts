@@ -59,6 +59,11 @@ function* candidates(block: { first: number; bytes: Buffer; starts: number[] }, 
   }
   // One byte a character, so that places are bytes. Of A–Z only is the needle's case, K and ſ outside ASCII aside.
   const text = bytes.toString('latin1').toLowerCase()
+  // No gateway of ours writes letters as escapes, but one that wants them not to be found may: then every line is parsed.
+  if (/\\(u00[2-7]|\/)/.test(text)) {
+    for (let i = 0; i < count; i++) yield first + i
+    return
+  }
   let i = 0
   for (let at = text.indexOf(needle); at !== -1; at = text.indexOf(needle, starts[i])) {
     while (i < count && starts[i + 1]! <= at) i++
