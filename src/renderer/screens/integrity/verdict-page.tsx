@@ -179,7 +179,7 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
                 <span className="w-52 shrink-0 truncate font-mono text-fine max-lg:w-32">
                   <VisibleText>{part}</VisibleText>
                 </span>
-                <span className="min-w-0 flex-1 text-dim">
+                <span className="min-w-0 flex-1 wrap-anywhere text-dim">
                   <VisibleText>{text}</VisibleText>
                 </span>
               </li>
