@@ -1,4 +1,5 @@
 import { Approval, DecisionRequest } from '@countersign/contract/approval'
+import { CommandQuery, FoundCommand } from '@countersign/contract/evidence'
 import { Me } from '@countersign/contract/identity'
 import { Session, SessionState } from '@countersign/contract/session'
 import { z } from 'zod'
@@ -105,6 +106,22 @@ export const SessionQuery = z.object({
 })
 export type SessionQuery = z.input<typeof SessionQuery>
 
+export const CommandSearch = CommandQuery.extend({
+  limit: z.number().int().positive().max(1000).default(100),
+  after: z.string().optional(),
+})
+export type CommandSearch = z.input<typeof CommandSearch>
+
+/** Commands that were found, newest first. */
+export const CommandsPage = z.object({
+  items: z.array(FoundCommand),
+  next: z.string().nullable(),
+  source: z.enum(['gateway', 'local']),
+  more: z.boolean().optional().describe('true where more were found on this computer than are told'),
+  behind: z.number().int().optional().describe('recordings that the gateway has yet to read into its index'),
+})
+export type CommandsPage = z.infer<typeof CommandsPage>
+
 /** The calls: name → what goes in and what comes out. */
 export const calls = {
   snapshot: { input: z.object({}), output: Snapshot },
@@ -119,6 +136,7 @@ export const calls = {
     input: SessionQuery,
     output: z.object({ items: z.array(Session), next: z.string().nullable(), source: z.enum(['gateway', 'local']) }),
   },
+  searchCommands: { input: CommandSearch, output: CommandsPage },
   terminate: { input: z.object({ session: z.string(), reason: z.string() }), output: z.object({}) },
   saveSettings: { input: Settings, output: Settings },
   notificationClicked: { input: z.object({ tag: z.string() }), output: z.object({}) },

@@ -349,8 +349,8 @@ export async function createCore(options: CoreOptions): Promise<Core> {
 
   /** Has the list know sessions that are older than those in it. */
   async function knowSessions(ids: readonly string[]): Promise<void> {
-    for (const id of new Set(ids)) {
-      if (store.session(id)) continue
+    const unknown = [...new Set(ids)].filter((id) => !store.session(id)).slice(0, 50)
+    for (const id of unknown) {
       const now = await asking()
       const session = now && (await now.api.session(now.token, id))
       if (!session) continue
@@ -406,8 +406,15 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       // What is kept here is told at once.
       if (query.after) return { items: [], next: null, source: 'local' }
       searchingCommands = new AbortController()
-      const { items, more } = await library.findCommands(query, searchingCommands.signal)
-      return { items, more, next: null, source: 'local' }
+      const { signal } = searchingCommands
+      try {
+        const { items, more } = await library.findCommands(query, signal)
+        return { items, more, next: null, source: 'local' }
+      } catch (error) {
+        // Who asks anew wants no answer to what was asked before.
+        if (signal.aborted) return { items: [], next: null, source: 'local' }
+        throw error
+      }
     },
     ...recordings,
     ...outbox.answers,

@@ -9,6 +9,7 @@ import { Approval, type DecisionRequest } from '@countersign/contract/approval'
 import {
   Annotation,
   type Cosignature,
+  FoundCommands,
   LedgerState,
   LegalHold,
   type LiftLegalHold,
@@ -21,7 +22,7 @@ import {
 import { Me, SignIn } from '@countersign/contract/identity'
 import { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
-import { ConsoleError, type SessionQuery } from '../../console-api.ts'
+import { type CommandSearch, ConsoleError, type SessionQuery } from '../../console-api.ts'
 
 /** The gateway could not be reached, or didn't answer in time; the same call may work later. */
 export class Unreachable extends Error {
@@ -55,6 +56,7 @@ export interface GatewayApi extends Disposable {
   approval(token: string, id: string): Promise<Approval | null>
   decide(token: string, id: string, decision: DecisionRequest, signal: AbortSignal): Promise<Approval | null>
   sessions(token: string, query: SessionQuery): Promise<{ items: Session[]; next: string | null }>
+  commands(token: string, query: CommandSearch): Promise<FoundCommands>
   session(token: string, id: string): Promise<Session | null>
   /**
    * A session's recording from byte `from` on, as plain NDJSON; of a live one what is there. It may be large: `signal`
@@ -155,6 +157,7 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
       return parsed.success ? parsed.data : null
     },
     sessions: (token, query) => askFor(listOf(Session), `/v1/sessions${parameters(query)}`, { token }),
+    commands: (token, query) => askFor(FoundCommands, `/v1/commands${parameters(query)}`, { token }),
     session: (token, id) => orNull(askFor(Session, `/v1/sessions/${encodeURIComponent(id)}`, { token })),
     async recording(token, session, from, signal) {
       const path = `/v1/sessions/${encodeURIComponent(session)}/recording`

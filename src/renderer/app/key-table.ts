@@ -15,6 +15,7 @@ export const footerKeys: Record<Route['screen'], readonly KeyHint[]> = {
   sessions: [
     { keys: ['J', 'K'], does: 'move' },
     { keys: ['Enter'], does: 'replay' },
+    { keys: ['C'], does: 'commands' },
     { keys: ['X'], does: 'end session' },
     { keys: ['/'], does: 'find' },
   ],
@@ -70,6 +71,7 @@ export const allKeys: Record<Route['screen'], readonly { title: string; hints: r
         { keys: ['X'], does: 'End an open session' },
         { keys: ['P'], does: 'Keep on this computer, or no longer' },
         { keys: ['E'], does: 'Export to a file' },
+        { keys: ['C'], does: 'List commands, or sessions' },
         { keys: ['/'], does: 'Find by words in commands' },
       ],
     },

@@ -1,6 +1,15 @@
 import type { Approval } from '@countersign/contract/approval'
 import type { Session } from '@countersign/contract/session'
-import { type CallName, type ConsoleApi, ConsoleError, type ConsoleEvent, type Snapshot } from '../../console-api.ts'
+import {
+  type CallName,
+  type CommandSearch,
+  type CommandsPage,
+  type ConsoleApi,
+  ConsoleError,
+  type ConsoleEvent,
+  type Snapshot,
+} from '../../console-api.ts'
+import { commandsFound } from './commands.ts'
 import { type NotesKind, notesDouble } from './notes-double.ts'
 import { believableLibrary, recordingAnswers } from './recordings.ts'
 import { type RetentionKind, retentionDouble } from './retention.ts'
@@ -186,6 +195,16 @@ export function fixture(options: FixtureOptions = {}): Fixture {
         source: world === 'offline' ? 'local' : 'gateway',
       }
     },
+    searchCommands: (input: CommandSearch): CommandsPage => ({
+      ...commandsFound(input, [...sessions.values()].slice(0, 200), (session) =>
+        recordingOf(
+          session,
+          [...approvals.values()].filter((approval) => approval.session === session.id),
+        ),
+      ),
+      source: world === 'offline' ? 'local' : 'gateway',
+      ...(world === 'reconnecting' ? { behind: 12 } : {}),
+    }),
     ...recordings,
     ...notes.answers,
     ...retention.answers,

@@ -327,6 +327,42 @@ test('sessions: words in commands are the core’s to find; one is ended with a 
   await page.getByText('Ada Lind: wrong database').waitFor()
 })
 
+test('commands are found under their sessions; Enter plays the recording at that moment', async () => {
+  await open('', '#/sessions')
+  await page.getByRole('listbox', { name: 'Sessions' }).waitFor()
+  await page.keyboard.press('c')
+  const list = page.getByRole('listbox', { name: 'Commands' })
+  await list.waitFor()
+  const field = page.getByPlaceholder('Words in commands and results')
+  await field.fill('customers')
+  await field.press('Enter')
+  const found = page.getByRole('region', { name: 'Found command' })
+  await found.waitFor()
+  expect(await found.textContent()).toMatch(/customers/i)
+  await page.getByLabel('Verdict').selectOption('denied')
+  await expect.poll(() => list.getByRole('option').first().textContent()).toContain('denied')
+  await page.getByRole('combobox', { name: 'Table' }).fill('public.nothing')
+  await page.getByText('No command fits').waitFor()
+  await page.getByRole('combobox', { name: 'Table' }).fill('public.customers')
+  await list.getByRole('option').first().click()
+  expect(
+    (await new AxeBuilder({ page }).analyze()).violations.map(({ id, nodes }) => [id, nodes.map((n) => n.html)]),
+  ).toEqual([])
+  const asked = await page.evaluate(() => window.fixture.calls.filter(({ name }) => name === 'searchCommands').at(-1))
+  expect(asked?.input).toEqual({ limit: 100, text: 'customers', verdict: 'deny', table: 'public.customers' })
+  await page.keyboard.press('Enter')
+  await page
+    .getByRole('slider', { name: /place|position|play/i })
+    .first()
+    .waitFor()
+  const t = Number(new URL(page.url()).hash.split('t=')[1])
+  expect(t).toBeGreaterThan(0)
+  await page.keyboard.press('Escape')
+  await found.waitFor()
+  await page.keyboard.press('c')
+  await page.getByRole('listbox', { name: 'Sessions' }).waitFor()
+})
+
 test('palette and keys reach every screen; `open` shows what a notification asked for', async () => {
   await open('', '#/queue')
   await page.getByRole('listbox').waitFor()

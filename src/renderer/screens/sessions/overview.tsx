@@ -42,8 +42,10 @@ export function Overview(props: {
   onReplay: () => void
   onEnd: (session: Session) => void
   onExport: () => void
+  /** What was found in it, above what it is. */
+  found?: ReactNode
 }) {
-  const { session } = props
+  const { session, found } = props
   const now = useNow()
   const live = useWorld((world) => world.link.state === 'live')
   if (!session)
@@ -52,6 +54,7 @@ export function Overview(props: {
         <p>
           <span className="font-mono">{props.id}</span> is not among the newest sessions. Its recording says the rest.
         </p>
+        {found ? <div className="mt-2 w-full max-w-2xl text-left">{found}</div> : null}
         <Button tone="accent" onClick={props.onReplay}>
           Replay <Key>R</Key>
         </Button>
@@ -131,6 +134,7 @@ export function Overview(props: {
       <SessionTitle session={session}>
         <StateWord session={session} />
       </SessionTitle>
+      {found}
       <dl className="mt-4 grid grid-cols-4 gap-2.5">
         <Count name="commands" n={counts.commands} />
         <Count name="held" n={counts.held} ink="text-warn" />

@@ -1,6 +1,7 @@
+import type { FoundCommand } from '@countersign/contract/evidence'
 import type { Session } from '@countersign/contract/session'
 import { ChevronDown, Pin, Search } from 'lucide-react'
-import { type Ref, useMemo, useRef, useState } from 'react'
+import { type Ref, useEffect, useMemo, useRef, useState } from 'react'
 import { useKeys } from '../../app/keys.ts'
 import { keep, useLibrary } from '../../app/library.ts'
 import { useWorld } from '../../app/store.ts'
@@ -11,20 +12,40 @@ import { size } from '../../parts/size.ts'
 import { duration, shortWhen } from '../../parts/time.ts'
 import { Verified } from '../../parts/verified.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
+import { CommandList, keyOf, rowsOf } from './command-list.tsx'
+import { type CommandFilter, useCommandSearch } from './command-search.ts'
 import { noFilter, type SessionFilter, useSessionSearch } from './search.ts'
 
 interface Props {
   selected: string | undefined
   /** In a replay `/` belongs to the recording. */
   ownsSlash: boolean
-  onSelect(id: string): void
-  onOpen(id: string): void
+  /** `command`: what was found in it, where commands are listed. */
+  onSelect(id: string, command?: FoundCommand): void
+  onOpen(id: string, command?: FoundCommand): void
 }
 
-/** Every session that can be found, the newest first. */
+/** Every session that can be found, the newest first; or the commands in them. */
 export function SessionList({ selected, ownsSlash, onSelect, onOpen }: Props) {
   const [filter, setFilter] = useState<SessionFilter>(noFilter)
+  const [what, setWhat] = useState<'sessions' | 'commands'>('sessions')
+  const [narrowed, setNarrowed] = useState<Narrowed>(notNarrowed)
   const found = useSessionSearch(filter)
+  const commandFilter = useMemo(
+    () => (what === 'commands' ? { ...pick(filter), ...narrowed } : undefined),
+    [what, filter, narrowed],
+  )
+  const commands = useCommandSearch(commandFilter)
+  const commandRows = useMemo(() => rowsOf(commands.items), [commands.items])
+  const byKey = useMemo(() => new Map(commands.items.map((one) => [keyOf(one), one])), [commands.items])
+  const [chosen, setChosen] = useState<string | undefined>(undefined)
+  const choose = (key: string | undefined, open = false) => {
+    const command = key === undefined ? undefined : byKey.get(key)
+    if (!command) return
+    setChosen(key)
+    if (open) onOpen(command.session, command)
+    else onSelect(command.session, command)
+  }
   const rows = useMemo(
     () => found.items.map((session) => ({ key: session.id, height: 57, option: true, session })),
     [found.items],
@@ -37,22 +58,48 @@ export function SessionList({ selected, ownsSlash, onSelect, onOpen }: Props) {
   const select = (id: string | undefined) => {
     if (id !== undefined) onSelect(id)
   }
+  // Not what was found for other words: the answer may be on its way.
+  const [entering, setEntering] = useState(false)
+  useEffect(() => {
+    if (!entering || commands.searching) return
+    setEntering(false)
+    choose(chosen !== undefined && byKey.has(chosen) ? chosen : commandRows.find((row) => row.option)?.key)
+  })
+  const step = (by: number) => {
+    if (what === 'sessions') select(stepFrom(rows, selected, by))
+    else
+      choose(
+        stepFrom(
+          commandRows.filter((row) => row.option),
+          chosen,
+          by,
+        ),
+      )
+  }
   useKeys({
-    j: () => select(stepFrom(rows, selected, 1)),
-    k: () => select(stepFrom(rows, selected, -1)),
+    j: () => step(1),
+    k: () => step(-1),
+    c: () => (ownsSlash ? setWhat(what === 'sessions' ? 'commands' : 'sessions') : false),
     '/': () => (ownsSlash ? field.current?.focus() : false),
   })
-  const filtered = filter !== noFilter
+  const filtered = filter !== noFilter || (what === 'commands' && narrowed !== notNarrowed)
+  const clear = () => {
+    setFilter(noFilter)
+    setNarrowed(notNarrowed)
+  }
+  const count = what === 'sessions' ? rows.length : commands.items.length
+  const { searching, source } = what === 'sessions' ? found : commands
+  const more = what === 'sessions' ? found.more : commands.next !== null || commands.cut
   return (
     <section aria-label="Sessions" className="flex min-h-0 flex-col border-r border-line bg-panel">
-      <div className="flex items-baseline gap-2 px-4 pt-3 pb-1.5">
-        <h2 className="text-head font-semibold">Sessions</h2>
+      <div className="flex min-h-[42px] items-baseline gap-2 px-4 pt-3 pb-1.5">
+        <h2 className="text-head font-semibold">{what === 'sessions' ? 'Sessions' : 'Commands'}</h2>
         <span role="status" className="min-w-0 truncate text-dim">
-          {found.searching
+          {searching
             ? 'looking…'
-            : `${rows.length.toLocaleString('en-US')}${found.more ? '+' : ''}${found.source === 'local' ? ', from this desktop' : ''}`}
+            : `${count.toLocaleString('en-US')}${more ? '+' : ''}${source === 'local' ? ', from this desktop' : ''}`}
         </span>
-        {rows.length > 0 && kept && live ? (
+        {what === 'sessions' && rows.length > 0 && kept && live ? (
           <button
             type="button"
             className="ml-auto inline-flex size-6 shrink-0 items-center justify-center self-center rounded-tag text-dim hover:bg-sunken hover:text-ink"
@@ -73,44 +120,66 @@ export function SessionList({ selected, ownsSlash, onSelect, onOpen }: Props) {
           value={filter.text}
           onChange={(event) => setFilter({ ...filter, text: event.target.value })}
           onKeyDown={(event) => {
-            if (event.key === 'Escape') setFilter(noFilter)
+            if (event.key === 'Escape') clear()
             if (event.key === 'Escape' || event.key === 'Enter' || event.key === 'ArrowDown') {
               event.preventDefault()
-              if (event.key !== 'Escape') select(rows.some((row) => row.key === selected) ? selected : rows[0]?.key)
+              if (event.key !== 'Escape' && what === 'commands') setEntering(true)
+              else if (event.key !== 'Escape')
+                select(rows.some((row) => row.key === selected) ? selected : rows[0]?.key)
               list.current?.focus()
             }
           }}
-          placeholder="Words in commands"
+          placeholder={what === 'sessions' ? 'Words in commands' : 'Words in commands and results'}
           className="min-w-0 flex-1 bg-transparent text-ink outline-none"
         />
       </label>
-      <Filters filter={filter} onChange={setFilter} />
-      {found.problem ? (
+      <What what={what} onChange={setWhat} />
+      <Filters
+        filter={filter}
+        onChange={setFilter}
+        narrowed={what === 'commands' ? narrowed : undefined}
+        onNarrow={setNarrowed}
+        tables={commands.items}
+      />
+      {what === 'commands' ? (
+        <CommandList
+          ref={list}
+          rows={commandRows}
+          found={commands}
+          filtered={filtered}
+          selected={chosen}
+          onSelect={choose}
+          onOpen={(key) => choose(key, true)}
+        />
+      ) : null}
+      {what === 'sessions' && found.problem ? (
         <p role="alert" className="mx-3 mb-2 rounded-box bg-warn-pale px-3 py-1.5 text-fine text-warn">
           Older sessions can’t be fetched: {found.problem}
         </p>
       ) : null}
-      <List
-        ref={list}
-        rows={rows}
-        selected={selected}
-        onSelect={select}
-        onOpen={onOpen}
-        onEnd={found.more ? found.loadMore : undefined}
-        empty={
-          found.searching ? (
-            <Notice title="Looking…" />
-          ) : filtered ? (
-            <Notice title="No session fits">
-              <p>Esc in the field clears the filter.</p>
-            </Notice>
-          ) : (
-            <Notice title="No sessions yet">
-              <p>A session appears here when an agent connects through the gateway.</p>
-            </Notice>
-          )
-        }
-      />
+      {what === 'sessions' ? (
+        <List
+          ref={list}
+          rows={rows}
+          selected={selected}
+          onSelect={select}
+          onOpen={(id) => onOpen(id)}
+          onEnd={found.more ? found.loadMore : undefined}
+          empty={
+            found.searching ? (
+              <Notice title="Looking…" />
+            ) : filtered ? (
+              <Notice title="No session fits">
+                <p>Esc in the field clears the filter.</p>
+              </Notice>
+            ) : (
+              <Notice title="No sessions yet">
+                <p>A session appears here when an agent connects through the gateway.</p>
+              </Notice>
+            )
+          }
+        />
+      ) : null}
     </section>
   )
 }
@@ -232,7 +301,48 @@ function countWords({ counts }: Session): string {
   )
 }
 
-function Filters({ filter, onChange }: { filter: SessionFilter; onChange: (filter: SessionFilter) => void }) {
+type Narrowed = Pick<CommandFilter, 'verdict' | 'table'>
+const notNarrowed: Narrowed = { verdict: '', table: '' }
+const pick = ({ text, agent, connection }: SessionFilter) => ({ text, agent, connection })
+
+/** Whether sessions are listed, or commands. */
+function What(props: { what: 'sessions' | 'commands'; onChange: (what: 'sessions' | 'commands') => void }) {
+  return (
+    <fieldset className="mx-3 mt-1.5 grid h-7 shrink-0 grid-cols-2 rounded-box border border-line bg-sunken text-fine">
+      <legend className="sr-only">List</legend>
+      {(['sessions', 'commands'] as const).map((one) => (
+        <label
+          key={one}
+          className={`flex cursor-pointer items-center justify-center gap-1.5 rounded-box capitalize has-focus-visible:outline-2 has-focus-visible:outline-accent ${one === props.what ? 'bg-panel font-semibold text-ink shadow-[0_0_0_1px_var(--line)]' : 'text-dim hover:text-ink'}`}
+        >
+          <input
+            type="radio"
+            name="list-what"
+            className="sr-only"
+            checked={one === props.what}
+            onChange={() => props.onChange(one)}
+          />
+          {one}
+        </label>
+      ))}
+    </fieldset>
+  )
+}
+
+function Filters(props: {
+  filter: SessionFilter
+  onChange: (filter: SessionFilter) => void
+  /** Of commands; absent where sessions are listed. */
+  narrowed: Narrowed | undefined
+  onNarrow: (narrowed: Narrowed) => void
+  /** Commands whose tables are offered. */
+  tables: readonly FoundCommand[]
+}) {
+  const { filter, onChange, narrowed, onNarrow } = props
+  const tables = useMemo(
+    () => [...new Set(props.tables.flatMap((command) => command.tables))].sort().slice(0, 100),
+    [props.tables],
+  )
   const sessions = useWorld((world) => world.sessions)
   const [agents, connections] = useMemo(() => {
     const names = new Map<string, string>()
@@ -247,8 +357,12 @@ function Filters({ filter, onChange }: { filter: SessionFilter; onChange: (filte
     const next = { ...filter, ...part }
     onChange(Object.values(next).every((value) => value === '') ? noFilter : next)
   }
+  const narrow = (part: Partial<Narrowed>) => {
+    const next = { ...notNarrowed, ...narrowed, ...part }
+    onNarrow(next.verdict === '' && next.table === '' ? notNarrowed : next)
+  }
   return (
-    <div className="grid grid-cols-[1fr_1.3fr_1fr] gap-1.5 px-3 py-1.5">
+    <div className={`grid gap-1.5 px-3 py-1.5 ${narrowed ? 'grid-cols-2' : 'grid-cols-[1fr_1.3fr_1fr]'}`}>
       <Select label="Agent" value={filter.agent} onChange={(agent) => change({ agent })} options={agents} />
       <Select
         label="Connection"
@@ -256,15 +370,49 @@ function Filters({ filter, onChange }: { filter: SessionFilter; onChange: (filte
         onChange={(connection) => change({ connection })}
         options={connections.map((name) => [name, name] as const)}
       />
-      <Select
-        label="State"
-        value={filter.state}
-        onChange={(state) => change({ state: state as SessionFilter['state'] })}
-        options={STATES}
-      />
+      {narrowed ? (
+        <>
+          <Select
+            label="Verdict"
+            value={narrowed.verdict}
+            onChange={(verdict) => narrow({ verdict: verdict as Narrowed['verdict'] })}
+            options={VERDICTS}
+          />
+          <input
+            aria-label="Table"
+            value={narrowed.table}
+            onChange={(event) => narrow({ table: event.target.value })}
+            onKeyDown={(event) => {
+              if (event.key === 'Escape') narrow({ table: '' })
+            }}
+            list="tables-found"
+            placeholder="Table"
+            spellCheck={false}
+            className={`h-7 min-w-0 rounded-box border border-line bg-panel px-2 text-fine placeholder:text-dim ${narrowed.table ? 'font-semibold text-accent' : ''}`}
+          />
+          <datalist id="tables-found">
+            {tables.map((table) => (
+              <option key={table} value={table} />
+            ))}
+          </datalist>
+        </>
+      ) : (
+        <Select
+          label="State"
+          value={filter.state}
+          onChange={(state) => change({ state: state as SessionFilter['state'] })}
+          options={STATES}
+        />
+      )}
     </div>
   )
 }
+
+const VERDICTS = [
+  ['allow', 'allowed'],
+  ['hold', 'held'],
+  ['deny', 'denied'],
+] as const
 
 const STATES = [
   ['open', 'live'],

@@ -1,3 +1,4 @@
+import type { FoundCommand } from '@countersign/contract/evidence'
 import type { Session } from '@countersign/contract/session'
 import { useEffect, useState } from 'react'
 import { useKeys } from '../../app/keys.ts'
@@ -6,6 +7,7 @@ import { go, type Route } from '../../app/route.ts'
 import { useWorld } from '../../app/store.ts'
 import { Notice } from '../../parts/basics.tsx'
 import { Replay } from '../replay/replay.tsx'
+import { FoundHere, momentOf } from './command-list.tsx'
 import { EndSession } from './end-session.tsx'
 import { ExportSession } from './export-session.tsx'
 import { Overview } from './overview.tsx'
@@ -25,8 +27,17 @@ export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions'
   useEffect(() => {
     if (route.id === undefined && first) go({ screen: 'sessions', id: first }, 'replace')
   }, [route.id, first])
-  const replay = (id: string | undefined) => {
-    if (id !== undefined) go({ screen: 'replay', id })
+  /** The command of a session by which it was chosen. */
+  const [found, setFound] = useState<FoundCommand | undefined>(undefined)
+  const here = found && found.session === route.id ? found : undefined
+  const replay = (id: string | undefined, command = here) => {
+    if (id !== undefined) go({ screen: 'replay', id, ...(command ? { t: momentOf(command) } : {}) })
+  }
+  const select = (id: string, command?: FoundCommand) => {
+    setFound(command)
+    // Another command while one is played: the player goes there.
+    if (command && replaying) go({ screen: 'replay', id, t: momentOf(command) }, 'replace')
+    else go({ screen: 'sessions', id }, 'replace')
   }
   useKeys({
     r: () => replay(route.id),
@@ -55,12 +66,7 @@ export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions'
       }
     >
       <div className={alone ? 'hidden' : 'contents'}>
-        <SessionList
-          selected={route.id}
-          ownsSlash={!replaying}
-          onSelect={(id) => go({ screen: 'sessions', id }, 'replace')}
-          onOpen={replay}
-        />
+        <SessionList selected={route.id} ownsSlash={!replaying} onSelect={select} onOpen={replay} />
       </div>
       {route.id === undefined ? (
         <Notice title="Choose a session">
@@ -72,6 +78,7 @@ export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions'
         <Overview
           id={route.id}
           session={session}
+          {...(here ? { found: <FoundHere command={here} protocol={session?.protocol ?? 'postgres'} /> } : {})}
           onReplay={() => replay(route.id)}
           onEnd={setEnding}
           onExport={() => setExporting(true)}
