@@ -366,23 +366,6 @@ test('what the gateway has erased goes from the computer, too, but for what some
   expect((await console.core.call('library', {})).items).toEqual([])
 })
 
-test('a bundle without an end stops where the disk’s reserve begins, and leaves nothing behind', async () => {
-  using folder = temporaryFolder()
-  await using gateway = await gatewayFor()
-  gateway.open(ended('se_a', ndjsonOf(shorter('se_a')).length))
-  gateway.recordings.set('se_a', shorter('se_a'))
-  gateway.bundles.set('se_a', Buffer.alloc(40 * 2 ** 20, 'x'))
-  const { bavail, bsize } = statfsSync(folder.path)
-  const reserve = bavail * bsize - 16 * 2 ** 20
-  await using console = await consoleAt(gateway, folder.path, { library: { reserve } })
-  await console.signIn()
-  await console.core.call('pin', { sessions: ['se_a'] })
-  const stopped = await console.item('se_a', ({ problem }) => problem !== undefined)
-  expect(stopped.bundle).not.toBe('kept')
-  expect(stopped.problem).toContain('MiB left')
-  expect(readdirSync(join(folder.path, 'library')).filter((name) => name.endsWith('.tar'))).toEqual([])
-})
-
 test('what comes for somebody who has signed out is not kept for the next one', async () => {
   using folder = temporaryFolder()
   await using gateway = await gatewayFor()
