@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { RecordingHeader } from '@countersign/contract/recording'
 import type { BaseLogger } from 'pino'
 import { headerOf, mend, placeOf, seal } from './recording.ts'
 import type { SessionRows } from './rows.ts'
@@ -46,11 +47,21 @@ export async function recoverRecordings(room: {
     })
   }
 
+  /** One that says of itself that it lies elsewhere would never be found again. */
+  function liesRight(path: string, { session, startedAt }: RecordingHeader): boolean {
+    const at = Date.parse(startedAt)
+    return (
+      !Number.isNaN(at) &&
+      new Date(at).toISOString() === startedAt &&
+      placeOf(folder, session, startedAt).plain === path
+    )
+  }
+
   async function recoverOne(id: string, path: string): Promise<void> {
     let session = await rows.get(id)
     if (!session) {
       const header = await headerOf(path)
-      if (header?.session !== id) {
+      if (header?.session !== id || !liesRight(path, header)) {
         // Not even its first line was written whole, or it isn't ours: nobody was ever told of it.
         log.warn({ path }, 'a recording without a beginning was found: it is left as it is')
         return

@@ -98,3 +98,40 @@ describe('a live recording that the ledger can’t read on', () => {
     expect(entriesIn(room.folder).at(-1)!.payload).toMatchObject({ command: 'd' })
   })
 })
+
+describe('what lies in the folder of recordings', () => {
+  const found = 'recordings/2026/11/20'
+  const header = (session: string, startedAt: string) => ({
+    ...{ type: 'header', version: 1, session, startedAt, connection: 'orders', protocol: 'postgres', mode: 'enforce' },
+    ...{ agent: { id: 'a#b', issuer: 'a', subject: 'b', name: 'b', groups: [] }, client: { address: 'x' } },
+  })
+
+  it.each(['x', '+012026-01-01T00:00:00.000Z', '2026-11-19T10:00:00.000Z', '../../../../-a-b'])(
+    'and says that it began at %s is left, and keeps nothing else from the ledger',
+    async (startedAt) => {
+      const folder = mkdtempSync(join(tmpdir(), 'countersign-hostile-'))
+      mkdirSync(join(folder, found), { recursive: true })
+      const [bad, good] = ['a', 'b'].map((letter) => `se_${letter.repeat(24)}`) as [string, string]
+      const write = (id: string, at: string) =>
+        writeFileSync(join(folder, found, `${id}.ndjson`), `${JSON.stringify(header(id, at))}\n`)
+      write(bad, startedAt)
+      write(good, '2026-11-20T10:00:00.000Z')
+      const room = await Room.open(folder)
+      ends.push(() => room[Symbol.asyncDispose]())
+      await room.ledger.sync()
+      expect(new Set(entriesIn(folder).map(({ payload }) => payload.session))).toEqual(new Set([good]))
+    },
+  )
+
+  it('of sessions that the store has under no day is left out', async () => {
+    let room = await Room.open()
+    const session = await room.session()
+    await session.close('closed', 'done')
+    await room.store.db.updateTable('sessions').set({ in_ledger: 0, opened_at: 'x' }).execute()
+    await room.close()
+    room = await Room.open(room.folder)
+    ends.push(() => room[Symbol.asyncDispose]())
+    await room.ledger.sync()
+    expect(room.complaints.join()).toMatch(/has no place/)
+  })
+})

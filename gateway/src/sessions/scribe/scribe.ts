@@ -317,8 +317,19 @@ class WorkerLedger implements ScribeLedger {
       .where('in_ledger', '=', 0)
       .executeTakeFirst()
     if (!row || row.state === 'open') return false
-    void this.#read([{ session, ...this.#options.filesOf(session, row.opened_at) }])
-    return true
+    const files = this.#filesOf(session, row.opened_at)
+    void this.#read(files)
+    return files.length > 0
+  }
+
+  /** None where the store's row says no place: that must not keep the others from being read. */
+  #filesOf(session: string, openedAt: string): RecordingFiles[] {
+    try {
+      return [{ session, ...this.#options.filesOf(session, openedAt) }]
+    } catch (error) {
+      this.#options.log.error({ session, error }, 'a session of before has no place for a recording: it is left out')
+      return []
+    }
   }
 
   #read(recordings: RecordingFiles[]): Promise<unknown> {
@@ -358,7 +369,7 @@ class WorkerLedger implements ScribeLedger {
       if (!last || this.#closing) return
       after = { at: last.opened_at, id: last.id }
       const fresh = rows.filter(({ id }) => !this.#live.has(id) && !this.#ending.has(id))
-      await this.#read(fresh.map(({ id, opened_at }) => ({ session: id, ...this.#options.filesOf(id, opened_at) })))
+      await this.#read(fresh.flatMap(({ id, opened_at }) => this.#filesOf(id, opened_at)))
       await this.#marking
     }
   }
