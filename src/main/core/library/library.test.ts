@@ -230,8 +230,9 @@ test('a copy that somebody changed is not shown; with the gateway it is fetched 
   const last = { session: 'se_1', from: steps - 2, to: steps }
   await expect(console.core.call('recordingWindow', last)).rejects.toMatchObject({ code: 'damaged-copy' })
   expect((await console.core.call('library', {})).items).toMatchObject([{ state: 'damaged' }])
+  const from = console.told.events.length
   await console.core.call('openRecording', { session: 'se_1' })
-  await console.item('se_1', ({ state }) => state === 'complete')
+  await console.item('se_1', ({ state }) => state === 'complete', from)
   expect((await console.core.call('recordingWindow', last)).lines.at(-1)).toEqual(lines.at(-1))
 })
 
