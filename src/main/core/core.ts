@@ -34,6 +34,7 @@ import type { Printer } from './ports/printer.ts'
 import type { SecureStorage } from './ports/secure-storage.ts'
 import { retentionAnswers } from './retention.ts'
 import { signIn } from './sign-in.ts'
+import { takeConsoleFolder } from './store/console-folder.ts'
 import { openStore } from './store/store.ts'
 import { createEvidence } from './witness/answers.ts'
 import { createWitness, type Pace, type WitnessClient } from './witness/witness.ts'
@@ -83,8 +84,22 @@ const initialSettings: Settings = {
   library: { room: 2048 },
 }
 
-/** Starts the core in a folder; it signs nobody in, but goes on with a sign-in that it finds there. */
+/**
+ * Starts the core in a folder, which is its alone until it is disposed; it signs nobody in, but goes on with a sign-in
+ * that it finds there.
+ * @throws ConsoleError folder-taken, folder-unusable
+ */
 export async function createCore(options: CoreOptions): Promise<Core> {
+  const folder = takeConsoleFolder(options.folder)
+  try {
+    return await coreIn(folder, options)
+  } catch (error) {
+    folder[Symbol.dispose]()
+    throw error
+  }
+}
+
+async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
   const clock = options.clock ?? systemClock
   const log = options.log ?? silent
   const store = openStore(options.folder)
@@ -494,6 +509,7 @@ export async function createCore(options: CoreOptions): Promise<Core> {
       await outbox[Symbol.asyncDispose]()
       witness[Symbol.dispose]()
       store[Symbol.dispose]()
+      folder[Symbol.dispose]()
     },
   }
 }
