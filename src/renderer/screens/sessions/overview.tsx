@@ -15,7 +15,7 @@ import { ending, protocolName } from '../queue/words.ts'
 import { Retained } from '../retention/session-retention.tsx'
 import { erasedCommand } from '../retention/words.ts'
 import { Kept } from './kept.tsx'
-import { StateWord } from './session-list.tsx'
+import { StateWord } from './session-row.tsx'
 
 /** A session's title, the same over its overview and its replay. */
 export function SessionTitle({ session, children }: { session: Session; children?: ReactNode }) {

@@ -1,20 +1,19 @@
 import type { FoundCommand } from '@countersign/contract/evidence'
 import type { Session } from '@countersign/contract/session'
-import { ChevronDown, Pin, Search } from 'lucide-react'
+import { Pin, Search } from 'lucide-react'
 import { type Ref, useEffect, useMemo, useRef, useState } from 'react'
 import { useKeys } from '../../app/keys.ts'
 import { keep, useLibrary } from '../../app/library.ts'
 import { useWorld } from '../../app/store.ts'
-import { Button, EnvironmentTag, foremostTag, Notice } from '../../parts/basics.tsx'
+import { Button, Notice } from '../../parts/basics.tsx'
 import { useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, stepFrom } from '../../parts/listbox.tsx'
 import { size } from '../../parts/size.ts'
-import { duration, shortWhen } from '../../parts/time.ts'
-import { Verified } from '../../parts/verified.tsx'
-import { VisibleText } from '../../parts/visible-text.tsx'
 import { CommandList, keyOf, rowsOf } from './command-list.tsx'
-import { type CommandFilter, useCommandSearch } from './command-search.ts'
+import { useCommandSearch } from './command-search.ts'
 import { noFilter, type SessionFilter, useSessionSearch } from './search.ts'
+import { Filters, type Narrowed, notNarrowed } from './session-filters.tsx'
+import { SessionRow } from './session-row.tsx'
 
 interface Props {
   selected: string | undefined
@@ -213,34 +212,6 @@ function List(props: {
   )
 }
 
-function SessionRow({ session, selected }: { session: Session; selected: boolean; today: number }) {
-  const tag = foremostTag(session.connectionTags)
-  const pinned = useLibrary((library) => Boolean(library?.items.get(session.id)?.pinnedAt))
-  return (
-    <div
-      className={`flex h-full flex-col justify-center gap-0.5 border-l-2 px-4 ${selected ? 'border-accent bg-accent-pale' : 'border-transparent hover:bg-sunken'}`}
-    >
-      <div className="flex items-baseline gap-3">
-        <span className="min-w-0 flex-1 truncate font-mono text-fine">
-          <VisibleText>{session.identity.name}</VisibleText> <span className="font-sans">→</span> {session.connection}
-        </span>
-        <time dateTime={session.openedAt} className="text-dim tabular-nums">
-          {shortWhen(session.openedAt, Date.now())}
-        </time>
-      </div>
-      <div className="flex items-center gap-2 text-fine text-dim">
-        <span className="min-w-0 flex-1 truncate">
-          <StateWord session={session} />
-          {countWords(session)}
-        </span>
-        <Verified session={session.id} brief />
-        {pinned ? <Pin size={12} className="shrink-0 text-dim" role="img" aria-label="kept on this computer" /> : null}
-        {tag ? <EnvironmentTag tag={tag} brief /> : null}
-      </div>
-    </div>
-  )
-}
-
 /** Asks before a whole search is kept: how many, how much. */
 function KeepFound(props: { sessions: readonly Session[]; more: boolean; onClose: () => void }) {
   const { sessions, more, onClose } = props
@@ -272,37 +243,6 @@ function KeepFound(props: { sessions: readonly Session[]; more: boolean; onClose
   )
 }
 
-/** Live with a dot, or how long it was and how it ended. */
-export function StateWord({ session }: { session: Session }) {
-  if (session.state === 'open')
-    return (
-      <span className="text-ok">
-        <span className="mr-1 inline-block size-2 rounded-full bg-ok motion-safe:animate-breathe" aria-hidden="true" />
-        live
-      </span>
-    )
-  const lasted = session.closedAt ? duration(Date.parse(session.closedAt) - Date.parse(session.openedAt)) : ''
-  if (session.state === 'closed') return <>{lasted}</>
-  return (
-    <>
-      <span className={session.state === 'terminated' ? 'text-danger' : 'text-warn'}>{session.state}</span>
-      {lasted ? ` · ${lasted}` : ''}
-    </>
-  )
-}
-
-/** · 2 holds · 1 denial */
-function countWords({ counts }: Session): string {
-  const word = (n: number, one: string, many: string) => (n > 0 ? ` · ${n} ${n === 1 ? one : many}` : '')
-  return (
-    word(counts.held, 'hold', 'holds') +
-      word(counts.denied, 'denial', 'denials') +
-      word(counts.errors, 'error', 'errors') || word(counts.commands, 'command', 'commands')
-  )
-}
-
-type Narrowed = Pick<CommandFilter, 'verdict' | 'table'>
-const notNarrowed: Narrowed = { verdict: '', table: '' }
 const pick = ({ text, agent, connection }: SessionFilter) => ({ text, agent, connection })
 
 /** Whether sessions are listed, or commands. */
@@ -326,123 +266,5 @@ function What(props: { what: 'sessions' | 'commands'; onChange: (what: 'sessions
         </label>
       ))}
     </fieldset>
-  )
-}
-
-function Filters(props: {
-  filter: SessionFilter
-  onChange: (filter: SessionFilter) => void
-  /** Of commands; absent where sessions are listed. */
-  narrowed: Narrowed | undefined
-  onNarrow: (narrowed: Narrowed) => void
-  /** Commands whose tables are offered. */
-  tables: readonly FoundCommand[]
-}) {
-  const { filter, onChange, narrowed, onNarrow } = props
-  const tables = useMemo(
-    () => [...new Set(props.tables.flatMap((command) => command.tables))].sort().slice(0, 100),
-    [props.tables],
-  )
-  const sessions = useWorld((world) => world.sessions)
-  const [agents, connections] = useMemo(() => {
-    const names = new Map<string, string>()
-    const places = new Set<string>()
-    for (const session of sessions.values()) {
-      names.set(session.agent, session.identity.name)
-      places.add(session.connection)
-    }
-    return [[...names].sort((a, b) => a[1].localeCompare(b[1])), [...places].sort()] as const
-  }, [sessions])
-  const change = (part: Partial<SessionFilter>) => {
-    const next = { ...filter, ...part }
-    onChange(Object.values(next).every((value) => value === '') ? noFilter : next)
-  }
-  const narrow = (part: Partial<Narrowed>) => {
-    const next = { ...notNarrowed, ...narrowed, ...part }
-    onNarrow(next.verdict === '' && next.table === '' ? notNarrowed : next)
-  }
-  return (
-    <div className={`grid gap-1.5 px-3 py-1.5 ${narrowed ? 'grid-cols-2' : 'grid-cols-[1fr_1.3fr_1fr]'}`}>
-      <Select label="Agent" value={filter.agent} onChange={(agent) => change({ agent })} options={agents} />
-      <Select
-        label="Connection"
-        value={filter.connection}
-        onChange={(connection) => change({ connection })}
-        options={connections.map((name) => [name, name] as const)}
-      />
-      {narrowed ? (
-        <>
-          <Select
-            label="Verdict"
-            value={narrowed.verdict}
-            onChange={(verdict) => narrow({ verdict: verdict as Narrowed['verdict'] })}
-            options={VERDICTS}
-          />
-          <input
-            aria-label="Table"
-            value={narrowed.table}
-            onChange={(event) => narrow({ table: event.target.value })}
-            onKeyDown={(event) => {
-              if (event.key === 'Escape') narrow({ table: '' })
-            }}
-            list="tables-found"
-            placeholder="Table"
-            spellCheck={false}
-            className={`h-7 min-w-0 rounded-box border border-line bg-panel px-2 text-fine placeholder:text-dim ${narrowed.table ? 'font-semibold text-accent' : ''}`}
-          />
-          <datalist id="tables-found">
-            {tables.map((table) => (
-              <option key={table} value={table} />
-            ))}
-          </datalist>
-        </>
-      ) : (
-        <Select
-          label="State"
-          value={filter.state}
-          onChange={(state) => change({ state: state as SessionFilter['state'] })}
-          options={STATES}
-        />
-      )}
-    </div>
-  )
-}
-
-const VERDICTS = [
-  ['allow', 'allowed'],
-  ['hold', 'held'],
-  ['deny', 'denied'],
-] as const
-
-const STATES = [
-  ['open', 'live'],
-  ['closed', 'closed'],
-  ['terminated', 'terminated'],
-  ['interrupted', 'interrupted'],
-] as const
-
-function Select(props: {
-  label: string
-  value: string
-  onChange: (value: string) => void
-  options: readonly (readonly [string, string])[]
-}) {
-  return (
-    <span className="relative min-w-0">
-      <select
-        aria-label={props.label}
-        value={props.value}
-        onChange={(event) => props.onChange(event.target.value)}
-        className={`h-7 w-full appearance-none truncate rounded-box border border-line bg-panel pr-5 pl-2 text-fine ${props.value ? 'font-semibold text-accent' : 'text-dim'}`}
-      >
-        <option value="">{props.label}</option>
-        {props.options.map(([value, name]) => (
-          <option key={value} value={value}>
-            {name}
-          </option>
-        ))}
-      </select>
-      <ChevronDown size={12} className="pointer-events-none absolute top-2 right-1.5 text-dim" aria-hidden />
-    </span>
   )
 }

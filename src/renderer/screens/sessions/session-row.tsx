@@ -1,0 +1,65 @@
+import type { Session } from '@countersign/contract/session'
+import { Pin } from 'lucide-react'
+import { useLibrary } from '../../app/library.ts'
+import { EnvironmentTag, foremostTag } from '../../parts/basics.tsx'
+import { duration, shortWhen } from '../../parts/time.ts'
+import { Verified } from '../../parts/verified.tsx'
+import { VisibleText } from '../../parts/visible-text.tsx'
+
+/** A session in the list: who, where, when, how it went. `today` has it drawn anew when the day changes. */
+export function SessionRow({ session, selected }: { session: Session; selected: boolean; today: number }) {
+  const tag = foremostTag(session.connectionTags)
+  const pinned = useLibrary((library) => Boolean(library?.items.get(session.id)?.pinnedAt))
+  return (
+    <div
+      className={`flex h-full flex-col justify-center gap-0.5 border-l-2 px-4 ${selected ? 'border-accent bg-accent-pale' : 'border-transparent hover:bg-sunken'}`}
+    >
+      <div className="flex items-baseline gap-3">
+        <span className="min-w-0 flex-1 truncate font-mono text-fine">
+          <VisibleText>{session.identity.name}</VisibleText> <span className="font-sans">→</span> {session.connection}
+        </span>
+        <time dateTime={session.openedAt} className="text-dim tabular-nums">
+          {shortWhen(session.openedAt, Date.now())}
+        </time>
+      </div>
+      <div className="flex items-center gap-2 text-fine text-dim">
+        <span className="min-w-0 flex-1 truncate">
+          <StateWord session={session} />
+          {countWords(session)}
+        </span>
+        <Verified session={session.id} brief />
+        {pinned ? <Pin size={12} className="shrink-0 text-dim" role="img" aria-label="kept on this computer" /> : null}
+        {tag ? <EnvironmentTag tag={tag} brief /> : null}
+      </div>
+    </div>
+  )
+}
+
+/** Live with a dot, or how long it was and how it ended. */
+export function StateWord({ session }: { session: Session }) {
+  if (session.state === 'open')
+    return (
+      <span className="text-ok">
+        <span className="mr-1 inline-block size-2 rounded-full bg-ok motion-safe:animate-breathe" aria-hidden="true" />
+        live
+      </span>
+    )
+  const lasted = session.closedAt ? duration(Date.parse(session.closedAt) - Date.parse(session.openedAt)) : ''
+  if (session.state === 'closed') return <>{lasted}</>
+  return (
+    <>
+      <span className={session.state === 'terminated' ? 'text-danger' : 'text-warn'}>{session.state}</span>
+      {lasted ? ` · ${lasted}` : ''}
+    </>
+  )
+}
+
+/** · 2 holds · 1 denial */
+function countWords({ counts }: Session): string {
+  const word = (n: number, one: string, many: string) => (n > 0 ? ` · ${n} ${n === 1 ? one : many}` : '')
+  return (
+    word(counts.held, 'hold', 'holds') +
+      word(counts.denied, 'denial', 'denials') +
+      word(counts.errors, 'error', 'errors') || word(counts.commands, 'command', 'commands')
+  )
+}
