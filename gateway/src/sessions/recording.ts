@@ -45,8 +45,9 @@ export interface Sealed {
  */
 export async function seal(place: RecordingPlace): Promise<{ bytes: number }> {
   const temporary = `${place.sealed}.tmp`
-  const from = createReadStream(place.plain)
   const to = await open(temporary, 'w', 0o600)
+  // Only now: that it isn't there is to be heard by somebody.
+  const from = createReadStream(place.plain)
   try {
     const compress = createZstdCompress({
       params: { [constants.ZSTD_c_compressionLevel]: 3, [constants.ZSTD_c_checksumFlag]: 1 },

@@ -99,7 +99,13 @@ export function createRows(store: Store) {
           .where('state', '=', 'open')
           .returningAll()
           .executeTakeFirst()
-        if (row) await appendFeed(tx, 'session.closed', sessionOf(row), new Date(closing.at))
+        if (row) return void (await appendFeed(tx, 'session.closed', sessionOf(row), new Date(closing.at)))
+        // It has ended as the ledger says, which lost its recording: what it did is known all the same.
+        await tx
+          .updateTable('sessions')
+          .set({ ...closing.counts, classes: closing.classes === undefined ? null : JSON.stringify(closing.classes) })
+          .where('id', '=', id)
+          .execute()
       })
     },
 

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { LOST } from '../sessions/scribe/messages.ts'
 import { approvals, decisions, windows } from './approval-comparisons.ts'
 import { type AboutRow, type Comparison, goneOf, orNull, type SpokenEntry, text } from './comparison.ts'
 import { asValue, type Columns, fromJson } from './said.ts'
@@ -67,7 +68,7 @@ const sessions: Comparison = {
     if (!ended || !said) return undefined
     const what = ahead(text(said.columns.closed_at))
     if (in_ledger === 0 && what) return { lacks: `says that the log has not its end, which it has: ${what}` }
-    if (columns.recording_complete === 0 && what)
+    if (columns.recording_complete === 0 && what && !text(said.columns.closed_because).startsWith(LOST))
       return { lacks: `says that its recording has no end, which it has: ${what}` }
     return undefined
   },

@@ -2,6 +2,7 @@ import { createHash, type Hash } from 'node:crypto'
 import type { Findings } from '@countersign/contract/ledger/findings'
 import type { RecordingEvent } from '@countersign/contract/recording'
 import { Counting } from '../sessions/counts.ts'
+import { LOST } from '../sessions/scribe/messages.ts'
 import type { SpokenEntry } from './comparison.ts'
 import { asValue, outcomeOf, recordedOf, type SaidRows } from './said.ts'
 
@@ -120,7 +121,9 @@ export class RecordedFacts {
     // What is missing of it, or more than it had, is told elsewhere.
     if (bytes !== (payload.recording as { bytes?: unknown } | undefined)?.bytes) return
     const classes = asValue([...counting.classes].sort())
-    this.#said.say(recordedOf('sessions'), session, { ...counting.counts, classes })
+    // Of one whose rest is lost the row counts that, too.
+    if (!String(payload.reason).startsWith(LOST))
+      this.#said.say(recordedOf('sessions'), session, { ...counting.counts, classes })
     const where = { entry: n, recording: session }
     if (erased) return
     if (typeof payload.commands === 'number' && payload.commands !== logged.count)

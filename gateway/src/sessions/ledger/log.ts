@@ -139,6 +139,16 @@ export class LedgerLog {
   tails(): { session: string; tail: Tail }[] {
     return this.#parts.rows.tails()
   }
+  /** The interruption that a session ended with, if that is on disk and was not erased. */
+  interruption(session: string): { at: string; reason: string; bytes: number } | undefined {
+    const { at, payload } = this.#parts.rows.newest(session, 'session.interrupted') ?? {}
+    if (at === undefined || !payload) return undefined
+    const { reason, recording } = JSON.parse(Buffer.from(payload).toString('utf8')) as {
+      reason?: unknown
+      recording?: { bytes?: unknown }
+    }
+    return typeof reason === 'string' ? { at, reason, bytes: Number(recording?.bytes ?? 0) } : undefined
+  }
   setTail(session: string, tail: Tail): void {
     this.#pending.tails.set(session, tail)
   }

@@ -136,6 +136,13 @@ export class EntryRows {
     return this.#database.prepare('select value from meta where name = ?').pluck().get(name) as Meta | undefined
   }
 
+  /** The newest entry of a type that a session has. */
+  newest(session: string, type: string): { at: string; payload: Uint8Array | null } | undefined {
+    return this.#database
+      .prepare('select at, payload from entries where session = ? and type = ? order by n desc limit 1')
+      .get(session, type) as { at: string; payload: Uint8Array | null } | undefined
+  }
+
   /** Entries from `from` up to, not including, `to`, in batches. */
   *entries(from: number, to: number): Generator<EntryRow[]> {
     const statement = this.#database.prepare(

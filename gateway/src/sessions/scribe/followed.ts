@@ -4,7 +4,7 @@ import type { RunningHash } from '@countersign/contract/ledger/ports'
 import type { RecordingHeader } from '@countersign/contract/recording'
 import type { Tail } from '../ledger/rows.ts'
 import { RecordedLine } from './line.ts'
-import type { Over, RecordingFiles } from './messages.ts'
+import { LOST, type Over, type RecordingFiles } from './messages.ts'
 import { ENDED, RecordingTail, type TailEntry } from './tail.ts'
 
 /** So many bytes are read at a time … */
@@ -59,7 +59,8 @@ export class Followed {
   /** What the log is to keep beside its entries. Undefined: nothing was read. */
   get tail(): Tail | undefined {
     const state = this.#tail?.state ?? this.#before
-    return state && this.over ? { ...state, chunkFrom: ENDED } : state
+    if (!state || !this.over) return state
+    return { ...state, chunkFrom: ENDED, ...(this.over.how === 'lost' && { offset: state.chunkFrom }) }
   }
 
   /** Whether its first `bytes` bytes were taken; null: all of it, to its end. */
@@ -159,9 +160,9 @@ export class Followed {
       yield this.#conclude()
     } catch (error) {
       const { code = '', message } = error as NodeJS.ErrnoException
-      if (code === 'ENOENT') yield this.lost('it is no longer there', known)
+      if (code === 'ENOENT') yield this.#lostNow('it is no longer there', known)
       else if (/^(EMFILE|ENFILE|ENOMEM|EAGAIN)$/.test(code)) throw error
-      else yield this.lost(`it can't be read (${message})`, known)
+      else yield this.#lostNow(`it can't be read (${message})`, known)
     }
   }
 
@@ -175,16 +176,23 @@ export class Followed {
     const state = this.#tail?.state ?? this.#before
     if (!state || state.offset === 0) return []
     const { chunkFrom: bytes, chunks, commands } = state
-    const reason = `the rest of its recording is lost: ${why}`
+    const reason = LOST + why
+    const at = new Date().toISOString()
+    this.over = { how: 'lost', why, end: { at, reason, bytes } }
     const payload = { session: this.session, state: 'interrupted', reason, recording: { bytes, chunks }, commands }
-    return [{ at: new Date().toISOString(), type: 'session.interrupted', payload }]
+    return [{ at, type: 'session.interrupted', payload }]
+  }
+
+  /** What was read of it until now is vouched for all the same. */
+  #lostNow(why: string, known: Known): TailEntry[] {
+    return [...(this.#tail?.cut(new Date()) ?? []), ...this.lost(why, known)]
   }
 
   /** Where the log has its end already, it is over. */
   #isOverBy(known: Known): boolean {
     if (!this.over && !this.#tail && !this.#before) {
       this.#before = known()
-      if (this.#before?.chunkFrom === ENDED) this.over = { how: 'ended' }
+      if (this.#before?.chunkFrom === ENDED) this.over = { how: 'ended', before: true }
     }
     return this.over !== undefined
   }
@@ -216,7 +224,7 @@ export class Followed {
     if (tail.ended) this.over = { how: 'ended' }
     if (tail.ended || (this.live && tail.damaged === undefined)) return []
     const why = tail.damaged === undefined ? 'it has no end' : `it is damaged at ${tail.damaged}`
-    return [...tail.cut(new Date()), ...this.lost(why, () => undefined)]
+    return this.#lostNow(why, () => undefined)
   }
 
   #chunked(entries: TailEntry[]): boolean {

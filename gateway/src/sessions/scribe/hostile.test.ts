@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
@@ -97,6 +97,52 @@ describe('a live recording that the ledger can’t read on', () => {
     await other.recorder.sync()
     expect(entriesIn(room.folder).at(-1)!.payload).toMatchObject({ command: 'd' })
   })
+
+  it.each(['noted at once', 'noted by the next life of the scribe', 'closed before that is noted'])(
+    'ends in the store as in the ledger: %s',
+    async (when) => {
+      const room = await Room.open()
+      ends.push(() => room[Symbol.asyncDispose]())
+      const session = await room.session()
+      session.recorder.append(command('a'))
+      await session.recorder.sync()
+      const { plain } = placeOf(room.folder, session.id, new Date().toISOString())
+      if (when === 'closed before that is noted') {
+        rmSync(plain)
+        await session.close('closed', 'done')
+      } else {
+        rmSync(plain)
+        room.ledger.poke(session.id)
+        await vi.waitUntil(() => room.ledger.lost(session.id), { timeout: 20_000 })
+      }
+      const row = () => room.store.db.selectFrom('sessions').selectAll().executeTakeFirstOrThrow()
+      await vi.waitUntil(async () => (await row()).in_ledger === 1, { timeout: 20_000 })
+      let late = room
+      if (when === 'noted by the next life of the scribe') {
+        // As where the gateway died before it was noted.
+        const of = { in_ledger: 0, state: 'open', closed_at: null, closed_because: null } as const
+        await room.store.db.updateTable('sessions').set(of).execute()
+        const copy = mkdtempSync(join(tmpdir(), 'countersign-lost-'))
+        cpSync(room.folder, copy, { recursive: true })
+        late = await Room.open(copy)
+        ends.push(() => late[Symbol.asyncDispose]())
+        await late.ledger.sync()
+      } else await session.close('closed', 'done')
+      const { at, payload } = entriesIn(late.folder).findLast(({ type }) => type === 'session.interrupted')!
+      expect(await late.store.db.selectFrom('sessions').selectAll().executeTakeFirstOrThrow()).toMatchObject({
+        state: 'interrupted',
+        closed_at: at,
+        closed_because: payload.reason,
+        recording_bytes: payload.recording.bytes,
+        recording_complete: 0,
+      })
+      const { outcome, findings } = await late.verify()
+      expect(findings.map(({ code, text }) => [code, text])).toEqual([
+        ['recording-cut', `recording ${session.id} is not there`],
+      ])
+      expect(outcome).toBe('incomplete')
+    },
+  )
 })
 
 describe('what lies in the folder of recordings', () => {

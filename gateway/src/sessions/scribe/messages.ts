@@ -70,9 +70,21 @@ export type ToScribe =
 
 /** How the reading of a recording came to its end. */
 export type Over =
-  | { how: 'ended' }
-  /** Its files aren't there, or hold what no recorder writes: the log says where it ends for it. */
-  | { how: 'lost'; why: string }
+  /** `before`: the log has had its end since an earlier life. */
+  | { how: 'ended'; before?: true }
+  /** Its files aren't there, or hold what no recorder writes: the log says where it ends for it, if it knows of it. */
+  | { how: 'lost'; why: string; end?: LostEnd }
+
+/** How the reason of such an end begins. */
+export const LOST = 'the rest of its recording is lost: '
+
+/** The end that the log gave a session whose recording was lost. */
+export interface LostEnd {
+  at: string
+  reason: string
+  /** Of its recording, that the log vouches for. */
+  bytes: number
+}
 
 export type FromScribe =
   /** The log is open, perhaps anew. `outbox`: the last row that it has: all after it are to be handed over, again too. */

@@ -8,6 +8,7 @@ import { realDisk } from '../ledger/disk.ts'
 import { type Ledger, LedgerStopped } from '../ledger/ledger.ts'
 import { TileFolder } from '../ledger/tile-folder.ts'
 import type { FromScribe, Over, Question, RecordingFiles, ScribeData, SyncTargets, ToScribe } from './messages.ts'
+import { noteInLedger } from './noted.ts'
 import { createOutbox } from './outbox.ts'
 
 /** A recording that somebody writes. */
@@ -510,9 +511,7 @@ class WorkerLedger implements ScribeLedger {
     // One whose end was read before its owner had said so.
     for (const id of ids) this.#live.delete(id)
     this.#marking = this.#marking
-      .then(async () => {
-        await store.db.updateTable('sessions').set({ in_ledger: 1 }).where('id', 'in', ids).execute()
-      })
+      .then(() => noteInLedger(store, all))
       .catch((error) => log.error({ error }, 'what the ledger has could not be noted: it is at the next start'))
       .finally(() => {
         for (const id of ids) {

@@ -7,7 +7,16 @@ import type { LedgerLog, NewLedgerEntry } from '../ledger/log.ts'
 import { stopped } from '../ledger/stopped.ts'
 import { Followed } from './followed.ts'
 import { type RecordedLine, type RecordingReader, wellFormed } from './line.ts'
-import type { FromScribe, OutboxRow, Over, Question, RecordingFiles, SearchQuestion, SyncTargets } from './messages.ts'
+import {
+  type FromScribe,
+  LOST,
+  type OutboxRow,
+  type Over,
+  type Question,
+  type RecordingFiles,
+  type SearchQuestion,
+  type SyncTargets,
+} from './messages.ts'
 import type { TailEntry } from './tail.ts'
 import { mayWitness, withWitness, witnessesIn } from './witnesses.ts'
 
@@ -357,13 +366,20 @@ export class LedgerWriter {
       this.#committed = Number(this.#log.meta(OUTBOX) ?? 0)
       const over: { session: string; over: Over }[] = []
       for (const followed of this.#followed.values())
-        if (followed.over && !followed.streaming) over.push({ session: followed.session, over: followed.over })
+        if (followed.over && !followed.streaming)
+          over.push({ session: followed.session, over: this.#overOf(followed.session, followed.over) })
       for (const { session } of over) this.#followed.delete(session)
       this.#say({ is: 'committed', outbox: this.#committed, size: this.#log.size, over })
     }
     if (this.#waiting.length > 0) this.#answer(now)
     // After those who wait for the ledger were answered.
     if (changed) for (const along of this.#along) this.#guard(along, () => along.reader.commit())
+  }
+
+  /** Who was told of an end may not have lived to note it. */
+  #overOf(session: string, over: Over): Over {
+    const end = over.how === 'ended' && over.before ? this.#log.interruption(session) : undefined
+    return end?.reason.startsWith(LOST) ? { how: 'lost', why: end.reason.slice(LOST.length), end } : over
   }
 
   #answer(now: number): void {
