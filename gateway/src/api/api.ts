@@ -33,6 +33,7 @@ import type { SessionsRoom } from '../sessions/sessions.ts'
 import type { Feed } from '../store/feed.ts'
 import { annotationRoutes } from './annotation-routes.ts'
 import { approvalRoutes } from './approval-routes.ts'
+import { boundCalls, type CallBounds, callBounds } from './call-bounds.ts'
 import { createCallers } from './caller.ts'
 import { commandRoutes } from './command-routes.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
@@ -70,6 +71,8 @@ export interface ApiOptions {
   feedBounds?: Partial<FeedBounds>
   /** Feed connections of one person or agent at a time (20). */
   feedsPerCaller?: number
+  /** What one person or agent may ask. */
+  callBounds?: Partial<CallBounds>
   /** Connections of all clients at a time, whoever they are (2,000); more are closed at once. */
   connections?: number
 }
@@ -123,6 +126,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     if (request.is404 || request.routeOptions.config.open) return
     request.caller = await callers.of(request)
   })
+  boundCalls(app, { ...callBounds, ...options.callBounds }, () => performance.now())
 
   await app.register(swagger, documentOf(options.url))
   await app.register(async (scope) => {

@@ -13,6 +13,7 @@ export function commandRoutes(app: Routes, sessions: Pick<SessionsRoom, 'command
   app.get(
     '/v1/commands',
     {
+      config: { costly: 'search' },
       schema: {
         tags: ['sessions'],
         summary:

@@ -128,6 +128,7 @@ export function ledgerRoutes(
   app.get(
     '/v1/sessions/:id/bundle',
     {
+      config: { costly: 'bundle' },
       schema: {
         tags,
         summary: 'A session’s evidence bundle: entries, proofs, recording, policy, people and decisions',

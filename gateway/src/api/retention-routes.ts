@@ -97,6 +97,7 @@ export function retentionRoutes(app: Routes, retention: Retention): void {
   app.post(
     '/v1/retention/runs',
     {
+      config: { costly: 'retention' },
       schema: {
         tags,
         summary: 'Erase what is due, or (dry) show what would go now',

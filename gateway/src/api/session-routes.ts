@@ -3,7 +3,7 @@ import { createGzip } from 'node:zlib'
 import { ListQuery, listOf } from '@countersign/contract/api'
 import { EventsPage } from '@countersign/contract/recording'
 import { Session, SessionState, TerminateRequest } from '@countersign/contract/session'
-import type { FastifyReply } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Principal } from '../identity/principal.ts'
 import type { Retention } from '../sessions/retention/retention.ts'
@@ -35,6 +35,9 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pi
   app.get(
     '/v1/sessions',
     {
+      config: {
+        costly: ({ query }: FastifyRequest) => ((query as { text?: string }).text ? ('search' as const) : undefined),
+      },
       schema: {
         tags,
         summary: 'Sessions that the caller may see, newest first',

@@ -2,6 +2,7 @@ import http, { type IncomingMessage } from 'node:http'
 import https from 'node:https'
 import { pipeline } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 import { rootCertificates } from 'node:tls'
 import { createGunzip, createZstdDecompress } from 'node:zlib'
 import { listOf, Problem } from '@countersign/contract/api'
@@ -108,6 +109,9 @@ interface Asked {
 /** Past this a list is not a list that a person works through; the rest is found by searching. */
 const longestList = 10_000
 const mebibyte = 1024 * 1024
+/** A call that came too soon is made again so often, where it has to wait no longer than that (s). */
+const mostAgain = 5
+const longestWait = 10
 /** Nothing of a log is larger: a signed checkpoint with its cosignatures, a tile of 256 hashes. */
 const largestNote = 64_000
 const largestTile = 8192
@@ -257,8 +261,32 @@ async function request(base: URL, agent: http.Agent, path: string, asked: Asked)
   return read(base, await respond(base, agent, path, asked), asked.most ?? 32 * mebibyte)
 }
 
-/** The answer of a call, to be read. @throws Unreachable, Refused */
-function respond(base: URL, agent: http.Agent, path: string, asked: Asked): Promise<IncomingMessage> {
+/**
+ * The answer of a call, to be read. One that only reads and comes too soon after others (429) is made again when the
+ * gateway says so, a few times. @throws Unreachable, Refused
+ */
+async function respond(base: URL, agent: http.Agent, path: string, asked: Asked): Promise<IncomingMessage> {
+  for (let again = 0; ; again++) {
+    try {
+      return await respondOnce(base, agent, path, asked)
+    } catch (error) {
+      const reads = (asked.method ?? 'GET') === 'GET'
+      const seconds = reads && error instanceof Refused && error.status === 429 ? error.retryAfter : undefined
+      if (seconds === undefined || seconds > longestWait || again >= mostAgain) throw error
+      try {
+        // Those that were refused together don't all come back together.
+        await setTimeout(seconds * 1000 * (1 + Math.random() / 4), undefined, {
+          ref: false,
+          ...(asked.signal && { signal: asked.signal }),
+        })
+      } catch (aborted) {
+        throw new Unreachable(inWords(base, aborted as Error), false)
+      }
+    }
+  }
+}
+
+function respondOnce(base: URL, agent: http.Agent, path: string, asked: Asked): Promise<IncomingMessage> {
   const body = asked.body === undefined ? undefined : JSON.stringify(asked.body)
   return new Promise((resolve, reject) => {
     let sent = false
