@@ -149,10 +149,12 @@ export function createRows(store: Store) {
     /**
      * Newest first. @throws BadCursor
      * @param having the sessions that have the words of `query.text`
+     * @param among where those are many: which of some they are
      */
     async list(
       query: SessionQuery,
-      having: SessionsWith | undefined = undefined,
+      having?: SessionsWith,
+      among: (sessions: string[]) => Promise<string[]> = async (sessions) => sessions,
     ): Promise<{ items: Session[]; next: string | null }> {
       let select = db.selectFrom('sessions').selectAll('sessions')
       if (query.agent !== undefined) select = select.where('sessions.agent', '=', query.agent)
@@ -176,14 +178,14 @@ export function createRows(store: Store) {
       const below = (after: { at: string; id: string } | undefined) =>
         after ? ordered.where(sql<boolean>`(sessions.opened_at, sessions.id) < (${after.at}, ${after.id})`) : ordered
       let after = query.after === undefined ? undefined : readCursor(query.after)
-      const has = having?.are === 'many' ? having.has : () => true
       const atOnce = having?.are === 'many' ? ASKED_AT_ONCE : query.limit + 1
       const rows: SessionRow[] = []
       const until = performance.now() + LONGEST_MS
       for (;;) {
         const some = await below(after).limit(atOnce).execute()
+        const has = having?.are === 'many' ? new Set(await among(some.map(({ id }) => id))) : undefined
         for (const row of some) {
-          if (has(row.id)) rows.push(row)
+          if (!has || has.has(row.id)) rows.push(row)
           if (rows.length > query.limit) break
         }
         if (rows.length > query.limit || having?.are !== 'many' || some.length < atOnce) break

@@ -301,7 +301,7 @@ describe('finding sessions', () => {
     })
     afterEach(async () => {
       await room[Symbol.asyncDispose]()
-      search[Symbol.dispose]()
+      await search[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()
     })
 

@@ -292,7 +292,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
     async list(query) {
       const { text } = query
       const having = text === undefined || text.trim() === '' ? undefined : await options.search?.sessionsWith(text)
-      const { items, next } = await rows.list(query, having)
+      const { items, next } = await rows.list(query, having, (some) => options.search!.among(some, text!))
       return { items: items.map(current), next }
     },
 

@@ -225,7 +225,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     async [Symbol.asyncDispose]() {
       await api[Symbol.asyncDispose]()
       await sessions[Symbol.asyncDispose]()
-      search[Symbol.dispose]()
+      await search[Symbol.asyncDispose]()
       await approvals[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()
       await store[Symbol.asyncDispose]()

@@ -282,6 +282,8 @@ export class SearchIndex implements RecordingReader, Disposable {
     reading.stale.add(document)
     this.#stale.add(reading)
     const { more } = document
+    // One that was held and then released stands twice: what comes belongs to the last.
+    if (reading.awaited.size > 0) this.#received(reading, event.command)
     if (more && more.times < bounds.times) {
       more.times++
       const parameters = parametersOf(event)
@@ -292,7 +294,6 @@ export class SearchIndex implements RecordingReader, Disposable {
   }
 
   #await(reading: Reading, command: string, document: Document): void {
-    this.#received(reading, command)
     if (reading.awaited.size >= AWAITED) this.#received(reading, reading.awaited.keys().next().value!)
     reading.awaited.set(command, document)
     document.more!.awaited++

@@ -15,11 +15,8 @@ export interface CommandSearch extends CommandQuery {
   sessions?: readonly string[]
 }
 
-/** Which sessions have a command with some words. */
-export type SessionsWith =
-  | { are: 'these'; sessions: string[] }
-  /** Too many to name: each is asked for. */
-  | { are: 'many'; has(session: string): boolean }
+/** Which sessions have a command with some words; or that they are too many to name. */
+export type SessionsWith = { are: 'these'; sessions: string[] } | { are: 'many' }
 
 /** `after` that no page gave out. */
 export class BadCommandCursor extends Error {
@@ -39,6 +36,8 @@ export interface Search extends Disposable {
   commands(query: CommandSearch): FoundCommands
   /** Sessions with a command that has these words (not what came back). @throws SearchDamaged */
   sessionsWith(text: string): SessionsWith
+  /** Those of these sessions that have a command with these words. @throws SearchDamaged */
+  among(sessions: readonly string[], text: string): string[]
 }
 
 /** One search works so long at most, and gives then what it has found (ms). */
@@ -94,7 +93,12 @@ export function createSearch(folder: string, options: { damaged?: () => void } =
       const after = query.after === undefined ? undefined : readCursor(query.after)
       return asked<FoundCommands>({ items: [], next: null }, (now) => now.commands(query, after))
     },
-    sessionsWith: (text) => asked<SessionsWith>({ are: 'these', sessions: [] }, (now) => now.sessionsWith(text, asked)),
+    sessionsWith: (text) => asked<SessionsWith>({ are: 'these', sessions: [] }, (now) => now.sessionsWith(text)),
+    among(sessions, text) {
+      const sought = soughtWords(text)
+      if (sought.length === 0) return []
+      return asked<string[]>([], (now) => sessions.filter((session) => now.has(session, sought)))
+    },
     [Symbol.dispose]: close,
   }
 }
@@ -228,29 +232,28 @@ class Reader {
     return has
   }
 
-  sessionsWith(text: string, again: <T>(nothing: T, ask: (reader: Reader) => T) => T): SessionsWith {
+  sessionsWith(text: string): SessionsWith {
     const sought = soughtWords(text)
     if (sought.length === 0) return { are: 'these', sessions: [] }
     const sessions = new Set<string>()
     const of = this.db
-      .prepare('select s.id from commands c join sessions s on s.n = c.session and s.gone = 0 where c.id = ?')
+      .prepare(
+        `select id from sessions where gone = 0 and n in
+          (select session from commands where id in (select value from json_each(?)))`,
+      )
       .pluck()
     let looked = 0
     for (const { part, range } of this.#partsIn({ low: 0, high: ALL })) {
       const expression = this.#of(part).words.expression(sought, 'command')
       const ids = this.#match(part, expression, range, NAMED_FROM - looked + 1)
       looked += ids.length
-      if (looked > NAMED_FROM)
-        return { are: 'many', has: (session) => again(false, (now) => now.#has(session, sought)) }
-      for (const id of ids) {
-        const session = of.get(id)
-        if (session !== undefined) sessions.add(session as string)
-      }
+      if (looked > NAMED_FROM) return { are: 'many' }
+      for (const session of of.all(JSON.stringify(ids)) as string[]) sessions.add(session)
     }
     return { are: 'these', sessions: [...sessions] }
   }
 
-  #has(session: string, sought: readonly SoughtWord[]): boolean {
+  has(session: string, sought: readonly SoughtWord[]): boolean {
     const known = this.db.prepare('select n, started, last from sessions where id = ? and gone = 0').get(session) as
       | { n: number; started: number; last: number }
       | undefined
