@@ -37,7 +37,8 @@ import { signIn } from './sign-in.ts'
 import { takeConsoleFolder } from './store/console-folder.ts'
 import { openStore } from './store/store.ts'
 import { createEvidence } from './witness/answers.ts'
-import { createWitness, type Pace, type WitnessClient } from './witness/witness.ts'
+import type { Pace } from './witness/pace.ts'
+import { createWitness, type WitnessClient } from './witness/witness.ts'
 
 /** What a shell gives the core. */
 export interface CoreOptions {

@@ -1,6 +1,4 @@
 import type { Cosignature, LedgerHead, LedgerState } from '@countersign/contract/evidence'
-import { LedgerError } from '@countersign/contract/ledger/errors'
-import { formatVerifierKey, parseVerifierKey } from '@countersign/contract/ledger/note'
 import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
 import { ConsoleError } from '../../../console-api.ts'
 import type { SeenCheckpoint, WitnessState, WitnessStatus } from '../../../witness-api.ts'
@@ -13,39 +11,16 @@ import type { SecureStorage } from '../ports/secure-storage.ts'
 import { type Alarms, createAlarms, evidenceFile } from './alarms.ts'
 import { type BundleDesk, createBundleDesk } from './bundle-desk.ts'
 import { createCosigner } from './cosigner.ts'
-import { storedChain } from './keys.ts'
-import { type LogClient, look, row, type Suspect, shownOf, suspicion } from './look.ts'
+import { type LogClient, look, type Suspect, suspicion } from './look.ts'
+import { type Pace, usualPace } from './pace.ts'
+import { seeInBundle } from './seen-in-bundle.ts'
+import { beginAnew, pinKey, sentence } from './trust.ts'
 import { seenCheckpoints, stateOf } from './witness-state.ts'
 import { openWitnessStore } from './witness-store.ts'
 
 /** A gateway as the witness asks it. */
 export interface WitnessClient extends LogClient {
   cosign(cosignature: Cosignature): Promise<void>
-}
-
-/** Milliseconds between looks. */
-export interface Pace {
-  /** After one that found news: checkpoints may come each second. */
-  gap: number
-  /** Before what is suspect is looked at again. */
-  again: number
-  /** While nothing is told. */
-  idle: number
-  /** After trouble. */
-  retry: number
-  /** Trouble on a live link that lasts so long is a gateway that hides its log. */
-  hiddenAfter: number
-  /** Between two cosignatures. */
-  cosign: number
-}
-
-const usualPace: Pace = {
-  gap: 5_000,
-  again: 2_000,
-  idle: 60_000,
-  retry: 30_000,
-  hiddenAfter: 10 * 60_000,
-  cosign: 60_000,
 }
 
 /** So often the same is found before it is said, unless it is certain. */
@@ -253,28 +228,8 @@ export function createWitness(options: WitnessOptions): Witness {
     }
   }
 
-  /** A checkpoint in a bundle that was signed by a trusted key is one that this desktop has seen. */
   function sawInBundle(note: string, name: string): void {
-    for (const one of store.logs()) {
-      if (one.givenUpAt !== null) continue
-      try {
-        const opened = storedChain(crypto, store, one).open(note)
-        const seen = row(one, opened, note, { seenAt: now(), how: 'bundle', source: name, state: 'pending' })
-        const twin = store
-          .ofSize(one.id, seen.size)
-          .find(({ root, state }) => root !== seen.root && state !== 'conflict')
-        if (twin) {
-          const text = `it signed two different logs of ${seen.size} entries, one of them in the bundle ${name}`
-          const shown = shownOf(note, now(), name)
-          store.addCheckpoint({ ...seen, state: 'conflict' })
-          const found = suspicion('forked', text, { known: twin, shown, key: one.pinned, certain: true })
-          alarms.raise(gateway ?? one.origin, one.origin, found, now())
-        } else if (store.addCheckpoint(seen)) soon()
-        return
-      } catch (error) {
-        if (!(error instanceof LedgerError)) throw error
-      }
-    }
+    if (seeInBundle({ crypto, store, alarms, gateway, now: now() }, note, name)) soon()
   }
 
   /** The next look comes as soon as it may. */
@@ -332,23 +287,7 @@ export function createWitness(options: WitnessOptions): Witness {
     async pin(typed) {
       if (gateway === null)
         throw new ConsoleError('no-gateway', 'Sign in at a gateway first: a key is pinned for its log.')
-      const vkey = logKey(typed.trim())
-      const known = store.logOf(gateway)
-      if (known && known.origin !== vkey.name)
-        throw new ConsoleError(
-          'other-log',
-          `This is a key of the log ${vkey.name}; the gateway’s is ${known.origin}. If you expected that one, don’t rely on this gateway.`,
-        )
-      const text = formatVerifierKey(vkey)
-      if (!known) {
-        const made = store.addLog({ origin: vkey.name, pinned: text, how: 'person', pinnedAt: now(), since: now() })
-        store.bind(gateway, made.id)
-      } else {
-        const rotations = store.rotations(known.id)
-        const from = known.pinned === text ? 0 : rotations.findIndex(({ to }) => to === text) + 1
-        store.pin(known.id, text, 'person', now())
-        store.setRotations(known.id, known.pinned === text || from > 0 ? rotations.slice(from) : [])
-      }
+      pinKey(crypto, store, gateway, typed, now())
       suspected = 0
       if (client) {
         status = { state: 'checking' }
@@ -360,21 +299,7 @@ export function createWitness(options: WitnessOptions): Witness {
     },
     acknowledge(id, by, reason) {
       const alarm = alarms.acknowledge(id, by, reason, now())
-      const was = store.logOf(alarm.gateway)
-      // Of several alarms the first one that is acknowledged begins anew; the others are about the log of before.
-      if (was && alarm.replaces && !alarm.back && was.since <= alarm.foundAt) {
-        store.together(() => {
-          store.giveUp(was.id, now())
-          store.bind(alarm.gateway, undefined)
-          if (alarm.kind === 'forked' || alarm.kind === 'rolled-back') {
-            // The key is none the worse for it: the log is watched anew, by the same one.
-            const { origin, pinned, how, pinnedAt } = was
-            const again = store.addLog({ origin, pinned, how, pinnedAt, since: now() })
-            store.setRotations(again.id, store.rotations(was.id))
-            store.bind(alarm.gateway, again.id)
-          } else store.keep(`accepted ${alarm.gateway}`, now())
-        })
-      }
+      beginAnew(store, alarm, now())
       suspected = 0
       if (client) void (running ?? Promise.resolve()).then(run)
       say()
@@ -412,20 +337,4 @@ export function createWitness(options: WitnessOptions): Witness {
       else store[Symbol.dispose]()
     },
   }
-
-  function logKey(typed: string) {
-    try {
-      const key = parseVerifierKey(crypto.sha256, typed)
-      if (key.type === 'ed25519') return key
-    } catch (error) {
-      if (!(error instanceof LedgerError)) throw error
-      throw new ConsoleError(
-        'bad-key',
-        `${sentence(error.message)} A log’s key looks like gw.example.com/ledger+9f2c41aa+AWd….`,
-      )
-    }
-    throw new ConsoleError('bad-key', 'This is a witness’s key, not a log’s.')
-  }
 }
-
-const sentence = (text: string) => `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?]$/.test(text) ? '' : '.'}`
