@@ -10,7 +10,6 @@ import {
   type ConsoleEvent,
   calls,
   type Link,
-  type SessionQuery,
   Settings,
   type Snapshot,
 } from '../../console-api.ts'
@@ -33,6 +32,7 @@ import type { Notifier } from './ports/notifier.ts'
 import type { Printer } from './ports/printer.ts'
 import type { SecureStorage } from './ports/secure-storage.ts'
 import { retentionAnswers } from './retention.ts'
+import { searchAnswers } from './searching.ts'
 import { signIn } from './sign-in.ts'
 import { takeConsoleFolder } from './store/console-folder.ts'
 import { openStore } from './store/store.ts'
@@ -361,19 +361,6 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     downloads: options.downloads,
     say: emit,
   })
-  let searchingCommands = new AbortController()
-
-  /** Has the list know sessions that are older than those in it. */
-  async function knowSessions(ids: readonly string[]): Promise<void> {
-    const unknown = [...new Set(ids)].filter((id) => !store.session(id)).slice(0, 50)
-    for (const id of unknown) {
-      const now = await asking()
-      const session = now && (await now.api.session(now.token, id))
-      if (!session) continue
-      store.saveSessions([session])
-      changes.sessions([session])
-    }
-  }
 
   const answers: { [N in CallName]: (input: z.output<(typeof calls)[N]['input']>) => unknown } = {
     snapshot,
@@ -398,40 +385,13 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     },
     decide: ({ approval, ...decision }) => decisions.decide(approval, decision),
     approval: ({ id }) => look(id),
-    async searchSessions(query) {
-      const now = await asking()
-      if (!now) {
-        const { items, next } = store.sessions(query)
-        // Words in commands are found in what is kept here: all of it with the first page.
-        const kept = query.text && !query.after ? await recordings.sessionsWith(query.text) : []
-        const ids = new Set(items.map(({ id }) => id))
-        return { items: [...items, ...kept.filter((s) => !ids.has(s.id) && fits(s, query))], next, source: 'local' }
-      }
-      const found = await now.api.sessions(now.token, query)
-      store.saveSessions(found.items)
-      return { ...found, source: 'gateway' }
-    },
-    async searchCommands(query) {
-      searchingCommands.abort()
-      const now = await asking()
-      if (now) {
-        const found = await now.api.commands(now.token, query)
-        void knowSessions(found.items.map(({ session }) => session)).catch(() => {})
-        return { ...found, source: 'gateway' }
-      }
-      // What is kept here is told at once.
-      if (query.after) return { items: [], next: null, source: 'local' }
-      searchingCommands = new AbortController()
-      const { signal } = searchingCommands
-      try {
-        const { items, more } = await library.findCommands(query, signal)
-        return { items, more, next: null, source: 'local' }
-      } catch (error) {
-        // Who asks anew wants no answer to what was asked before.
-        if (signal.aborted) return { items: [], next: null, source: 'local' }
-        throw error
-      }
-    },
+    ...searchAnswers({
+      store,
+      asking,
+      sessionsWith: recordings.sessionsWith,
+      findCommands: library.findCommands,
+      told: (session) => changes.sessions([session]),
+    }),
     ...recordings,
     ...outbox.answers,
     ...retentionAnswers({
@@ -513,15 +473,4 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       folder[Symbol.dispose]()
     },
   }
-}
-
-/** Whether a session is one of those that a query asks for, its words aside. */
-function fits(session: Session, query: z.output<typeof SessionQuery>): boolean {
-  return (
-    (!query.agent || session.agent === query.agent || session.identity.name === query.agent) &&
-    (!query.connection || session.connection === query.connection) &&
-    (!query.state || session.state === query.state) &&
-    (!query.from || session.openedAt >= query.from) &&
-    (!query.to || session.openedAt <= query.to)
-  )
 }
