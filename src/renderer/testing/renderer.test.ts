@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
-import { type Browser, chromium, type Page } from '@playwright/test'
+import { type Browser, chromium, type FileChooser, type Page } from '@playwright/test'
 import { build, type PreviewServer, preview } from 'vite'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 
@@ -439,9 +439,13 @@ test('integrity by keys: g i, j and k, a bundle by o, a session verified again b
   await page.keyboard.press('g')
   await page.keyboard.press('i')
   await page.getByText('Every checkpoint seen since').waitFor()
-  // What is in sight listens once it has been painted.
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done))))
-  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), page.keyboard.press('o')])
+  // What is in sight listens a little after it was painted: a key that came too early is pressed again.
+  let chooser: FileChooser | undefined
+  while (!chooser) {
+    const opened = page.waitForEvent('filechooser', { timeout: 3000 }).catch(() => undefined)
+    await page.keyboard.press('o')
+    chooser = await opened
+  }
   await chooser.setFiles({ name: 'dropped.tar', mimeType: 'application/x-tar', buffer: Buffer.alloc(400_000, 7) })
   await page.getByRole('article', { name: 'Verification of dropped.tar' }).waitFor()
   const sent = await page.evaluate(() =>
