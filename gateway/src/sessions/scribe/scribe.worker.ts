@@ -5,7 +5,7 @@ import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
 import { LedgerStopped } from '../ledger/ledger.ts'
 import { LedgerLog } from '../ledger/log.ts'
 import { stopped } from '../ledger/stopped.ts'
-import { type Indexing, startIndexing } from '../search/indexing.ts'
+import { keepIndex } from '../search/kept.ts'
 import type { FromScribe, Question, ScribeData, SearchQuestion, ToScribe } from './messages.ts'
 import { LedgerWriter } from './writer.ts'
 
@@ -21,7 +21,7 @@ const NICE = 10
 const port = parentPort!
 const { folder, origin, lives, data } = workerData as ScribeData
 const say = (message: FromScribe) => port.postMessage(message)
-/** Absent where nothing is searched, or the index can't be opened: the ledger goes on without it. */
+/** Absent where nothing is searched. Where it fails the ledger goes on without it. */
 const indexing = data === undefined ? undefined : openIndex(data)
 
 lowerPriority()
@@ -74,22 +74,14 @@ function take(message: ToScribe): void {
   runIn(writer.urgent ? 0 : TOGETHER_MS)
 }
 
-function openIndex(data: string): Indexing | undefined {
+function openIndex(data: string) {
   const told = (level: 'info' | 'warn' | 'error') => (fields: unknown, text?: string) =>
     say({ is: 'said', level, fields: fields as object, text: text ?? '' })
-  try {
-    return startIndexing({ folder: data, log: { info: told('info'), warn: told('warn'), error: told('error') } })
-  } catch (error) {
-    told('error')(
-      { error: (error as Error).message },
-      'the search index can’t be opened: nothing new is found until the next start',
-    )
-    return undefined
-  }
+  return keepIndex({ folder: data, log: { info: told('info'), warn: told('warn'), error: told('error') } })
 }
 
 async function askIndex(question: SearchQuestion): Promise<void> {
-  if (!indexing) throw new Error('The search index can’t be opened')
+  if (!indexing) throw new Error('There is no search index')
   if (question.ask === 'indexed') indexing.flush()
   else if (question.ask === 'reindex') indexing.remake()
   else await indexing.forget(question.sessions)

@@ -100,7 +100,7 @@ export function openForReading(file: string): Database.Database | undefined {
 
 /** Removes an index and what SQLite keeps beside it. */
 export function remove(file: string): void {
-  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(`${file}${suffix}`, { force: true })
+  for (const suffix of ['', '-wal', '-shm', '-journal']) rmSync(`${file}${suffix}`, { force: true, recursive: true })
 }
 
 /** Whether an error says that the file itself is not as SQLite left it. */

@@ -118,7 +118,15 @@ export function startIndexing(options: {
   work()
 
   return {
-    placeIn: (session) => index.placeIn(session),
+    placeIn(session) {
+      try {
+        return index.placeIn(session)
+      } catch (error) {
+        failed(error)
+        // What it had already is given again, and does no harm.
+        return 0
+      }
+    },
     line: (header: RecordingHeader, line: RecordedLine) => guarded(() => index.line(header, line)),
     commit() {
       guarded(() => index.commit())

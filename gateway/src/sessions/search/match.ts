@@ -6,6 +6,8 @@ import { BEGINNING, CAME_BACK, SHORT_BEGINNING, type SoughtWord } from './words.
 
 /** A word that may go on stands for so many words of a part at most; for more of them FTS5 gathers all it has first. */
 const MOST_WORDS = 64
+/** Beginnings whose words are kept in mind. */
+const MOST_KNOWN = 1000
 /** So many tables are meant by a name without a schema. */
 const MOST_TABLES = 64
 
@@ -98,6 +100,8 @@ export class PartWords {
       words.push(word)
     }
     const found = words.length > MOST_WORDS ? 'many' : words
+    // The one that was looked up longest ago makes room.
+    if (this.#known.size >= MOST_KNOWN) this.#known.delete(this.#known.keys().next().value!)
     this.#known.set(beginning, found)
     return found
   }
