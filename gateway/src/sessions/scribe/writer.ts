@@ -6,7 +6,7 @@ import type { LedgerStopped } from '../ledger/ledger.ts'
 import type { LedgerLog, NewLedgerEntry } from '../ledger/log.ts'
 import { stopped } from '../ledger/stopped.ts'
 import { Followed } from './followed.ts'
-import { type RecordedLine, type RecordingReader, wellFormed } from './line.ts'
+import type { RecordedLine, RecordingReader } from './line.ts'
 import {
   type FromScribe,
   LOST,
@@ -18,6 +18,7 @@ import {
   type SyncTargets,
 } from './messages.ts'
 import type { TailEntry } from './tail.ts'
+import { instead, payloadOf, unwritable } from './unwritable.ts'
 import { mayWitness, withWitness, witnessesIn } from './witnesses.ts'
 
 /** So many entries are committed together at most: more take longer than a held command should wait. */
@@ -442,39 +443,6 @@ export class LedgerWriter {
   }
 }
 
-/** What a row of the outbox says; one that says nothing that can be read makes no entry, and that is written. */
-function payloadOf(text: string): Record<string, unknown> | undefined {
-  try {
-    return wellFormed(JSON.parse(text) as Record<string, unknown>, text)
-  } catch {
-    return undefined
-  }
-}
-
-const LEAF_TIME = /^\d{4}-.*Z$/
-
-/** What is written in the place of an entry that can't be: surely one that can. */
-function instead({ at, type, session, payload }: NewLedgerEntry, why: string): NewLedgerEntry {
-  const day = new Date(at)
-  const time = Number.isNaN(day.getTime()) || !LEAF_TIME.test(day.toISOString()) ? new Date() : day
-  return {
-    at: time.toISOString(),
-    type: /^[a-z0-9][a-z0-9._-]{0,99}$/.test(type) ? type : 'unwritable',
-    session,
-    payload: { ...(session !== undefined && { session }), unwritable: why.toWellFormed(), size: sizeOf(payload) },
-  }
-}
-
-/** In characters of JSON; 0 where it has none. */
-function sizeOf(payload: unknown): number {
-  try {
-    return JSON.stringify(payload)?.length ?? 0
-  } catch {
-    return 0
-  }
-}
-
-const unwritable = 'an entry could not be written into the ledger as it was: the ledger says so instead'
 const unreadable = 'A recording can’t be read for the ledger'
 const readerFailed = 'who reads recordings along failed: it goes on after the next start'
 
