@@ -1,12 +1,12 @@
 import type { LedgerState } from '@countersign/contract/evidence'
 import { LedgerError } from '@countersign/contract/ledger/errors'
 import type { LedgerCrypto } from '@countersign/contract/ledger/ports'
-import type { RecordingHeader } from '@countersign/contract/recording'
 import type { LedgerStopped } from '../ledger/ledger.ts'
 import type { LedgerLog, NewLedgerEntry } from '../ledger/log.ts'
 import { stopped } from '../ledger/stopped.ts'
+import { ReadAlong } from './along.ts'
 import { Followed } from './followed.ts'
-import type { RecordedLine, RecordingReader } from './line.ts'
+import type { RecordingReader } from './line.ts'
 import {
   type FromScribe,
   LOST,
@@ -37,12 +37,6 @@ interface Waiter extends SyncTargets {
   sign: boolean
 }
 
-/** Reads a recording for one of its readers (the search), which is given only what it lacks. */
-interface Along {
-  reader: RecordingReader
-  broken: boolean
-}
-
 /**
  * Writes the ledger: reads recordings along, takes what the outbox has, and commits both in groups, each with how far it
  * came. What it was given stays in mind over a reopening of the log, which knows what it has of it.
@@ -50,7 +44,7 @@ interface Along {
 export class LedgerWriter {
   readonly #crypto: LedgerCrypto
   readonly #say: (message: FromScribe) => void
-  readonly #along: Along[]
+  readonly #along: ReadAlong
   #log: LedgerLog
   readonly #followed = new Map<string, Followed>()
   /** Which of them may have grown. */
@@ -90,7 +84,7 @@ export class LedgerWriter {
     this.#say = options.say
     this.#wake = options.wake
     this.#lives = options.lives
-    this.#along = (options.readers ?? []).map((reader) => ({ reader, broken: false }))
+    this.#along = new ReadAlong(options.readers ?? [], options.say)
     this.#start()
   }
 
@@ -142,7 +136,7 @@ export class LedgerWriter {
         files,
         live,
         sha256: this.#crypto.sha256Running,
-        ...(this.#along.length > 0 && { onLine: this.#tellReaders(files.session) }),
+        ...(this.#along.some && { onLine: this.#along.linesOf(files.session) }),
       })
       this.#followed.set(files.session, followed)
       this.#dirty.add(followed)
@@ -374,7 +368,7 @@ export class LedgerWriter {
     }
     if (this.#waiting.length > 0) this.#answer(now)
     // After those who wait for the ledger were answered.
-    if (changed) for (const along of this.#along) this.#guard(along, () => along.reader.commit())
+    if (changed) this.#along.commit()
   }
 
   /** Who was told of an end may not have lived to note it. */
@@ -411,40 +405,9 @@ export class LedgerWriter {
     this.#waiting = []
     return ids
   }
-
-  #tellReaders(session: string): (header: RecordingHeader, line: RecordedLine) => void {
-    const places = new Map<Along, number>()
-    return (header, line) => {
-      for (const along of this.#along) {
-        let place = places.get(along)
-        if (place === undefined) {
-          // Who can't say where it goes on is given nothing of this recording.
-          place = Number.POSITIVE_INFINITY
-          this.#guard(along, () => {
-            place = along.reader.placeIn(session)
-          })
-          places.set(along, place)
-        }
-        if (line.offset < place) continue
-        this.#guard(along, () => along.reader.line(header, line))
-        places.set(along, line.end)
-      }
-    }
-  }
-
-  #guard(along: Along, work: () => void): void {
-    if (along.broken) return
-    try {
-      work()
-    } catch (error) {
-      along.broken = true
-      this.#say({ is: 'said', level: 'error', fields: { error: (error as Error).message }, text: readerFailed })
-    }
-  }
 }
 
 const unreadable = 'A recording can’t be read for the ledger'
-const readerFailed = 'who reads recordings along failed: it goes on after the next start'
 
 /** What reading meets (a full table of files, a disk that fails) stops the ledger, in words, until it is over. @throws LedgerStopped */
 function guarded<T>(work: () => T): T {
