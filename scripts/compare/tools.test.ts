@@ -129,8 +129,11 @@ describe('a tool gets through the gateway what it gets directly:', { timeout: 18
   it('psycopg 3: pipelines, binary, COPY, server-side cursors', async () => {
     const said = await same(async (side, cwd) => {
       const text = await run(side, cwd, '/usr/bin/python3', join(scripts, 'psycopg3.py'))
-      // Its warnings name the pipeline: where it is in memory, and the port.
-      return text.replace(/<psycopg\.Pipeline \[(.*?)\] .*?>/g, '<Pipeline $1>')
+      // It warns of a pipeline that ends in an error only where it hadn't read that error before: that is a matter of
+      // moments, on a direct connection too.
+      return text
+        .replace(/^error ignored terminating <psycopg\.Pipeline .*\n/gm, '')
+        .replace(/^ *-- and to stderr:\n(?= *-- exit)/gm, '')
     })
     expect(said).toMatch(/exit 0$/)
   })
