@@ -177,7 +177,11 @@ export async function readRecording(
   }
   const sealed = await openIfThere(place.sealed)
   if (!sealed) return undefined
-  const file = sealed.createReadStream({ highWaterMark: 256 * 1024 })
+  return unpacked(sealed.createReadStream({ highWaterMark: 256 * 1024 }))
+}
+
+/** The NDJSON of a sealed recording's file. Destroyed, it lets go of the file; what ails the file it fails with itself. */
+export function unpacked(file: Readable): Readable {
   const decompress = createZstdDecompress()
   file.on('error', (error) => decompress.destroy(error))
   // What somebody put behind the sealed frame is refused after its last byte was given out: whoever read it has gone.

@@ -1,8 +1,8 @@
 import { closeSync, constants, createReadStream, fdatasyncSync, fstatSync, openSync, readSync } from 'node:fs'
-import { createZstdDecompress } from 'node:zlib'
 import type { RunningHash } from '@countersign/contract/ledger/ports'
 import type { RecordingHeader } from '@countersign/contract/recording'
 import type { Tail } from '../ledger/rows.ts'
+import { unpacked } from '../recording.ts'
 import { RecordedLine } from './line.ts'
 import { LOST, type Over, type RecordingFiles } from './messages.ts'
 import { ENDED, RecordingTail, type TailEntry } from './tail.ts'
@@ -147,7 +147,7 @@ export class Followed {
         const tail = this.#tail!
         tail.rewind()
         let at = 0
-        for await (const bytes of unsealed(sealed)) {
+        for await (const bytes of unpacked(createReadStream(sealed, { highWaterMark: PORTION }))) {
           const fresh = bytes.subarray(Math.min(bytes.length, Math.max(0, tail.reads - at)))
           at += bytes.length
           if (fresh.length > 0) yield tail.push(fresh)
@@ -274,21 +274,9 @@ function headerOf(bytes: Buffer): RecordingHeader | undefined {
 
 async function headerOfSealed(path: string): Promise<RecordingHeader | undefined> {
   const parts: Buffer[] = []
-  for await (const bytes of unsealed(path)) {
+  for await (const bytes of unpacked(createReadStream(path, { highWaterMark: PORTION }))) {
     parts.push(Buffer.from(bytes))
     if (bytes.includes(10)) break
   }
   return headerOf(Buffer.concat(parts))
-}
-
-async function* unsealed(path: string): AsyncGenerator<Buffer> {
-  const file = createReadStream(path, { highWaterMark: PORTION })
-  const bytes = createZstdDecompress()
-  file.on('error', (error) => bytes.destroy(error))
-  try {
-    yield* file.pipe(bytes) as AsyncIterable<Buffer>
-  } finally {
-    file.destroy()
-    bytes.destroy()
-  }
 }

@@ -2,9 +2,8 @@ import { closeSync, constants, createReadStream, fstatSync, openSync, readSync, 
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
-import { createZstdDecompress } from 'node:zlib'
 import type { RecordingHeader } from '@countersign/contract/recording'
-import { linesOf, type RecordingPlace } from '../recording.ts'
+import { linesOf, type RecordingPlace, unpacked } from '../recording.ts'
 import { RecordedLine } from '../scribe/line.ts'
 import type { SearchIndex } from './search-index.ts'
 
@@ -100,12 +99,9 @@ async function readSealed(index: SearchIndex, session: string, sealed: string, s
   let header: RecordingHeader | undefined
   let at = 0
   let since = performance.now()
-  const file = createReadStream(sealed, { highWaterMark: PORTION })
-  const unpacked = createZstdDecompress()
-  file.on('error', (error) => unpacked.destroy(error))
-  unpacked.on('close', () => file.destroy())
+  const ndjson = unpacked(createReadStream(sealed, { highWaterMark: PORTION }))
   try {
-    for await (const bytes of linesOf(file.pipe(unpacked))) {
+    for await (const bytes of linesOf(ndjson)) {
       const line = lineAt(bytes, at)
       if (!line || signal.aborted) break
       at = line.end
@@ -123,7 +119,7 @@ async function readSealed(index: SearchIndex, session: string, sealed: string, s
     if (code === 'ENOENT' || code.startsWith('ZSTD')) return false
     throw error
   } finally {
-    unpacked.destroy()
+    ndjson.destroy()
   }
 }
 
