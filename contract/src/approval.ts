@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AccessAsked } from './access.ts'
 import { AgentRef } from './identity.ts'
 
 export const ApprovalState = z.enum(['pending', 'approved', 'used', 'denied', 'expired', 'cancelled'])
@@ -23,6 +24,11 @@ export const Requirement = z.object({
   groups: z.array(z.string()),
   quorum: z.number().int().positive(),
   approvedBy: z.array(z.string()).describe('names of the people who count towards this requirement'),
+  escalation: z
+    .array(z.object({ after: z.string().describe('a duration since it was asked for'), groups: z.array(z.string()) }))
+    .optional()
+    .describe('groups that may decide, too, once nobody has answered for so long'),
+  escalatedTo: z.array(z.string()).optional().describe('groups of the escalation that are asked by now'),
 })
 export type Requirement = z.infer<typeof Requirement>
 
@@ -33,6 +39,8 @@ export const Decision = z.object({
   reason: z.string(),
   window: z.string(),
   at: z.iso.datetime(),
+  inPlaceOf: z.array(z.string()).optional().describe('names of people who are away, and whose duty it was'),
+  breakGlass: z.boolean().optional().describe('true where one person decided alone in an emergency'),
 })
 export type Decision = z.infer<typeof Decision>
 
@@ -56,7 +64,8 @@ export const Approval = z.object({
   protocol: z.string(),
   agent: z.string().describe('agent id, ISSUER#SUBJECT'),
   identity: AgentRef,
-  session: z.string(),
+  session: z.string().describe('empty where it belongs to none, as a request for access does'),
+  access: AccessAsked.optional().describe('where access is asked for, and no command held'),
   purpose: z.string().optional().describe("the requester's own words"),
   command: z.object({
     text: z.string(),
@@ -75,6 +84,7 @@ export const Approval = z.object({
   mayDecide: z.boolean().optional().describe('whether the caller may decide it now'),
   mayNotDecideBecause: z.string().optional(),
   outcome: Outcome.optional(),
+  mayBreakGlass: z.boolean().optional().describe('whether the caller may approve it alone in an emergency'),
 })
 export type Approval = z.infer<typeof Approval>
 
@@ -86,5 +96,6 @@ export const DecisionRequest = z.strictObject({
   window: z
     .union([z.enum(['once', 'session']), z.string().regex(/^[1-9]\d*(s|m|h|d)$/, 'a duration such as 30m')])
     .default('once'),
+  breakGlass: z.boolean().default(false).describe('approves alone, whatever the quorum; needs a reason, is reviewed'),
 })
 export type DecisionRequest = z.input<typeof DecisionRequest>

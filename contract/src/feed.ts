@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { AgentRecord, BreakGlass, Delegation, Freeze, Grant, PersonRecord } from './access.ts'
 import { Approval } from './approval.ts'
 import { Annotation, LedgerHead } from './evidence.ts'
 import { Session } from './session.ts'
@@ -14,6 +15,19 @@ export const FeedMessage = z.discriminatedUnion('type', [
   z.object({ ...base, type: z.literal('approval.opened'), data: Approval }),
   z.object({ ...base, type: z.literal('approval.decided'), data: Approval }),
   z.object({ ...base, type: z.literal('approval.closed'), data: Approval }),
+  z.object({ ...base, type: z.literal('approval.escalated'), data: Approval }),
+  z.object({ ...base, type: z.literal('grant.requested'), data: Grant }),
+  z.object({ ...base, type: z.literal('grant.activated'), data: Grant }),
+  z.object({ ...base, type: z.literal('grant.denied'), data: Grant }),
+  z.object({ ...base, type: z.literal('grant.expired'), data: Grant }),
+  z.object({ ...base, type: z.literal('grant.revoked'), data: Grant }),
+  z.object({ ...base, type: z.literal('agent.changed'), data: AgentRecord }),
+  z.object({ ...base, type: z.literal('person.changed'), data: PersonRecord }),
+  z.object({ ...base, type: z.literal('connection.frozen'), data: Freeze }),
+  z.object({ ...base, type: z.literal('connection.unfrozen'), data: Freeze }),
+  z.object({ ...base, type: z.literal('delegation.changed'), data: Delegation }),
+  z.object({ ...base, type: z.literal('break-glass.used'), data: BreakGlass }),
+  z.object({ ...base, type: z.literal('break-glass.reviewed'), data: BreakGlass }),
   z.object({ ...base, type: z.literal('session.opened'), data: Session }),
   z.object({ ...base, type: z.literal('session.closed'), data: Session }),
   z.object({ ...base, type: z.literal('ledger.checkpoint'), data: LedgerHead }),

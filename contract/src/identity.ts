@@ -16,6 +16,10 @@ export const AgentRef = z.object({
   groups: z.array(z.string()),
   owner: z.string().optional(),
   onBehalfOf: z.string().optional(),
+  chain: z
+    .array(z.string())
+    .optional()
+    .describe('the actors before it, the latest first (nested act claims); absent where there were none'),
 })
 export type AgentRef = z.infer<typeof AgentRef>
 

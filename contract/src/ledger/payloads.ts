@@ -32,6 +32,35 @@ const grant = z.looseObject({
   purpose: z.string().optional(),
   by: Actor.optional(),
   reason: z.string().optional(),
+  identity: AgentRef.optional(),
+  seconds: count.optional(),
+  plan: z.string().optional(),
+  extends: z.string().optional(),
+  approval: z.string().optional(),
+  policies: z.array(z.string()).optional(),
+  activeFrom: z.string().optional(),
+})
+
+const reason = z.string()
+/** What an agent is to the registry beside its token. */
+const registered = z.looseObject({
+  agent: z.string(),
+  by: PersonRef,
+  name: z.string().nullish(),
+  owner: z.string().nullish(),
+  sponsor: z.string().nullish(),
+  purpose: z.string().nullish(),
+  environment: z.string().nullish(),
+  keys: z.array(z.string()).optional().describe('fingerprints'),
+})
+const delegation = z.looseObject({
+  delegation: z.string(),
+  from: PersonRef,
+  to: PersonRef,
+  groups: z.array(z.string()),
+  since: z.string(),
+  until: z.string(),
+  reason,
 })
 
 /** How much of a recording there was when its session ended: what its chunks must add up to. */
@@ -117,7 +146,8 @@ export const payloads = {
   }),
   'approval.opened': z.looseObject({
     approval: z.string(),
-    session,
+    session: session.optional().describe('absent where access was asked for'),
+    grants: z.array(z.string()).optional(),
     connection: z.string(),
     agent: z.string(),
     digest: z.string(),
@@ -132,6 +162,13 @@ export const payloads = {
     reason: z.string(),
     window: z.string(),
     digest: z.string(),
+    inPlaceOf: z.array(z.string()).optional().describe('ids of people whose duty was handed over'),
+    breakGlass: z.boolean().optional(),
+  }),
+  'approval.escalated': z.looseObject({
+    approval: z.string(),
+    session: session.optional(),
+    groups: z.array(z.string()),
   }),
   'approval.closed': z.looseObject({
     approval: z.string(),
@@ -144,6 +181,54 @@ export const payloads = {
   'grant.denied': grant,
   'grant.expired': grant,
   'grant.revoked': grant,
+  'token.issued': z.looseObject({
+    token: z.string().describe('its id, never its text'),
+    agent: AgentRef,
+    connection: z.string(),
+    grant: z.string().optional(),
+    purpose: z.string().optional(),
+    expiresAt: z.string(),
+    address: z.string().optional(),
+  }),
+  'token.revoked': z.looseObject({ token: z.string(), agent: z.string(), by: Actor, reason }),
+  'agent.seen': z
+    .looseObject({ agent: AgentRef })
+    .describe('an agent came for the first time, or with other groups, name or owner than before'),
+  'agent.declared': registered,
+  'agent.changed': registered,
+  'agent.disabled': z.looseObject({ agent: z.string(), by: PersonRef, reason }),
+  'agent.enabled': z.looseObject({ agent: z.string(), by: PersonRef, reason }),
+  'person.left': z.looseObject({ person: PersonRef, by: PersonRef, reason }),
+  'person.returned': z.looseObject({ person: PersonRef, by: PersonRef, reason }),
+  'delegation.begun': delegation,
+  'delegation.ended': z.looseObject({ delegation: z.string(), by: Actor, reason }),
+  'break-glass.used': z.looseObject({
+    use: z.string(),
+    approval: z.string(),
+    agent: z.string(),
+    connection: z.string(),
+    person: PersonRef,
+    reason,
+  }),
+  'break-glass.reviewed': z.looseObject({
+    use: z.string(),
+    by: PersonRef,
+    verdict: z.enum(['justified', 'not-justified']),
+    reason,
+  }),
+  'connections.configured': z
+    .looseObject({
+      connections: z.array(
+        z.looseObject({
+          name: z.string(),
+          kind: z.string(),
+          tags: z.array(z.string()),
+          access: z.enum(['standing', 'jit']),
+          mode: z.enum(['enforce', 'observe']),
+        }),
+      ),
+    })
+    .describe('all connections, whenever they are others than before'),
   'policy.changed': z.looseObject({
     version: z.string(),
     files: z.array(z.object({ path: z.string(), sha256 })),

@@ -1,9 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type { Approval } from '@countersign/contract/approval'
-import type { AgentRef } from '@countersign/contract/identity'
 import type { Kysely } from 'kysely'
 import type { Command } from '../gate/command.ts'
-import type { AgentPrincipal } from '../identity/principal.ts'
+import { agentRef } from '../identity/principal.ts'
 import type { Requirement } from '../policy/policy.ts'
 import type { ApprovalRow, DecisionRow, NewApprovalRow, Tables } from '../store/tables.ts'
 import { countsFor, type Vote } from './quorum.ts'
@@ -62,11 +61,6 @@ export function newRow(id: string, { command, digest, requirements, hold }: Open
   return row
 }
 
-function agentRef(agent: AgentPrincipal): AgentRef {
-  const { kind: _, expiresAt: __, ...ref } = agent
-  return ref
-}
-
 /** Reads approvals with their decisions, in the order of `rows`. */
 export async function readHeld(db: Kysely<Tables>, rows: ApprovalRow[]): Promise<Held[]> {
   if (rows.length === 0) return []
@@ -103,6 +97,7 @@ function toHeld(row: ApprovalRow, decisions: DecisionRow[]): Held {
     agent: row.agent,
     identity: JSON.parse(row.identity),
     session: row.session,
+    ...(row.access === null ? {} : { access: JSON.parse(row.access) }),
     ...(row.purpose === null ? {} : { purpose: row.purpose }),
     command: {
       text: row.text,
@@ -122,6 +117,10 @@ function toHeld(row: ApprovalRow, decisions: DecisionRow[]): Held {
       reason: decision.reason,
       window: decision.window,
       at: decision.at,
+      ...(decision.in_place_of === null
+        ? {}
+        : { inPlaceOf: (JSON.parse(decision.in_place_of) as { name: string }[]).map(({ name }) => name) }),
+      ...(decision.break_glass ? { breakGlass: true } : {}),
     })),
     requestedAt: row.requested_at,
     expiresAt: row.expires_at,

@@ -1,5 +1,5 @@
 import type { ApprovalState } from '@countersign/contract/approval'
-import type { Kysely, Transaction } from 'kysely'
+import type { Kysely, Transaction, Updateable } from 'kysely'
 import { appendAudit } from '../store/audit.ts'
 import { appendFeed } from '../store/feed.ts'
 import type { ApprovalsTable, Tables } from '../store/tables.ts'
@@ -27,13 +27,14 @@ export async function say(
 /** Puts an approval that waits for people on the feed and into the ledger: a new one, or one of which more is asked now. */
 export async function sayOpened(tx: Tx, id: string, at: Date): Promise<Held> {
   const held = await say(tx, 'approval.opened', id, at)
-  const { connection, agent, session, command, expiresAt } = held.approval
+  const { connection, agent, session, access, command, expiresAt } = held.approval
   await appendAudit(
     tx,
     'approval.opened',
     {
       approval: id,
-      session,
+      ...(session === '' ? {} : { session }),
+      ...(access ? { grants: access.grants } : {}),
       connection,
       agent,
       digest: command.digest,
@@ -61,14 +62,24 @@ export async function sayClosed(
   await appendAudit(
     tx,
     'approval.closed',
-    { approval: id, session, state: to.state, ...(to.because === null ? {} : { reason: to.because }) },
+    {
+      approval: id,
+      ...(session === '' ? {} : { session }),
+      state: to.state,
+      ...(to.because === null ? {} : { reason: to.because }),
+    },
     to.at,
   )
   return held
 }
 
 /** Compare and set: true for whoever came first. */
-export async function move(tx: Tx, id: string, from: ApprovalState[], to: Partial<ApprovalsTable>): Promise<boolean> {
+export async function move(
+  tx: Tx,
+  id: string,
+  from: ApprovalState[],
+  to: Updateable<ApprovalsTable>,
+): Promise<boolean> {
   const { numUpdatedRows } = await tx
     .updateTable('approvals')
     .set(to)

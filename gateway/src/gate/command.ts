@@ -1,5 +1,6 @@
 import type { Effect as EffectView, Parameter } from '@countersign/contract/approval'
 import type { AgentPrincipal } from '../identity/principal.ts'
+import type { Backing } from './entrance.ts'
 
 /** The connection as policy sees it. */
 export interface ConnectionRef {
@@ -7,6 +8,8 @@ export interface ConnectionRef {
   kind: string
   tags: string[]
   mode: 'enforce' | 'observe'
+  /** Whether a live grant is needed; absent: no. */
+  access?: 'standing' | 'jit'
 }
 
 /** A resource in the names of policy.cedarschema. `attrs` are the entity's attributes. */
@@ -32,7 +35,8 @@ export interface Command {
   protocol: 'postgres' | 'ssh' | 'kubernetes' | 'http' | 'mcp'
   connection: ConnectionRef
   agent: AgentPrincipal
-  session: { id: string; purpose?: string; grant?: string }
+  /** `backing` as it is now: absent where nothing but policy decides. */
+  session: { id: string; purpose?: string; backing?: Backing }
   text: string
   parameters: Parameter[]
   /** Kind of the whole, for the card: select, delete, … or `several`. */

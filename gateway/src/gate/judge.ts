@@ -1,5 +1,7 @@
 import type { Policies, Requirement } from '../policy/policy.ts'
 import type { Command } from './command.ts'
+import { covering } from './covering.ts'
+import type { Backing } from './entrance.ts'
 
 /** What policy says of a whole command: the strictest of what it says of each effect. */
 export type Judgement =
@@ -10,9 +12,11 @@ export type Judgement =
 interface Remembered extends Pick<Command, 'agent' | 'connection' | 'effects'> {
   policies: Policies
   purpose: string | undefined
-  grant: string | undefined
+  backing: Backing | undefined
   /** Policy knows no finer time. */
   hour: number
+  /** When the first of the grants that it took ends (ms). */
+  until: number
   judgement: Judgement
 }
 
@@ -33,13 +37,14 @@ export function remembered(policies: Policies, command: Command, now: number): J
     known.agent === agent &&
     known.connection === connection &&
     known.purpose === session.purpose &&
-    known.grant === session.grant &&
-    known.hour === hour
+    known.backing === session.backing &&
+    known.hour === hour &&
+    now < known.until
   )
     return known.judgement
-  const judgement = judge(policies, command, new Date(now))
-  const { purpose, grant } = session
-  memory.set(meaning, { policies, effects, agent, connection, purpose, grant, hour, judgement })
+  const { judgement, until } = judged(policies, command, new Date(now))
+  const { purpose, backing } = session
+  memory.set(meaning, { policies, effects, agent, connection, purpose, backing, hour, until, judgement })
   return judgement
 }
 
@@ -53,18 +58,39 @@ export function judge(
   time: Date,
   approval?: { groups: string[]; people: string[] },
 ): Judgement {
+  return judged(policies, command, time, approval).judgement
+}
+
+function judged(
+  policies: Policies,
+  command: Command,
+  time: Date,
+  approval?: { groups: string[]; people: string[] },
+): { judgement: Judgement; until: number } {
+  let until = Number.POSITIVE_INFINITY
+  const answer = (judgement: Judgement) => ({ judgement, until })
   if (command.effects.length === 0)
-    return { outcome: 'deny', policies: [], reason: 'the command has no known effect, so nothing can permit it' }
+    return answer({
+      outcome: 'deny',
+      policies: [],
+      reason: 'the command has no known effect, so nothing can permit it',
+    })
   const allowing = new Set<string>()
   const requirements = new Map<string, Requirement>()
-  const { purpose, grant } = command.session
+  const { purpose, backing } = command.session
   let denied: Judgement | undefined
   for (const effect of command.effects) {
+    const grant = backing && covering(backing, effect, time.getTime())
+    if (grant) until = Math.min(until, grant.endsAt)
+    if (backing?.needed && !grant) {
+      denied ??= { outcome: 'deny', policies: [], reason: uncovered(effect) }
+      continue
+    }
     const decision = policies.decide({
       principal: command.agent,
       connection: command.connection,
       effect,
-      context: { ...(purpose === undefined ? {} : { purpose }), ...(grant === undefined ? {} : { grant }), time },
+      context: { ...(purpose === undefined ? {} : { purpose }), ...(grant ? { grant: grant.id } : {}), time },
       ...(approval === undefined ? {} : { approval }),
     })
     if (decision.outcome === 'deny') {
@@ -75,15 +101,19 @@ export function judge(
       for (const id of decision.policies) allowing.add(id)
     }
   }
-  if (denied) return denied
-  if (requirements.size === 0) return { outcome: 'allow', policies: [...allowing].sort() }
+  if (denied) return answer(denied)
+  if (requirements.size === 0) return answer({ outcome: 'allow', policies: [...allowing].sort() })
   const asked = [...requirements.values()].sort((a, b) => (a.policy < b.policy ? -1 : 1))
-  return {
+  return answer({
     outcome: 'hold',
     policies: asked.map((requirement) => requirement.policy),
     requirements: asked,
     reason: `held by policy ${asked.map(named).join(', ')}`,
-  }
+  })
+}
+
+function uncovered({ action, resource }: Command['effects'][number]): string {
+  return `no live grant covers ${action} on ${resource.id}: ask for access to it`
 }
 
 function named({ policy, reason }: Requirement): string {
@@ -109,7 +139,7 @@ interface Revealed {
   policies: Policies
   connection: Command['connection']
   purpose: string | undefined
-  grant: string | undefined
+  backing: Backing | undefined
   hour: number
   classes: Map<string, boolean>
 }
@@ -122,7 +152,7 @@ const revealed = new WeakMap<Command['agent'], Revealed>()
  */
 export function reveals(
   policies: Policies,
-  { agent, connection, session: { purpose, grant } }: Pick<Command, 'agent' | 'connection' | 'session'>,
+  { agent, connection, session: { purpose, backing } }: Pick<Command, 'agent' | 'connection' | 'session'>,
   dataClass: string,
   now: number,
 ): boolean {
@@ -132,26 +162,41 @@ export function reveals(
     known?.policies !== policies ||
     known.connection !== connection ||
     known.purpose !== purpose ||
-    known.grant !== grant ||
+    known.backing !== backing ||
     known.hour !== hour
   ) {
-    known = { policies, connection, purpose, grant, hour, classes: new Map() }
+    known = { policies, connection, purpose, backing, hour, classes: new Map() }
     revealed.set(agent, known)
   }
   let verdict = known.classes.get(dataClass)
+  if (backing && backing.grants.length > 0) {
+    // A grant ends at a moment that no memory by the hour knows.
+    const grant = covering(backing, revealing(dataClass), now)
+    if (!grant && backing.needed) return false
+    return decideReveal(grant?.id) === 'allow'
+  }
+  if (backing?.needed) return false
   if (verdict === undefined) {
-    const { outcome } = policies.decide({
+    const outcome = decideReveal(undefined)
+    verdict = outcome === 'allow'
+    known.classes.set(dataClass, verdict)
+  }
+  return verdict
+
+  function decideReveal(grant: string | undefined) {
+    return policies.decide({
       principal: agent,
       connection,
-      effect: { action: 'data:reveal', resource: { type: 'DataClass', id: dataClass }, command: {} },
+      effect: revealing(dataClass),
       context: {
         ...(purpose === undefined ? {} : { purpose }),
         ...(grant === undefined ? {} : { grant }),
         time: new Date(now),
       },
-    })
-    verdict = outcome === 'allow'
-    known.classes.set(dataClass, verdict)
+    }).outcome
   }
-  return verdict
+}
+
+function revealing(dataClass: string): Command['effects'][number] {
+  return { action: 'data:reveal', resource: { type: 'DataClass', id: dataClass }, command: {} }
 }

@@ -7,6 +7,19 @@ export interface AgentPrincipal extends AgentRef {
   kind: 'agent'
   /** When the token, and with it every session opened by it, ends. */
   expiresAt: Date
+  /** Where it came with a gateway token (`POST /v1/token`): what that is bound to. */
+  token?: { id: string; connection: string; grant?: string; purpose?: string }
+}
+
+/** An agent as others see it, without what its token is. */
+export function agentRef(agent: AgentPrincipal): AgentRef {
+  const { kind: _, expiresAt: __, token: ___, ...ref } = agent
+  return ref
+}
+
+/** A person as others see them. */
+export function personRef({ id, issuer, subject, name }: PersonPrincipal): PersonRef {
+  return { id, issuer, subject, name }
 }
 
 export interface PersonPrincipal extends PersonRef {

@@ -3,10 +3,10 @@ import type { Kysely } from 'kysely'
 import type { BaseLogger } from 'pino'
 import { appendAudit } from '../store/audit.ts'
 import type { Tables } from '../store/tables.ts'
-import type { Principal, TokenFault } from './principal.ts'
+import { agentRef, type Principal, type TokenFault } from './principal.ts'
 
 export interface SignIn {
-  via: 'api' | 'postgres'
+  via: 'api' | 'postgres' | 'token'
   /** IP address of the client. */
   address: string
   who?: Principal
@@ -116,8 +116,7 @@ function told({ via, address, who, connection }: SignIn) {
 function actorOf(who: Principal): NonNullable<Payload['who']> {
   const { id, issuer, subject, name } = who
   if (who.kind === 'person') return { kind: 'person', id, issuer, subject, name }
-  const { expiresAt: _, ...agent } = who
-  return agent
+  return { kind: 'agent', ...agentRef(who) }
 }
 
 const because: Record<TokenFault, string> = {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Session, SessionState } from '@countersign/contract/session'
 import type { BaseLogger } from 'pino'
+import { agentRef } from '../identity/principal.ts'
 import type { FileRecorder } from './recorder.ts'
 import { LedgeredRecorder } from './scribe/ledgered.ts'
 import type { RecordingLedger } from './scribe/scribe.ts'
@@ -104,7 +105,7 @@ function newId(): string {
 
 /** What the store and others are told of a session that begins. */
 export function newSession(request: OpenRequest, openedAt: string): Session {
-  const { kind: _, expiresAt: __, ...identity } = request.agent
+  const identity = agentRef(request.agent)
   return {
     id: newId(),
     state: 'open',

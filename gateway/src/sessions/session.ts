@@ -23,10 +23,20 @@ export interface LiveSession {
   close(state: Exclude<SessionState, 'open'>, reason: string): Promise<void>
 }
 
+export type EndCause =
+  | 'terminated'
+  | 'token-expired'
+  | 'token-revoked'
+  | 'grant-ended'
+  | 'agent-disabled'
+  | 'frozen'
+  | 'policy-changed'
+  | 'shutdown'
+
 /** What `ended.reason` is: who ends it, and the words for the client. */
 export class EndReason extends Error {
-  readonly cause_: 'terminated' | 'token-expired' | 'shutdown'
-  constructor(cause: 'terminated' | 'token-expired' | 'shutdown', message: string) {
+  readonly cause_: EndCause
+  constructor(cause: EndCause, message: string) {
     super(message)
     this.name = 'EndReason'
     this.cause_ = cause

@@ -1,6 +1,7 @@
 import type { ApprovalState } from '@countersign/contract/approval'
 import type { SessionState } from '@countersign/contract/session'
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely'
+import type { AccessTables } from './access-tables.ts'
 
 /** JSON kept as text: whoever owns the table parses it, so that a row's shape is checked in one place. */
 export type Json = string
@@ -34,6 +35,12 @@ export interface ApprovalsTable {
   closed_at: Timestamp | null
   closed_because: string | null
   outcome: Json | null
+  /** AccessAsked where it is a request for access, not a command. */
+  access: ColumnType<Json | null, Json | null | undefined, Json | null>
+  /** Groups of the escalation that are asked by now; null: none yet. */
+  escalated_to: ColumnType<Json | null, Json | null | undefined, Json | null>
+  /** When the next group is asked; null: never. */
+  escalates_at: ColumnType<Timestamp | null, Timestamp | null | undefined, Timestamp | null>
 }
 
 export interface DecisionsTable {
@@ -47,6 +54,9 @@ export interface DecisionsTable {
   reason: string
   window: string
   at: Timestamp
+  /** [{id, name, groups}] of people who are away, and whose duty it was. */
+  in_place_of: ColumnType<Json | null, Json | null | undefined, Json | null>
+  break_glass: ColumnType<Flag, Flag | undefined, Flag>
 }
 
 /** A digest that was approved for more than once. `session` is set where it ends with one. */
@@ -127,7 +137,7 @@ export interface ClassifiedColumnsTable {
   at: Timestamp
 }
 
-export interface Tables {
+export interface Tables extends AccessTables {
   audit_outbox: AuditOutboxTable
   policy_versions: PolicyVersionsTable
   classified_columns: ClassifiedColumnsTable
