@@ -59,6 +59,10 @@ export const Grant = z.object({
   endedBecause: z.string().optional().describe('in words'),
   sessions: z.number().int().nonnegative().describe('sessions that used it'),
   lastUsedAt: time.optional(),
+  usedBy: z
+    .array(z.object({ session: z.string(), at: time }))
+    .optional()
+    .describe('sessions that used it, the newest first, at most 100; told of one grant alone (`GET /v1/grants/ID`)'),
 })
 export type Grant = z.infer<typeof Grant>
 

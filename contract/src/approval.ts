@@ -28,6 +28,7 @@ export const Requirement = z.object({
     .array(z.object({ after: z.string().describe('a duration since it was asked for'), groups: z.array(z.string()) }))
     .optional()
     .describe('groups that may decide, too, once nobody has answered for so long'),
+  critical: z.boolean().optional().describe('true where the policy says that it may disturb people in quiet hours'),
   escalatedTo: z.array(z.string()).optional().describe('groups of the escalation that are asked by now'),
 })
 export type Requirement = z.infer<typeof Requirement>
