@@ -4,6 +4,7 @@ import type { IssuerConfig } from '../config/schema.ts'
 import { principalOf } from './claims.ts'
 import { IssuerKeys, type IssuerKeysOptions } from './issuer-keys.ts'
 import { type Identity, type Principal, TokenError } from './principal.ts'
+import type { SubjectTokenType, VerifiedToken } from './subject-tokens.ts'
 import { largestToken, readToken, verifyToken } from './token.ts'
 
 export type RoleGroups = Record<Role, string[]>
@@ -15,6 +16,11 @@ export interface IdentityOptions extends IssuerKeysOptions {
 }
 
 export interface ConfiguredIdentity extends Identity {
+  /**
+   * Checks a token that is to be exchanged, for `createSubjectTokens`.
+   * @throws TokenError
+   */
+  verify(given: { token: string; type: SubjectTokenType }): Promise<VerifiedToken>
   /** Takes other issuers and roles, at once and for every token from now on. Keys of issuers that stay are kept. */
   reconfigure(options: { issuers: IssuerConfig[]; roles: RoleGroups }): void
 }
@@ -46,28 +52,34 @@ export function createIdentity(options: IdentityOptions): ConfiguredIdentity {
   }
   reconfigure(options)
 
+  const authenticate = async (token: string): Promise<Principal> => {
+    if (token.length > largestToken) throw new TokenError('malformed', `longer than ${largestToken} characters`)
+    const hash = createHash('sha256').update(token).digest('base64')
+    const seen = known.get(hash)
+    if (seen && clock() < seen.until) return copy(seen.principal)
+
+    const memory = known
+    const unchecked = readToken(token)
+    const issuer = issuers.get(unchecked.issuer)
+    if (!issuer)
+      throw new TokenError('issuer', `${JSON.stringify(unchecked.issuer.slice(0, 200))} is no issuer that is trusted`)
+    const { config, keys } = issuer
+    const claims = await verifyToken(token, unchecked, keys, config.audience, new Date(clock()))
+    const principal = principalOf(claims, config, roles)
+
+    // Into the memory that was there at the start: after a reconfiguration nobody reads that any more.
+    memory.delete(hash)
+    memory.set(hash, { principal, until: Math.min(clock() + rememberFor, principal.expiresAt.getTime()) })
+    if (memory.size > rememberMost) memory.delete(memory.keys().next().value!)
+    return copy(principal)
+  }
+
   return {
     reconfigure,
-    async authenticate(token) {
-      if (token.length > largestToken) throw new TokenError('malformed', `longer than ${largestToken} characters`)
-      const hash = createHash('sha256').update(token).digest('base64')
-      const seen = known.get(hash)
-      if (seen && clock() < seen.until) return copy(seen.principal)
-
-      const memory = known
-      const unchecked = readToken(token)
-      const issuer = issuers.get(unchecked.issuer)
-      if (!issuer)
-        throw new TokenError('issuer', `${JSON.stringify(unchecked.issuer.slice(0, 200))} is no issuer that is trusted`)
-      const { config, keys } = issuer
-      const claims = await verifyToken(token, unchecked, keys, config.audience, new Date(clock()))
-      const principal = principalOf(claims, config, roles)
-
-      // Into the memory that was there at the start: after a reconfiguration nobody reads that any more.
-      memory.delete(hash)
-      memory.set(hash, { principal, until: Math.min(clock() + rememberFor, principal.expiresAt.getTime()) })
-      if (memory.size > rememberMost) memory.delete(memory.keys().next().value!)
-      return copy(principal)
+    authenticate,
+    async verify({ token, type }) {
+      if (type === 'saml2') throw new TokenError('issuer', 'no SAML issuer is configured')
+      return { principal: await authenticate(token) }
     },
   }
 }

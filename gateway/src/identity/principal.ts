@@ -9,12 +9,23 @@ export interface AgentPrincipal extends AgentRef {
   expiresAt: Date
   /** Where it came with a gateway token (`POST /v1/token`): what that is bound to. */
   token?: { id: string; connection: string; grant?: string; purpose?: string }
+  /** Where its issuer is asked whether the token is still good: the handle that `recheck` takes. Says nothing else. */
+  proof?: string
 }
 
 /** An agent as others see it, without what its token is. */
-export function agentRef(agent: AgentPrincipal): AgentRef {
-  const { kind: _, expiresAt: __, token: ___, ...ref } = agent
-  return ref
+export function agentRef(agent: AgentRef): AgentRef {
+  const { id, issuer, subject, name, groups, owner, onBehalfOf, chain } = agent
+  return {
+    id,
+    issuer,
+    subject,
+    name,
+    groups,
+    ...(owner === undefined ? {} : { owner }),
+    ...(onBehalfOf === undefined ? {} : { onBehalfOf }),
+    ...(chain === undefined ? {} : { chain }),
+  }
 }
 
 /** A person as others see them. */
@@ -29,6 +40,8 @@ export interface PersonPrincipal extends PersonRef {
   /** E-mail claim where there is one: helps to tell that a person is the one an agent acts for. */
   email?: string
   expiresAt: Date
+  /** As an agent's. */
+  proof?: string
 }
 
 export type TokenFault =
@@ -40,6 +53,7 @@ export type TokenFault =
   | 'expired'
   | 'not-yet-valid'
   | 'subject'
+  | 'replayed'
   | 'issuer-unreachable'
 
 /** A token that was refused. `message` is for the log; the one who presented it only learns that it was refused. */

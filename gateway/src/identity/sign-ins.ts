@@ -128,6 +128,7 @@ const because: Record<TokenFault, string> = {
   expired: 'the token has expired',
   'not-yet-valid': 'the token is not valid yet',
   subject: 'the token does not say whose it is',
+  replayed: 'the token was presented before, and may be once only',
   'issuer-unreachable': 'the token could not be checked: its issuer does not answer',
 }
 
