@@ -74,6 +74,11 @@ export const GrantRequest = z.strictObject({
   duration: GrantDuration,
   purpose: Purpose,
   agent: z.string().max(2000).optional().describe('agent id; only people give it'),
+  onBehalfOf: z
+    .string()
+    .max(2000)
+    .optional()
+    .describe('where another agent is named: whom it acts for then; absent: nobody, in a plan the one its planner acts for'),
 })
 export type GrantRequest = z.input<typeof GrantRequest>
 
@@ -122,6 +127,7 @@ export const AccessAsked = z.object({
   title: z.string().optional(),
   requestedBy: Doer,
   seconds: z.number().int().positive().describe('the longest of the grants'),
+  agents: z.array(AgentRef).optional().describe('whose access it is, where that are others than the approval’s agent'),
 })
 export type AccessAsked = z.infer<typeof AccessAsked>
 

@@ -6,6 +6,8 @@ export const Problem = z.object({
   title: z.string(),
   status: z.number().int(),
   detail: z.string().optional(),
+  grant: z.string().optional().describe('id of the grant that was denied'),
+  plan: z.string().optional().describe('id of the plan that was denied'),
 })
 export type Problem = z.infer<typeof Problem>
 

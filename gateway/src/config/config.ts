@@ -11,7 +11,7 @@ import { checkSense, type Findings, partsOf } from './sense.ts'
 import { shapeProblems } from './shape.ts'
 
 /** gateway.yaml as the gateway uses it: paths absolute, secrets and certificates read. */
-export interface LoadedConfig extends Pick<GatewayConfig, 'identity' | 'approvals' | 'limits'> {
+export interface LoadedConfig extends Pick<GatewayConfig, 'identity' | 'approvals' | 'grants' | 'limits'> {
   /** Absolute path of the file that it came from. */
   file: string
   /** Absolute path of the folder for the store, recordings and keys. */
@@ -93,7 +93,7 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
   }
   if (problems.length > 0 || !parts.whole) return failed()
 
-  const { data, api, postgres, policy, identity, approvals, limits } = parts.whole
+  const { data, api, postgres, policy, identity, approvals, grants, limits } = parts.whole
   return {
     ok: true,
     warnings: inOrder(warnings),
@@ -108,6 +108,7 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
       policy: resolve(context.folder, policy),
       identity,
       approvals,
+      grants,
       retention: retentionOf(parts.whole),
       limits,
     },

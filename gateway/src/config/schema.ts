@@ -205,6 +205,13 @@ export const GatewayConfig = z.strictObject({
       webhooks: z.array(z.url()).default([]),
     })
     .prefault({}),
+  grants: z
+    .strictObject({
+      max_duration: bounded('1s', '365d').prefault('8h'),
+      /** Grants of one agent that are live or asked for at a time; more are refused. */
+      per_agent: z.number().int().positive().default(50),
+    })
+    .prefault({}),
   retention: RetentionOfConnection.extend({ recordings: Keep.prefault('90d') }).prefault({}),
   limits: z
     .strictObject({

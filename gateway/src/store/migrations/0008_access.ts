@@ -23,6 +23,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('requested_by', 'text', (c) => c.notNull())
     .addColumn('approval', 'text')
     .execute()
+  await db.schema.createIndex('plans_by_time').on('plans').columns(['requested_at', 'id']).execute()
   await db.schema
     .createTable('grants')
     .addColumn('id', 'text', (c) => c.primaryKey().notNull())
@@ -58,9 +59,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('last_used_at', 'text')
     .execute()
   await db.schema.createIndex('grants_by_time').on('grants').columns(['requested_at', 'id']).execute()
-  await db.schema.createIndex('grants_by_state').on('grants').columns(['state', 'expires_at']).execute()
+  await db.schema.createIndex('grants_by_state').on('grants').columns(['state', 'requested_at', 'id']).execute()
   await db.schema.createIndex('grants_by_agent').on('grants').columns(['agent', 'state']).execute()
-  await db.schema.createIndex('grants_by_connection').on('grants').columns(['connection', 'state']).execute()
+  await db.schema.createIndex('grants_by_connection').on('grants').columns(['connection', 'requested_at', 'id']).execute()
   await db.schema.createIndex('grants_by_approval').on('grants').columns(['approval']).execute()
   await db.schema.createIndex('grants_by_plan').on('grants').columns(['plan']).execute()
   await db.schema
