@@ -103,6 +103,8 @@ export function createApprovals(options: {
   const expiry = createExpiry(db, clock, options.log)
 
   const unsubscribe = store.feed.subscribe(({ type, data }) => {
+    // Requests for access are opened in transactions of others' (access.ts).
+    if (type === 'approval.opened') expiry.dueAt(Date.parse(data.expiresAt))
     if (type === 'approval.opened' || type === 'approval.decided' || type === 'approval.closed')
       for (const wake of [...(waiters.get(data.id) ?? [])]) wake()
   })
@@ -324,7 +326,7 @@ export function createApprovals(options: {
 class Withdrawn extends Error {}
 
 /** Approved ones count, too: they may come to wait again. @throws ApprovalsFull */
-async function mayOpen(tx: Tx, agent: string, { held_per_agent, held }: ApprovalLimits): Promise<void> {
+export async function mayOpen(tx: Tx, agent: string, { held_per_agent, held }: ApprovalLimits): Promise<void> {
   const { all, own } = await tx
     .selectFrom('approvals')
     .select((e) => [

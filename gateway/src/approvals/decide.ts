@@ -32,6 +32,8 @@ export async function decideIn(
   if (request.digest !== approval.command.digest)
     return refused('conflict', 'the command is another than the one you were shown: load it anew')
   const window = request.verdict === 'deny' ? 'once' : request.window
+  if (approval.access && window === 'session')
+    return refused('invalid', 'access is asked for without a session: approve it as it is, or for a shorter duration')
   const before = approval.decisions.find((decision) => decision.personId === person.id)
   if (before) {
     // A retry of what was sent before, perhaps because its answer was lost: counted once, accepted again.
@@ -63,7 +65,7 @@ export async function decideIn(
     'approval.decided',
     {
       approval: id,
-      session: approval.session,
+      ...(approval.session === '' ? {} : { session: approval.session }),
       person: { id: person.id, issuer, subject, name },
       // By which the quorum was counted: what the store says of it later can be held against this.
       groups: person.groups,

@@ -8,13 +8,17 @@ import type { PersonPrincipal } from '../identity/principal.ts'
  */
 export function mayDecide(
   person: PersonPrincipal,
-  approval: Pick<Approval, 'identity' | 'requirements'>,
+  approval: Pick<Approval, 'identity' | 'requirements' | 'access'>,
 ): true | string {
   if (!person.roles.includes('approver')) return 'only approvers decide'
   const groups = [...new Set(approval.requirements.flatMap((requirement) => requirement.groups))]
   if (!groups.some((group) => person.groups.includes(group)))
     return `you are in none of the groups that may decide: ${groups.join(', ')}`
-  if (isOwn(person, approval.identity)) return 'nobody decides their own request, nor that of an agent that is theirs'
+  const { access } = approval
+  if (access?.requestedBy.kind === 'person' && access.requestedBy.id === person.id)
+    return 'nobody decides what they have asked for themselves'
+  if ([approval.identity, ...(access?.agents ?? [])].some((agent) => isOwn(person, agent)))
+    return 'nobody decides their own request, nor that of an agent that is theirs'
   return true
 }
 

@@ -16,7 +16,7 @@ export interface Held {
 }
 
 export interface OpenApproval {
-  command: Command
+  command: Omit<Command, 'protocol'> & { protocol: Command['protocol'] | 'access' }
   digest: string
   requirements: Requirement[]
   hold: 'wait' | 'fail'

@@ -30,7 +30,7 @@ export const approvals: Comparison = {
     return {
       key,
       columns: {
-        session: text(session),
+        session: text(session ?? ''),
         connection: text(connection),
         agent: text(agent),
         digest: text(digest),
