@@ -3,6 +3,7 @@ import { CommandQuery, FoundCommand } from '@countersign/contract/evidence'
 import { Me } from '@countersign/contract/identity'
 import { Session, SessionState } from '@countersign/contract/session'
 import { z } from 'zod'
+import { accessCalls, accessEvents } from './access-api.ts'
 import { annotationCalls, annotationEvents, OutboxState } from './annotations-api.ts'
 import { libraryCalls, libraryEvents } from './library-api.ts'
 import { retentionCalls } from './retention-api.ts'
@@ -91,6 +92,7 @@ export const ConsoleEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('verification'), verification: VerificationProgress }),
   ...libraryEvents,
   ...annotationEvents,
+  ...accessEvents,
 ])
 export type ConsoleEvent = z.infer<typeof ConsoleEvent>
 
@@ -145,6 +147,7 @@ export const calls = {
   ...libraryCalls,
   ...annotationCalls,
   ...retentionCalls,
+  ...accessCalls,
 } as const
 
 export type CallName = keyof typeof calls

@@ -13,6 +13,9 @@ import {
   Settings,
   type Snapshot,
 } from '../../console-api.ts'
+import { accessAnswers } from './access/answers.ts'
+import { createConnections } from './access/connections.ts'
+import { createGrants } from './access/grants.ts'
 import { asConsoleError, createAccounts } from './account.ts'
 import { createAttention } from './attention.ts'
 import { createDecisions } from './decisions.ts'
@@ -146,6 +149,8 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     log,
     ...options.library,
   })
+  const grants = createGrants({ store, clock, log, asking: () => asking(), me: () => me, say: emit })
+  const connections = createConnections({ store, clock, log, asking: () => asking(), say: emit })
   const say = (next: Link) => {
     link = next
     log.info('link', { state: next.state, ...('problem' in next && next.problem ? { problem: next.problem } : {}) })
@@ -154,6 +159,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     outbox.connect(api && next.state === 'live' ? { api, token: accounts.token } : undefined)
     if (next.state === 'live') attend()
     if (next.state === 'live') library.wake()
+    grants.link(next.state === 'live')
     if (next.state === 'live' && linked) witness.live(witnessClient(linked.api))
     else witness.away()
   }
@@ -195,6 +201,8 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       emit({ type: 'sessions', sessions })
       library.sessionsChanged(sessions)
     },
+    grants: grants.heard,
+    freeze: connections.heard,
     forget,
     checkpoint: witness.heard,
     me(next: Me) {
@@ -206,6 +214,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     heard: outbox.heard,
     anew() {
       outbox.lookAgain()
+      grants.doubt()
       emit({ type: 'snapshot', snapshot: snapshot() })
       attend()
     },
@@ -425,6 +434,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       return {}
     },
     ...evidence.answers,
+    ...accessAnswers({ store, grants, connections, asking, live }),
   }
   listeners.add(evidence.heed)
 
@@ -461,6 +471,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     wake: () => linked?.link.wake(),
     async [Symbol.asyncDispose]() {
       signingIn?.abort()
+      grants[Symbol.dispose]()
       recordings[Symbol.dispose]()
       await library[Symbol.asyncDispose]()
       await disconnect()

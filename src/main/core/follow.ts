@@ -1,9 +1,11 @@
+import type { Freeze, Grant } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
 import type { LedgerHead } from '@countersign/contract/evidence'
 import type { FeedMessage } from '@countersign/contract/feed'
 import type { Me } from '@countersign/contract/identity'
 import type { Session } from '@countersign/contract/session'
 import { z } from 'zod'
+import { markPartial, newerGrants } from './access/grants.ts'
 import { never } from './feed.ts'
 import { type GatewayApi, Refused } from './gateway-api.ts'
 import type { LinkTarget } from './link.ts'
@@ -25,6 +27,8 @@ const order: Record<Approval['state'], number> = {
 export interface Changes {
   approvals(approvals: Approval[]): void
   sessions(sessions: Session[]): void
+  grants(grants: Grant[]): void
+  freeze(freeze: Freeze): void
   me(me: Me): void
   /** Every message, before what it changes is stored. */
   heard(message: Parameters<LinkTarget['apply']>[0]): void
@@ -54,6 +58,15 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
       if (seq !== undefined) store.keep('seq', seq)
     })
     if (newer.length > 0) changes.sessions(newer)
+  }
+
+  const saveGrant = (given: Grant, seq: number) => {
+    const newer = newerGrants(store, [given])
+    store.together(() => {
+      store.access.save(newer)
+      store.keep('seq', seq)
+    })
+    changes.grants(newer)
   }
 
   return {
@@ -91,6 +104,7 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
         if (now) toldSessions.set(id, now)
       }
       store.together(() => {
+        markPartial(store)
         const kept = store.approvals(shown.closed).filter(({ id, state }) => !told.has(id) && order[state] === 2)
         store.forgetLists()
         store.saveApprovals([...kept, ...told.values()])
@@ -106,16 +120,26 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
         case 'approval.opened':
         case 'approval.decided':
         case 'approval.closed':
+        case 'approval.escalated':
           return saveApprovals([await asSeenByMe(api, token, message)], message.seq)
         case 'session.opened':
         case 'session.closed':
           return saveSessions([message.data], message.seq)
+        case 'grant.requested':
+        case 'grant.activated':
+        case 'grant.denied':
+        case 'grant.expired':
+        case 'grant.revoked':
+          return saveGrant(message.data, message.seq)
+        case 'connection.frozen':
+        case 'connection.unfrozen':
+          changes.freeze(message.data)
+          return store.keep('seq', message.seq)
         case 'ledger.checkpoint':
           changes.checkpoint(message.data)
           return store.keep('seq', message.seq)
-        case 'annotation.added':
-        case 'annotation.withdrawn':
-        case 'unknown':
+        // Who keeps more of it listens to `heard`; whatever it was, it isn't told again.
+        default:
           return store.keep('seq', message.seq)
       }
     },

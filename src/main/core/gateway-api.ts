@@ -24,6 +24,7 @@ import { Me, SignIn } from '@countersign/contract/identity'
 import { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
 import { type CommandSearch, ConsoleError, type SessionQuery } from '../../console-api.ts'
+import { type AccessApi, accessApi } from './access/gateway-access.ts'
 
 /** The gateway could not be reached, or didn't answer in time; the same call may work later. */
 export class Unreachable extends Error {
@@ -42,14 +43,17 @@ export class Refused extends Error {
   readonly status: number
   /** Seconds after which it may be asked again, where the gateway said so (RFC 9110, Retry-After). */
   readonly retryAfter: number | undefined
-  constructor(status: number, message: string, retryAfter?: number) {
+  /** The whole problem as it came, with members of its own (RFC 9457, section 3.2). */
+  readonly problem: unknown
+  constructor(status: number, message: string, retryAfter?: number, problem?: unknown) {
     super(message)
     this.status = status
     this.retryAfter = retryAfter
+    this.problem = problem
   }
 }
 
-export interface GatewayApi extends Disposable {
+export interface GatewayApi extends AccessApi, Disposable {
   /** @throws Unreachable, Refused; all calls do */
   signIn(): Promise<SignIn>
   me(token: string): Promise<Me>
@@ -93,7 +97,7 @@ export interface RecordingBytes {
   stream: AsyncIterable<Buffer>
 }
 
-interface Asked {
+export interface Asked {
   accept?: string
   headers?: Record<string, string>
   method?: 'GET' | 'POST' | 'PUT'
@@ -139,6 +143,7 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
   const bodyOf = (decision: DecisionRequest) => ({ reason: '', window: 'once', ...decision })
 
   return {
+    ...accessApi(askFor, orNull),
     signIn: () => askFor(SignIn, '/v1/sign-in'),
     me: (token) => askFor(Me, '/v1/me', { token }),
     async approvals(token, query) {
@@ -315,7 +320,8 @@ function respondOnce(base: URL, agent: http.Agent, path: string, asked: Asked): 
       if (status >= 200 && status < 300) return resolve(incoming)
       read(base, incoming, mebibyte).then((answer) => {
         const wait = secondsIn(incoming.headers['retry-after'])
-        reject(new Refused(status, problemOf(status, answer.toString('utf8')), wait))
+        const text = answer.toString('utf8')
+        reject(new Refused(status, problemOf(status, text), wait, safeJson(text)))
       }, reject)
     })
     outgoing.end(body)

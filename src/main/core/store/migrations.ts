@@ -49,4 +49,20 @@ export const migrations: readonly string[] = [
   ) STRICT;
   DELETE FROM recordings;
   `,
+  `
+  CREATE TABLE grants (
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    agent TEXT NOT NULL,
+    connection TEXT NOT NULL,
+    plan TEXT,
+    requested_at TEXT NOT NULL,
+    body TEXT NOT NULL
+  ) STRICT;
+  CREATE INDEX grants_by_time ON grants (requested_at, id);
+  CREATE INDEX grants_by_agent ON grants (agent, connection, requested_at);
+  CREATE INDEX grants_by_plan ON grants (plan) WHERE plan IS NOT NULL;
+
+  CREATE TABLE plans (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+  `,
 ]

@@ -4,6 +4,7 @@ import { Approval } from '@countersign/contract/approval'
 import { Session } from '@countersign/contract/session'
 import Database from 'better-sqlite3'
 import type { z } from 'zod'
+import { type AccessRows, accessRows } from './access-rows.ts'
 import { type LibraryRows, libraryRows } from './library-rows.ts'
 import { migrations } from './migrations.ts'
 
@@ -22,6 +23,7 @@ export interface Store extends Disposable {
   keep(name: string, value: unknown): void
   /** What is known of the recordings that are kept beside this store. */
   readonly library: LibraryRows
+  readonly access: AccessRows
   /** Runs `work` in one transaction. */
   together(work: () => void): void
   /** Empties the lists of approvals and sessions, to be filled anew. */
@@ -112,13 +114,16 @@ export function openStore(folder: string): Store {
     },
     keep: (name, value) => void keepOne.run(name, JSON.stringify(value)),
     library: libraryRows(db),
+    access: accessRows(db),
     together,
     // A kept recording is of use only with its session.
     forgetLists: () =>
       void db.exec('DELETE FROM approvals; DELETE FROM sessions WHERE id NOT IN (SELECT session FROM library)'),
     forget() {
       together(() => {
-        db.exec('DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library')
+        db.exec(
+          'DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library; DELETE FROM grants; DELETE FROM plans',
+        )
         db.prepare(`DELETE FROM kept WHERE name NOT IN (${ofTheMachine.map(() => '?').join()})`).run(...ofTheMachine)
       })
     },
