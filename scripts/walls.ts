@@ -25,7 +25,7 @@ interface Wall {
 const test = /\.test\.tsx?$|\/testing\//
 const protocol = /^gateway\/src\/(postgres|ssh|http)\//
 const belowApi =
-  /^gateway\/src\/(gate|policy|approvals|grants|sessions|masking|identity|config|store|telemetry|postgres|ssh|http)\//
+  /^gateway\/src\/(access|gate|policy|approvals|grants|sessions|masking|identity|config|store|telemetry|postgres|ssh|http)\//
 const electron = /^electron(\/|$)/
 
 export const walls: Wall[] = [
@@ -75,7 +75,7 @@ export const walls: Wall[] = [
     why: 'protocols speak to gate, sessions and masking',
     from: protocol,
     except: test,
-    to: /^gateway\/src\/(api|approvals|reviews|grants|policy|store)\//,
+    to: /^gateway\/src\/(access|api|approvals|reviews|grants|policy|store)\//,
   },
   {
     name: 'protocols-apart: postgres',
@@ -105,7 +105,7 @@ export const walls: Wall[] = [
   {
     name: 'gate-knows-no-protocol',
     why: 'a new protocol must not need a new gate',
-    from: /^gateway\/src\/(gate|policy|approvals|grants|sessions|masking|identity|config|store|telemetry)\//,
+    from: /^gateway\/src\/(access|gate|policy|approvals|grants|sessions|masking|identity|config|store|telemetry)\//,
     except: test,
     to: protocol,
   },

@@ -4,6 +4,7 @@ import { hostname } from 'node:os'
 import { join } from 'node:path'
 import type { LedgerHead } from '@countersign/contract/evidence'
 import type { BaseLogger } from 'pino'
+import { putConfigured } from './access/connections.ts'
 import type { LoadedConfig } from './config/config.ts'
 import { formatProblem, type Problem } from './config/problem.ts'
 import { createSignInLog, type SignInLog } from './identity/sign-ins.ts'
@@ -19,12 +20,12 @@ import type { Store } from './store/store.ts'
 export interface Logged extends AsyncDisposable {
   ledger: ScribeLedger
   signIns: SignInLog
-  /** A policy set is about to be in force at the start: the ledger has it first. */
-  policies(policies: Policies): Promise<void>
+  /** Policy and connections are about to be in force at the start: the ledger has them first. */
+  inForce(next: { config: LoadedConfig; policies: Policies }): Promise<void>
   /** The gateway is about to listen. From now on its end is said, too. */
   started(): Promise<void>
   /** A configuration was read anew and is about to be in force. */
-  reloaded(file: string, policies: Policies): Promise<void>
+  reloaded(file: string, next: { config: LoadedConfig; policies: Policies }): Promise<void>
   /** A configuration was read anew, and nothing of it counts. */
   refused(file: string, problems: Problem[]): Promise<void>
   /** Why the gateway stops; what is said when this is disposed of. */
@@ -76,8 +77,11 @@ export async function openLogged(options: {
   return {
     ledger,
     signIns,
-    async policies(policies) {
-      await db.transaction().execute((tx) => putInForce(tx, policies, 'the gateway started'))
+    async inForce({ config, policies }) {
+      await db.transaction().execute(async (tx) => {
+        await putConfigured(tx, config.connections.values())
+        await putInForce(tx, policies, 'the gateway started')
+      })
       await sealed()
     },
     async started() {
@@ -85,10 +89,11 @@ export async function openLogged(options: {
       await appendAudit(db, 'gateway.started', { version: about.version, found: [...ledger.found] })
       started = true
     },
-    async reloaded(file, policies) {
+    async reloaded(file, { config, policies }) {
       const sha256 = await digestOf(file)
       await db.transaction().execute(async (tx) => {
         await appendAudit(tx, 'config.reloaded', { outcome: 'ok', ...(sha256 && { sha256 }) })
+        await putConfigured(tx, config.connections.values())
         await putInForce(tx, policies, 'the configuration was reloaded')
       })
       await sealed()

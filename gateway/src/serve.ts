@@ -1,7 +1,8 @@
 import { setFlagsFromString } from 'node:v8'
 import { loadConfig } from './config/config.ts'
 import { formatProblem, type Problem } from './config/problem.ts'
-import { type RunningGateway, StartError, startGateway } from './gateway.ts'
+import { type RunningGateway, startGateway } from './gateway.ts'
+import { StartError } from './start-error.ts'
 import { createTelemetry, type Logger } from './telemetry/telemetry.ts'
 
 /** What may still be said and written down after something unexpected, before the process ends (milliseconds). */

@@ -19,6 +19,7 @@ import {
 import type { BaseLogger } from 'pino'
 import { Gauge, Histogram, type Registry } from 'prom-client'
 import { z } from 'zod'
+import type { Access } from '../access/access.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import { formatListen, isLoopback, parseListen } from '../config/address.ts'
 import type { IssuerConfig } from '../config/schema.ts'
@@ -36,6 +37,7 @@ import { approvalRoutes } from './approval-routes.ts'
 import { boundCalls, type CallBounds, callBounds } from './call-bounds.ts'
 import { createCallers } from './caller.ts'
 import { commandRoutes } from './command-routes.ts'
+import { connectionRoutes } from './connection-routes.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
@@ -53,6 +55,7 @@ export interface ApiOptions {
   /** PEM. Plain HTTP where it answers undefined, which is for loopback only. Asked again by `renewTls`. */
   tls?: () => { cert: string; key: string } | undefined
   identity: Identity
+  access: Access
   /** Told who was let in, and who was refused. */
   signIns: SignIns
   issuers: () => readonly IssuerConfig[]
@@ -138,6 +141,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     retentionRoutes(typed, options.retention)
     annotationRoutes(typed, { annotations: options.annotations, sessions: options.sessions, clock })
     ledgerRoutes(typed, options)
+    accessRoutes(typed, options.access)
     const feed = feedRoute(typed, {
       feed: options.feed,
       approvals: options.approvals,
@@ -173,6 +177,11 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       await app.close()
     },
   }
+}
+
+/** What the rooms of access serve: each room adds its routes here. */
+function accessRoutes(typed: Routes, access: Access): void {
+  connectionRoutes(typed, access)
 }
 
 function server(pair: { cert: string; key: string } | undefined): FastifyInstance {

@@ -447,11 +447,6 @@ describe('warnings', () => {
       conn('http: { listen: 127.0.0.1:7443 }'),
       "16: this version doesn't listen for HTTP yet; nothing is served there",
     ],
-    [
-      'just in time, not built',
-      conn('    access: jit'),
-      '16: this version gives no access just in time yet; orders is refused to everybody',
-    ],
     ...[
       ['ssh', '{ kind: ssh, host: h, user: u, host_key: "SHA256:x" }'],
       ['kubernetes', '{ kind: kubernetes, server: "https://h" }'],

@@ -68,8 +68,6 @@ function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Fin
     const path = ['connections', name]
     if (connection.kind !== 'postgres')
       warning([...path, 'kind'], `this version can't connect to ${connection.kind} yet`, 'it is refused to everybody')
-    if (connection.access === 'jit')
-      warning([...path, 'access'], 'this version gives no access just in time yet', `${name} is refused to everybody`)
   }
 }
 

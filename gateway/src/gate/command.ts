@@ -35,8 +35,8 @@ export interface Command {
   protocol: 'postgres' | 'ssh' | 'kubernetes' | 'http' | 'mcp'
   connection: ConnectionRef
   agent: AgentPrincipal
-  /** `backing` as it is now: absent where nothing but policy decides. */
-  session: { id: string; purpose?: string; backing?: Backing }
+  /** `backing` as it is whenever it is asked for, at release too: absent where nothing but policy decides. */
+  session: { readonly id: string; readonly purpose?: string; readonly backing?: Backing | undefined }
   text: string
   parameters: Parameter[]
   /** Kind of the whole, for the card: select, delete, … or `several`. */

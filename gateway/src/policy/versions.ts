@@ -27,6 +27,7 @@ export async function putInForce(
     .values({ version, at: since, files })
     .onConflict((c) => c.column('version').doUpdateSet({ at: since }))
     .execute()
+  await tx.insertInto('policy_times').values({ version, at: since }).execute()
   await appendAudit(
     tx,
     'policy.changed',
@@ -39,4 +40,13 @@ export async function putInForce(
     at,
   )
   return true
+}
+
+/** The files that a policy version had; undefined where it never was in force. */
+export async function filesOf(
+  db: Kysely<Tables>,
+  version: string,
+): Promise<{ file: string; text: string }[] | undefined> {
+  const row = await db.selectFrom('policy_versions').select('files').where('version', '=', version).executeTakeFirst()
+  return row && JSON.parse(row.files)
 }

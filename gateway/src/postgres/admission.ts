@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Socket } from 'node:net'
+import type { Entry } from '../gate/entrance.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import { TokenError } from '../identity/principal.ts'
 import { refusedBecause } from '../identity/sign-ins.ts'
 import { LedgerStopped } from '../sessions/ledger/ledger.ts'
-import { type LiveSession, RecordingError, SessionRefused } from '../sessions/session.ts'
+import { EndReason, type LiveSession, RecordingError, SessionRefused } from '../sessions/session.ts'
 import type { Analyst } from './analyst.ts'
 import type { Catalogs } from './catalogs.ts'
 import { Commands, connectMeaning } from './commands.ts'
@@ -56,14 +57,15 @@ export async function admit(
     const agent = await authenticate(socket, options)
     if (!agent) return undefined
     options.admitted()
-    const target = permitted(agent, parameters, options)
-    const live = await open(agent, target, parameters, options)
+    const purpose = parameters.purpose ?? agent.token?.purpose
+    const { target, entry } = permitted(agent, purpose, parameters, options)
+    const live = await open({ agent, target, entry, purpose }, parameters, options)
     try {
       const words = log.child({ session: live.id, connection: target.ref.name, agent: agent.id })
       socket.write(AUTHENTICATION_OK)
-      await submitConnect(socket, live, options, parameters, words)
+      await submitConnect(socket, live, options, { purpose, hold: parameters.hold }, words)
       const upstream = await connect(target, parameters, live)
-      words.info({ purpose: parameters.purpose, application: parameters.application }, 'session opened')
+      words.info({ purpose, application: parameters.application }, 'session opened')
       return new Session({
         client: socket,
         upstream,
@@ -74,12 +76,14 @@ export async function admit(
         analyst: options.analyst,
         approvals: options.approvals,
         limits: options.limits,
-        purpose: parameters.purpose,
+        purpose,
         hold: parameters.hold,
         key: Buffer.concat([int32(upstream.key?.pid ?? 0), randomBytes(4)]),
         log: words,
       })
-    } catch (error) {
+    } catch (thrown) {
+      // Whatever went wrong where it has to end anyway: that it had to is what the client is told.
+      const error = live.ended.aborted && socket.writable ? endedWhileOpening(live) : thrown
       await live.close('closed', error instanceof Refused ? error.why : 'it failed while it was opened').catch(() => {})
       throw error
     }
@@ -122,7 +126,18 @@ async function authenticate(socket: Socket, options: AdmissionOptions): Promise<
   }
 }
 
-function permitted(agent: AgentPrincipal, parameters: StartupParameters, options: AdmissionOptions): PostgresTarget {
+function endedWhileOpening({ ended: { reason } }: LiveSession): Refused {
+  const message = reason instanceof EndReason ? reason.message : 'the session was ended'
+  return new Refused(refusal.ended(message), message)
+}
+
+/** Whether the agent may come in: every refusal has the same words. Who is let in has the way in, which is to be left. */
+function permitted(
+  agent: AgentPrincipal,
+  purpose: string | undefined,
+  parameters: StartupParameters,
+  options: AdmissionOptions,
+): { target: PostgresTarget; entry: Entry } {
   const target = options.target(parameters.connection)
   const noted = (reason: string, connection?: string) => {
     const { signIns, address } = options
@@ -131,15 +146,17 @@ function permitted(agent: AgentPrincipal, parameters: StartupParameters, options
   if (!target) noted('there is no such connection')
   if (!target)
     throw new Refused(refusal.noConnection, `there is no connection ${JSON.stringify(parameters.connection)}`)
-  if (target.access === 'jit') noted('no live grant', target.ref.name)
-  if (target.access === 'jit')
-    throw new Refused(refusal.noConnection, `${agent.id} has no live grant on ${target.ref.name}`)
+  const entry = options.entrance.enter(agent, target.ref)
+  if ('refused' in entry) {
+    noted(entry.refused, target.ref.name)
+    throw new Refused(refusal.noConnection, `${agent.id} may not open ${target.ref.name}: ${entry.refused}`)
+  }
   const { effects } = connectMeaning(target.ref.name).analysis
   const preview = options.gate.preview({
     protocol: 'postgres',
     connection: target.ref,
     agent,
-    session: { id: '', ...(parameters.purpose === undefined ? {} : { purpose: parameters.purpose }) },
+    session: { id: '', ...(purpose === undefined ? {} : { purpose }), backing: entry.backing },
     text: CONNECT,
     parameters: [],
     kind: 'connect',
@@ -147,23 +164,25 @@ function permitted(agent: AgentPrincipal, parameters: StartupParameters, options
     meaning: {},
   })
   if (preview.outcome === 'deny' && target.ref.mode === 'enforce') {
+    entry.left()
     noted('policy does not let it in', target.ref.name)
     throw new Refused(refusal.noConnection, `${agent.id} may not open ${target.ref.name}: ${preview.reason}`)
   }
-  return target
+  return { target, entry }
 }
 
 async function open(
-  agent: AgentPrincipal,
-  target: PostgresTarget,
-  { purpose, application }: StartupParameters,
+  admitted: { agent: AgentPrincipal; target: PostgresTarget; entry: Entry; purpose: string | undefined },
+  { application }: StartupParameters,
   options: AdmissionOptions,
 ): Promise<LiveSession> {
+  const { agent, target, entry, purpose } = admitted
   return options.sessions.open({
     connection: target.ref,
     protocol: 'postgres',
     agent,
     ...(purpose === undefined ? {} : { purpose }),
+    entrance: { entry, connect: connectMeaning(target.ref.name).analysis.effects[0]! },
     client: { address: options.address, ...(application === undefined ? {} : { application }) },
   })
 }
@@ -175,7 +194,7 @@ async function submitConnect(
   socket: Socket,
   live: LiveSession,
   options: AdmissionOptions,
-  parameters: StartupParameters,
+  asked: { purpose: string | undefined; hold: 'wait' | 'fail' | undefined },
   log: AdmissionOptions['log'],
 ): Promise<void> {
   const controller = new AbortController()
@@ -183,16 +202,17 @@ async function submitConnect(
   const over = () => controller.abort(live.ended.reason)
   socket.once('close', gone)
   live.ended.addEventListener('abort', over, { once: true })
+  if (live.ended.aborted) over()
   const stopping = () => controller.abort(new Error('the gateway is stopping'))
   options.draining.addEventListener('abort', stopping, { once: true })
   const meaning = connectMeaning(live.connection.name)
   try {
-    const commands = new Commands(live, options.gate, parameters.purpose, log)
+    const commands = new Commands(live, options.gate, asked.purpose, log)
     const answer = await commands.submit({
       text: CONNECT,
       parameters: [],
       meaning,
-      hold: parameters.hold ?? options.approvals().hold,
+      hold: asked.hold ?? options.approvals().hold,
       signal: controller.signal,
       onHeld: (notice) => {
         socket.once('end', gone)

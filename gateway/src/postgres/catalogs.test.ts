@@ -19,7 +19,6 @@ const to = (database: string): PostgresTarget => ({
   port: postgres.port,
   database,
   user: postgres.user,
-  access: 'standing',
 })
 
 setFlagsFromString('--expose-gc')

@@ -53,7 +53,8 @@ export class Commands {
   readonly #live: LiveSession
   readonly #gate: Gate
   readonly #log: Logger
-  readonly #session: Command['session']
+  /** Who the commands are of, as the gate is told: `backing` is what it is whenever the gate looks. */
+  readonly session: Command['session']
   readonly #touching: Touching | undefined
 
   /** @param touching what texts touch of classified data; absent where the connection has no rules of masking */
@@ -62,7 +63,7 @@ export class Commands {
     this.journal = new Journal(live.recorder)
     this.#live = live
     this.#gate = gate
-    this.#session = { id: live.id, ...(purpose === undefined ? {} : { purpose }) }
+    this.session = sessionOf(live, purpose)
     this.#log = log
   }
 
@@ -231,7 +232,7 @@ export class Commands {
       protocol: 'postgres',
       connection: this.#live.connection,
       agent: this.#live.agent,
-      session: this.#session,
+      session: this.session,
       text,
       parameters,
       kind: analysis.kind,
@@ -259,6 +260,17 @@ export class Commands {
   #recordHold(id: string, verdict: Verdict): void {
     const hold = holdState(verdict)
     if (hold) this.journal.write({ type: 'hold', command: id, ...hold })
+  }
+}
+
+/** A session as the gate is told of it: what stands behind it is asked for at each look, one at release too. */
+export function sessionOf(live: LiveSession, purpose: string | undefined): Command['session'] {
+  return {
+    id: live.id,
+    ...(purpose === undefined ? {} : { purpose }),
+    get backing() {
+      return live.backing
+    },
   }
 }
 

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { Gate } from '../gate/command.ts'
+import type { Entrance } from '../gate/entrance.ts'
 import type { Identity } from '../identity/principal.ts'
 import type { SignIns } from '../identity/sign-ins.ts'
 import type { Sessions } from '../sessions/session.ts'
@@ -29,6 +30,8 @@ export interface PostgresOptions {
   /** The connection of that name, as it is configured now. */
   target: (name: string) => PostgresTarget | undefined
   identity: Identity
+  /** Who may come in, beside policy. */
+  entrance: Entrance
   /** Told who was refused; who is let in has a session, which says so. */
   signIns: Pick<SignIns, 'refused'>
   sessions: Sessions

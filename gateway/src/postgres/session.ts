@@ -7,7 +7,7 @@ import type { Analyst } from './analyst.ts'
 import { ask } from './ask.ts'
 import { Bearings } from './bearings.ts'
 import type { Catalogs } from './catalogs.ts'
-import { Commands } from './commands.ts'
+import { Commands, sessionOf } from './commands.ts'
 import { Conversation } from './conversation.ts'
 import { Frontend } from './frontend.ts'
 import type { Journal } from './journal.ts'
@@ -97,11 +97,7 @@ export class Session {
     })
     const { target, gate, live } = options
     const { masking } = target
-    const who = {
-      agent: live.agent,
-      connection: live.connection,
-      session: { id: live.id, ...(options.purpose === undefined ? {} : { purpose: options.purpose }) },
-    }
+    const who = { agent: live.agent, connection: live.connection, session: sessionOf(live, options.purpose) }
     const touching =
       masking &&
       new Touching({

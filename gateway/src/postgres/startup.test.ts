@@ -24,12 +24,16 @@ beforeAll(async () => {
   strict = await startWorld(postgres, { tls: () => pair, requireTls: true })
   const targets: Record<string, Partial<World['target']>> = {
     orders: {},
-    jit: { access: 'jit' },
+    jit: { ref: { name: 'jit', kind: 'postgres', tags: [], mode: 'enforce', access: 'jit' } },
     down: { port: 1 },
     badpassword: { password: 'wrong' },
     nodatabase: { database: 'nowhere' },
   }
   for (const each of [world, strict]) {
+    const { enter } = each.options.entrance
+    each.options.entrance = {
+      enter: (agent, ref) => (ref.access === 'jit' ? { refused: 'no live grant' } : enter(agent, ref)),
+    }
     each.options.target = (name) => targets[name] && { ...each.target, ...targets[name] }
     each.gate.judge = ({ session, kind }) => (kind === 'connect' && session.purpose === 'mischief' ? 'deny' : 'allow')
   }

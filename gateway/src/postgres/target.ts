@@ -11,7 +11,6 @@ export interface PostgresTarget {
   password?: string
   /** Absent: none on loopback, verify-full anywhere else. `ca` is PEM; absent: the system's. */
   tls?: { mode: 'disable' | 'require' | 'verify-ca' | 'verify-full'; ca?: string }
-  access: 'standing' | 'jit'
   /** Rules of masking; absent where nothing is to be masked. */
   masking?: Masking
 }

@@ -57,6 +57,10 @@ export class Live implements LiveSession {
     this.#expireAt(options.request.agent.expiresAt.getTime())
   }
 
+  get backing() {
+    return this.#options.request.entrance?.entry.backing
+  }
+
   get ended(): AbortSignal {
     return this.#ending.signal
   }
@@ -76,6 +80,11 @@ export class Live implements LiveSession {
     }, this.#options.graceMs).unref()
     this.#ending.abort(reason)
     return true
+  }
+
+  /** Nothing has to end it any more. */
+  leave(): void {
+    this.#options.request.entrance?.entry.left()
   }
 
   close(state: End['state'], reason: string): Promise<void> {

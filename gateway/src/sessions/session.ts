@@ -1,6 +1,7 @@
 import type { NewRecordingEvent } from '@countersign/contract/recording'
 import type { Session, SessionState } from '@countersign/contract/session'
-import type { ConnectionRef } from '../gate/command.ts'
+import type { ConnectionRef, Effect } from '../gate/command.ts'
+import type { Backing, Entry } from '../gate/entrance.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
 
 export interface OpenRequest {
@@ -9,6 +10,11 @@ export interface OpenRequest {
   agent: AgentPrincipal
   purpose?: string
   client: { address: string; application?: string }
+  /**
+   * The way in, and the effect by which the connection is opened: told once the session is open and when it is over, also
+   * where it could not be opened. Absent: nothing but policy stands behind it.
+   */
+  entrance?: { entry: Entry; connect: Effect }
 }
 
 /** A live session: one agent on one connection, by one client connection. The protocol's handler owns it. */
@@ -16,7 +22,9 @@ export interface LiveSession {
   readonly id: string
   readonly connection: ConnectionRef
   readonly agent: AgentPrincipal
-  /** Aborted when the session must end: terminated by a person, token expired, gateway stopping. `reason` is an EndReason. */
+  /** What stands behind it now beside policy: to be asked for each command. */
+  readonly backing: Backing | undefined
+  /** Aborted when the session must end: terminated by a person, its token or access ended, gateway stopping. `reason` is an EndReason. */
   readonly ended: AbortSignal
   readonly recorder: Recorder
   /** Ends the session in the store and seals the recording. Called once by its owner when the client or upstream has gone. */

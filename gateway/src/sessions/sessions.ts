@@ -101,6 +101,14 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   let counting: NodeJS.Timeout | undefined
 
   const open = async (request: OpenRequest): Promise<LiveSession> => {
+    try {
+      return await opened(request)
+    } catch (error) {
+      request.entrance?.entry.left()
+      throw error
+    }
+  }
+  const opened = async (request: OpenRequest): Promise<LiveSession> => {
     if (draining) throw new SessionRefused('The gateway is stopping and takes no new sessions: connect again shortly.')
     if (request.agent.expiresAt.getTime() <= clock())
       throw new SessionRefused('The token has expired: get a new one and connect again.')
@@ -150,6 +158,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       live.set(self.id, self)
       ledger?.begin({ session: session.id, ...place, bytes: () => recorder.bytes })
       if (stopping !== undefined) self.end(new EndReason('shutdown', stopping))
+      tellEntrance(self, request)
       return self
     } catch (error) {
       release(agent)
@@ -187,6 +196,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       live.delete(session.id)
       dirty.delete(session)
       release(session.agent.id)
+      session.leave()
     }
     await sealedLater
   }
@@ -352,6 +362,16 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
       await Promise.allSettled(unsealed.values())
     },
   }
+}
+
+/** From now on access that ends ends the session. */
+function tellEntrance(session: Live, { entrance, purpose }: OpenRequest): void {
+  entrance?.entry.opened({
+    id: session.id,
+    ...(purpose !== undefined && { purpose }),
+    connect: entrance.connect,
+    end: (reason) => void session.end(reason),
+  })
 }
 
 /** Wall time at the beginning, from then on time that no correction of the machine's clock makes jump. */

@@ -8,10 +8,11 @@ import type { FeedMessage } from '@countersign/contract/feed'
 import { Registry } from 'prom-client'
 import { WebSocket } from 'ws'
 import { type RunningIssuer, startIssuer } from '../../../../demo/issuer.ts'
+import { openAccess } from '../../access/access.ts'
 import { type Approvals, createApprovals } from '../../approvals/approvals.ts'
+import type { LoadedConfig } from '../../config/config.ts'
 import type { IssuerConfig } from '../../config/schema.ts'
 import type { Command } from '../../gate/command.ts'
-import { createIdentity } from '../../identity/identity.ts'
 import type { AgentPrincipal, Identity } from '../../identity/principal.ts'
 import type { Policies } from '../../policy/policy.ts'
 import { createAnnotations } from '../../sessions/annotations/annotations.ts'
@@ -82,7 +83,6 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     },
   ]
   const roles = { approver: ['oncall-dba', 'sre'], reviewer: ['security'], auditor: ['audit'], admin: ['platform'] }
-  const identity = createIdentity({ issuers, roles, log: silent })
   const ledger = await openLedger({
     folder: join(folder, 'logged', 'ledger'),
     store,
@@ -123,10 +123,24 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     version: 'sha256:00',
     texts: [{ file: 'a.cedar', text: 'permit (principal, action, resource);' }],
   } as unknown as Policies
+  const connections = new Map([
+    ['orders', { name: 'orders', kind: 'postgres', tags: ['production'], access: 'standing', mode: 'enforce' }],
+    ['vault', { name: 'vault', kind: 'postgres', tags: [], access: 'jit', mode: 'enforce' }],
+  ])
+  const access = await openAccess({
+    store,
+    config: () => ({ identity: { issuers, roles }, connections }) as unknown as LoadedConfig,
+    policies: () => policies,
+    approvals,
+    gate: { preview: () => ({ outcome: 'allow', policies: [], reason: 'allowed' }) },
+    log: silent,
+  })
+  const { identity } = access
   const serve = (changes: Partial<ApiOptions>) =>
     createApi({
       listen: '127.0.0.1:0',
       identity,
+      access,
       signIns: { ok() {}, refused() {} },
       issuers: () => issuers,
       approvals,
@@ -224,6 +238,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     },
     async [Symbol.asyncDispose]() {
       await api[Symbol.asyncDispose]()
+      await access[Symbol.asyncDispose]()
       await sessions[Symbol.asyncDispose]()
       await search[Symbol.asyncDispose]()
       await approvals[Symbol.asyncDispose]()

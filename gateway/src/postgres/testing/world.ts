@@ -4,6 +4,7 @@ import type { NewRecordingEvent } from '@countersign/contract/recording'
 import { type Logger, pino } from 'pino'
 import { type RunningPostgres, startPostgres } from '../../../../demo/postgres.ts'
 import type { Command, Gate, Preview, SubmitOptions, Verdict } from '../../gate/command.ts'
+import { standing } from '../../gate/entrance.ts'
 import { type AgentPrincipal, type Identity, TokenError } from '../../identity/principal.ts'
 import { EndReason, type LiveSession, RecordingError, type Sessions } from '../../sessions/session.ts'
 import { listenPostgres, type PostgresListener, type PostgresOptions, type PostgresTarget } from '../postgres.ts'
@@ -152,6 +153,10 @@ export class TestLive implements LiveSession {
     return this.request.agent
   }
 
+  get backing() {
+    return this.request.entrance?.entry.backing
+  }
+
   get ended(): AbortSignal {
     return this.#end.signal
   }
@@ -213,7 +218,6 @@ export async function startWorld(postgres: RunningPostgres, change: Partial<Post
     database: 'postgres',
     user: postgres.user,
     password: postgres.password,
-    access: 'standing',
   }
   const log: Logger = pino({ level: process.env.LOG ?? 'warn' }, { write: (line: string) => complaints.push(line) })
   const options: PostgresOptions = {
@@ -224,6 +228,7 @@ export async function startWorld(postgres: RunningPostgres, change: Partial<Post
     requireTls: false,
     target: (name) => (name === 'orders' ? target : undefined),
     identity,
+    entrance: { enter: () => ({ backing: standing, opened() {}, left() {} }) },
     signIns: { refused: (refused) => void refusedSignIns.push(refused) },
     sessions,
     gate,

@@ -65,7 +65,6 @@ async function signIn(port: number): Promise<string> {
     database: 'postgres',
     user: postgres.user,
     password: postgres.password,
-    access: 'standing',
     tls: { mode: 'require' },
   }
   try {

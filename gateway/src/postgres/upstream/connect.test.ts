@@ -18,7 +18,6 @@ describe.each(['scram-sha-256', 'md5', 'password', 'trust'] as const)('%s', (aut
     database: 'postgres',
     user: postgres.user,
     password: password ?? postgres.password,
-    access: 'standing',
     ...(tls ? { tls } : {}),
   })
   const signal = () => AbortSignal.timeout(20_000)

@@ -64,7 +64,6 @@ const target = (): PostgresTarget => ({
   database: 'postgres',
   user: postgres.user,
   password: postgres.password,
-  access: 'standing',
 })
 const signal = AbortSignal.timeout(60_000)
 const pid = (kept: KeptReader, to = target()) =>
