@@ -92,6 +92,8 @@ export interface AgentsTable {
   keys: ColumnType<Json, Json | undefined, Json>
   declared: ColumnType<Flag, Flag | undefined, Flag>
   acts_for: ColumnType<Json, Json | undefined, Json>
+  /** The delegation chain of its newest token, the agent itself first. */
+  chain: ColumnType<Json, Json | undefined, Json>
   first_seen_at: Timestamp | null
   last_seen_at: Timestamp | null
   disabled_at: Timestamp | null

@@ -90,7 +90,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('revoked_by', 'text')
     .addColumn('revoked_because', 'text')
     .execute()
-  await db.schema.createIndex('tokens_by_agent').on('tokens').columns(['agent', 'issued_at']).execute()
+  await db.schema.createIndex('tokens_by_time').on('tokens').columns(['issued_at', 'id']).execute()
+  await db.schema.createIndex('tokens_by_agent').on('tokens').columns(['agent', 'issued_at', 'id']).execute()
+  await db.schema.createIndex('tokens_of_agent_by_end').on('tokens').columns(['agent', 'expires_at']).execute()
   await db.schema.createIndex('tokens_by_end').on('tokens').columns(['expires_at']).execute()
   // What may be presented once only (SAML assertions, token ids), by its hash.
   await db.schema
@@ -115,6 +117,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('keys', 'text', (c) => c.notNull().defaultTo('[]'))
     .addColumn('declared', 'integer', (c) => c.notNull().defaultTo(0))
     .addColumn('acts_for', 'text', (c) => c.notNull().defaultTo('[]'))
+    .addColumn('chain', 'text', (c) => c.notNull().defaultTo('[]'))
     .addColumn('first_seen_at', 'text')
     .addColumn('last_seen_at', 'text')
     .addColumn('disabled_at', 'text')
