@@ -16,6 +16,10 @@ export const RecordingHeader = z.object({
   mode: z.enum(['enforce', 'observe']),
   agent: AgentRef,
   purpose: z.string().optional(),
+  grants: z
+    .array(z.string())
+    .optional()
+    .describe('ids of the live grants it was opened by; absent where there were none'),
   client: z.object({ address: z.string(), application: z.string().optional() }),
   policy: z.string().optional().describe('version of the policy set in force when it began'),
   startedAt: z.iso.datetime(),

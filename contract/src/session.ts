@@ -14,6 +14,10 @@ export const Session = z.object({
   agent: z.string().describe('agent id, ISSUER#SUBJECT'),
   identity: AgentRef,
   purpose: z.string().optional(),
+  grants: z
+    .array(z.string())
+    .optional()
+    .describe('ids of the live grants it was opened by; absent where there were none'),
   client: z.object({ address: z.string(), application: z.string().optional() }),
   openedAt: z.iso.datetime(),
   closedAt: z.iso.datetime().optional(),

@@ -63,6 +63,13 @@ const delegation = z.looseObject({
   reason,
 })
 
+const freeze = z.looseObject({
+  freeze: z.string().optional().describe('its id'),
+  connection: z.string().describe('its name, or * for all'),
+  by: PersonRef,
+  reason,
+})
+
 /** How much of a recording there was when its session ended: what its chunks must add up to. */
 const ended = z.looseObject({
   session,
@@ -129,6 +136,7 @@ export const payloads = {
     mode: z.enum(['enforce', 'observe']),
     agent: AgentRef,
     purpose: z.string().optional(),
+    grants: z.array(z.string()).optional().describe('ids of the live grants it was opened by'),
     client: z.object({ address: z.string(), application: z.string().optional() }),
     policy: z.string().optional().describe('version of the policy set in force'),
   }),
@@ -265,8 +273,8 @@ export const payloads = {
     by: PersonRef,
     reason: z.string(),
   }),
-  'connection.frozen': z.looseObject({ connection: z.string(), by: PersonRef, reason: z.string() }),
-  'connection.unfrozen': z.looseObject({ connection: z.string(), by: PersonRef, reason: z.string() }),
+  'connection.frozen': freeze,
+  'connection.unfrozen': freeze,
   'key.rotated': KeyRotated,
   'recording.chunk': RecordingChunk,
   'gateway.started': z.looseObject({ version: z.string(), found: z.array(z.string()).optional() }),

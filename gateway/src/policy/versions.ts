@@ -20,7 +20,8 @@ export async function putInForce(
   const last = await tx.selectFrom('policy_versions').select(['version', 'at']).orderBy('at', 'desc').executeTakeFirst()
   if (last?.version === version) return false
   // Never before the last one, whatever the clock did meanwhile.
-  const since = new Date(Math.max(at.getTime(), last ? Date.parse(last.at) + 1 : 0)).toISOString()
+  const from = new Date(Math.max(at.getTime(), last ? Date.parse(last.at) + 1 : 0))
+  const since = from.toISOString()
   const files = JSON.stringify(texts.map(({ file, text }) => ({ file, text })))
   await tx
     .insertInto('policy_versions')
@@ -37,7 +38,7 @@ export async function putInForce(
       by: { kind: 'gateway' },
       reason,
     },
-    at,
+    from,
   )
   return true
 }

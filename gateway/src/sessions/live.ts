@@ -115,6 +115,7 @@ function newId(): string {
 /** What the store and others are told of a session that begins. */
 export function newSession(request: OpenRequest, openedAt: string): Session {
   const identity = agentRef(request.agent)
+  const grants = request.entrance?.entry.backing.grants ?? []
   return {
     id: newId(),
     state: 'open',
@@ -125,6 +126,7 @@ export function newSession(request: OpenRequest, openedAt: string): Session {
     agent: request.agent.id,
     identity,
     ...(request.purpose !== undefined && { purpose: request.purpose }),
+    ...(grants.length > 0 && { grants: grants.map(({ id }) => id) }),
     client: request.client,
     openedAt,
     counts: { commands: 0, held: 0, denied: 0, errors: 0 },

@@ -134,6 +134,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
           mode: session.mode,
           agent: session.identity,
           ...(request.purpose !== undefined && { purpose: request.purpose }),
+          ...(session.grants && { grants: session.grants }),
           client: session.client,
           ...(options.policy && { policy: options.policy() }),
           startedAt: session.openedAt,

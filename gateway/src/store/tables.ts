@@ -37,10 +37,12 @@ export interface ApprovalsTable {
   outcome: Json | null
   /** AccessAsked where it is a request for access, not a command. */
   access: ColumnType<Json | null, Json | null | undefined, Json | null>
-  /** Groups of the escalation that are asked by now; null: none yet. */
+  /** {POLICY: groups}: who of the escalation is asked by now, by the requirement; null: nobody yet. */
   escalated_to: ColumnType<Json | null, Json | null | undefined, Json | null>
   /** When the next group is asked; null: never. */
   escalates_at: ColumnType<Timestamp | null, Timestamp | null | undefined, Timestamp | null>
+  /** Since when what is required now is asked for, where that isn't `requested_at`. */
+  asked_at: ColumnType<Timestamp | null, Timestamp | null | undefined, Timestamp | null>
 }
 
 export interface DecisionsTable {
@@ -86,6 +88,8 @@ export interface SessionsTable {
   agent: string
   identity: Json
   purpose: string | null
+  /** Ids of the live grants that it was opened by; null: none. */
+  grants: ColumnType<Json | null, Json | null | undefined, never>
   client: Json
   opened_at: Timestamp
   closed_at: Timestamp | null

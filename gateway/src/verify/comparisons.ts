@@ -2,16 +2,18 @@ import { createHash } from 'node:crypto'
 import { LOST } from '../sessions/scribe/messages.ts'
 import { approvals, decisions, windows } from './approval-comparisons.ts'
 import { type AboutRow, type Comparison, goneOf, orNull, type SpokenEntry, text } from './comparison.ts'
+import { connectionVersions, freezes, policyTimes } from './entrance-comparisons.ts'
 import { asValue, type Columns, fromJson } from './said.ts'
 
 const sessions: Comparison = {
   table: 'sessions',
   what: 'session',
   sql: 'select * from sessions',
-  row: ({ id, identity, client, classes, ...columns }) => ({
+  row: ({ id, identity, client, classes, grants, ...columns }) => ({
     key: text(id),
     columns: {
       ...(columns as Columns),
+      grants: fromJson(grants),
       identity: fromJson(identity),
       client: fromJson(client),
       // Not known of sessions that were made before it was noted.
@@ -23,10 +25,11 @@ const sessions: Comparison = {
     const { session, agent, client } = payload
     const key = text(session)
     if (type === 'session.opened') {
-      const { connection, protocol, mode, purpose } = payload
+      const { connection, protocol, mode, purpose, grants } = payload
       const opened = { connection: text(connection), protocol: text(protocol), mode: text(mode), opened_at: at }
       const who = { agent: text((agent as { id?: unknown })?.id), identity: asValue(agent), client: asValue(client) }
-      return { key, columns: { ...opened, ...who, purpose: orNull(purpose), state: 'open' } }
+      const by = grants === undefined ? null : asValue(grants)
+      return { key, columns: { ...opened, ...who, purpose: orNull(purpose), grants: by, state: 'open' } }
     }
     const { state, reason, recording } = payload
     const bytes = Number((recording as { bytes?: unknown })?.bytes)
@@ -209,4 +212,7 @@ export const comparisons: readonly Comparison[] = [
   offlinePlaybacks,
   legalHolds,
   retentionRuns,
+  freezes,
+  connectionVersions,
+  policyTimes,
 ]

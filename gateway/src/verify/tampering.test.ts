@@ -24,7 +24,7 @@ import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
 import { folderLog } from '@countersign/contract/node/log-folder'
 import Database from 'better-sqlite3'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { aud, filesIn, flip, GatewayWorld, verify } from './testing/world.ts'
+import { aud, filesIn, flip, GatewayWorld, max, verify } from './testing/world.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
 
@@ -46,6 +46,10 @@ beforeAll(async () => {
   const path = `/v1/sessions/${session}/annotations/an_${'a'.repeat(24)}`
   const noted = await world.call(path, aud, { method: 'PUT', body: JSON.stringify(note) })
   expect(noted.status).toBeLessThan(300)
+  for (const freeze of ['connections/orders/freeze', 'connections/orders/unfreeze', 'freeze']) {
+    const frozen = { method: 'POST', body: JSON.stringify({ reason: 'a look at it' }) }
+    expect((await world.call(`/v1/${freeze}`, max, frozen)).status).toBe(200)
+  }
   await world.stop()
   vkey = readFileSync(join(world.data, 'ledger', 'vkey'), 'utf8').trim()
 })
@@ -323,6 +327,7 @@ const columns: Record<string, string[]> = {
     'opened_at',
     'closed_at',
     'closed_because',
+    'grants',
     'commands',
     'held',
     'denied',
@@ -373,6 +378,9 @@ const columns: Record<string, string[]> = {
     'withdrawn_reason',
   ],
   playbacks: ['session', 'person', 'at'],
+  freezes: ['connection', 'by', 'reason', 'at', 'ended_at', 'ended_by', 'ended_because'],
+  connection_versions: ['at', 'connections'],
+  policy_times: ['at', 'version'],
 }
 const keys: Record<string, string> = { policy_versions: 'version', windows: 'approval' }
 
@@ -427,6 +435,9 @@ describe.each(Object.entries(columns))('a row of %s', (table, names) => {
       policy_versions: "'sha256:00'",
       annotations: `'an_${'c'.repeat(24)}'`,
       playbacks: '99999',
+      freezes: "'fr_other'",
+      connection_versions: '99999',
+      policy_times: '99999',
     }
     const first = await after((d) => {
       const row = pick(d)

@@ -6,6 +6,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.alterTable('approvals').addColumn('access', 'text').execute()
   await db.schema.alterTable('approvals').addColumn('escalated_to', 'text').execute()
   await db.schema.alterTable('approvals').addColumn('escalates_at', 'text').execute()
+  await db.schema.alterTable('approvals').addColumn('asked_at', 'text').execute()
   await sql`create index approvals_to_escalate on approvals (escalates_at) where escalates_at is not null`.execute(db)
   // [{id, name, groups}] of those who are away, and whose duty it was.
   await db.schema.alterTable('decisions').addColumn('in_place_of', 'text').execute()
@@ -13,6 +14,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .alterTable('decisions')
     .addColumn('break_glass', 'integer', (c) => c.notNull().defaultTo(0))
     .execute()
+
+  // Ids of the live grants that a session was opened by.
+  await db.schema.alterTable('sessions').addColumn('grants', 'text').execute()
 
   await db.schema
     .createTable('plans')
@@ -61,7 +65,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
   await db.schema.createIndex('grants_by_time').on('grants').columns(['requested_at', 'id']).execute()
   await db.schema.createIndex('grants_by_state').on('grants').columns(['state', 'requested_at', 'id']).execute()
   await db.schema.createIndex('grants_by_agent').on('grants').columns(['agent', 'state']).execute()
-  await db.schema.createIndex('grants_by_connection').on('grants').columns(['connection', 'requested_at', 'id']).execute()
+  await db.schema
+    .createIndex('grants_by_connection')
+    .on('grants')
+    .columns(['connection', 'requested_at', 'id'])
+    .execute()
   await db.schema.createIndex('grants_by_approval').on('grants').columns(['approval']).execute()
   await db.schema.createIndex('grants_by_plan').on('grants').columns(['plan']).execute()
   await db.schema
@@ -167,6 +175,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('ended_by', 'text')
     .addColumn('ended_because', 'text')
     .execute()
+  await sql`create unique index one_freeze_each on freezes (connection) where ended_at is null`.execute(db)
 
   await db.schema
     .createTable('people')

@@ -145,6 +145,7 @@ export class GatewayWorld implements AsyncDisposable {
 }
 
 export const ada = { subject: 'ada', groups: ['dba'] }
+export const max = { subject: 'max', groups: ['platform'] }
 export const aud = { subject: 'aud', groups: ['audit'] }
 
 /** Verifies a data folder as the command does. */
