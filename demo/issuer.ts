@@ -22,6 +22,8 @@ export interface IssuerAgent {
   name?: string
   /** For the client_credentials grant at the token endpoint; without it the agent only gets tokens by `agentToken`. */
   secret?: string
+  /** Public keys by which it proves itself there instead (private_key_jwt, RFC 7523). */
+  keys?: JWK[]
 }
 
 export interface IssuerOptions {
@@ -67,6 +69,7 @@ class InMemory extends MemoryAdapter {}
 
 const clientId = 'countersign-console'
 const resource = 'urn:countersign'
+const deviceCode = 'urn:ietf:params:oauth:grant-type:device_code'
 
 /**
  * A real OIDC provider (oidc-provider) on 127.0.0.1 with people who sign in by choosing their name, and agents with
@@ -104,14 +107,16 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
           application_type: 'native',
           token_endpoint_auth_method: 'none',
           redirect_uris: ['http://127.0.0.1/callback'],
-          grant_types: ['authorization_code', 'refresh_token'],
+          grant_types: ['authorization_code', 'refresh_token', deviceCode],
           response_types: ['code'],
         },
         ...[...agents.values()]
-          .filter((a) => a.secret !== undefined)
+          .filter((a) => a.secret !== undefined || a.keys)
           .map((a) => ({
             client_id: a.subject,
-            client_secret: a.secret!,
+            ...(a.keys
+              ? { token_endpoint_auth_method: 'private_key_jwt' as const, jwks: { keys: a.keys as never[] } }
+              : { client_secret: a.secret! }),
             grant_types: ['client_credentials'],
             redirect_uris: [],
             response_types: [],
@@ -123,6 +128,20 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
       features: {
         devInteractions: { enabled: false },
         clientCredentials: { enabled: true },
+        deviceFlow: {
+          enabled: true,
+          userCodeInputSource(ctx, form, _out, error) {
+            const words = error ? 'That code is not known, or no longer. Try again.' : 'As your terminal shows it.'
+            ctx.body = devicePage('Enter the code', words, form, 'op.deviceInputForm', 'Go on')
+          },
+          userCodeConfirmSource(ctx, form, client, _device, code) {
+            const words = `${client.clientName} asks to sign in as you. Go on only if your terminal shows ${code}.`
+            ctx.body = devicePage('Is this your code?', words, form, 'op.deviceConfirmForm', 'Sign in')
+          },
+          successSource(ctx) {
+            ctx.body = devicePage('You are signed in', 'Go back to the terminal. You can close this tab.')
+          },
+        },
         rpInitiatedLogout: { enabled: true },
         resourceIndicators: {
           enabled: true,
@@ -261,36 +280,51 @@ function claimsOfAgent(agent: IssuerAgent | undefined) {
   )
 }
 
+const asText = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
+
+const style = `
+:root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif;background:light-dark(#f7f7f5,#131316);color:light-dark(#1d1d1b,#ececee)}
+main{max-width:26rem;margin:12vh auto;padding:0 1rem}h1{font-size:1.25rem}p,span{color:light-dark(#6d6c66,#a3a3ab)}
+ul{list-style:none;padding:0;display:grid;gap:8px}a{display:flex;justify-content:space-between;gap:1rem;padding:12px 16px;border:1px solid light-dark(#e4e3de,#2e2e34);border-radius:8px;background:light-dark(#fff,#1a1a1e);color:inherit;text-decoration:none}
+a:hover,a:focus-visible{border-color:light-dark(#2f5bea,#8aa5ff)}
+input,button{font:inherit;padding:8px 12px;margin:8px 8px 0 0}
+`
+
 function page(res: ServerResponse, path: string, people: Map<string, IssuerPerson>) {
-  const asText = (text: string) => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`)
   const choices = [...people.values()].map(
     (p) =>
       `<li><a href="${asText(path)}?person=${encodeURIComponent(p.subject)}"><b>${asText(p.name)}</b><span>${asText(p.about ?? p.groups.join(', '))}</span></a></li>`,
   )
   res.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }).end(`<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sign in</title>
-<style>
-:root{color-scheme:light dark;font:15px/1.5 system-ui,sans-serif;background:light-dark(#f7f7f5,#131316);color:light-dark(#1d1d1b,#ececee)}
-main{max-width:26rem;margin:12vh auto;padding:0 1rem}h1{font-size:1.25rem}p,span{color:light-dark(#6d6c66,#a3a3ab)}
-ul{list-style:none;padding:0;display:grid;gap:8px}a{display:flex;justify-content:space-between;gap:1rem;padding:12px 16px;border:1px solid light-dark(#e4e3de,#2e2e34);border-radius:8px;background:light-dark(#fff,#1a1a1e);color:inherit;text-decoration:none}
-a:hover,a:focus-visible{border-color:light-dark(#2f5bea,#8aa5ff)}
-</style><main><h1>Who are you?</h1><p>The sample world's identity provider. It asks for no password.</p><ul>${choices.join('')}</ul></main></html>`)
+<style>${style}</style><main><h1>Who are you?</h1><p>The sample world's identity provider. It asks for no password.</p><ul>${choices.join('')}</ul></main></html>`)
+}
+
+/** A page of the device flow (RFC 8628, section 3.3). `form` is the provider's own, `button` submits it. */
+function devicePage(title: string, words: string, form = '', id = '', button = ''): string {
+  const submit = button && `<button type="submit" form="${id}">${asText(button)}</button>`
+  return `<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${asText(title)}</title>
+<style>${style}</style><main><h1>${asText(title)}</h1><p>${asText(words)}</p>${form}${submit}</main></html>`
 }
 
 /**
- * A browser's part of a sign-in: redirects, cookies by path, and the choice of a person.
+ * A browser's part of a sign-in: redirects, cookies by path, the choice of a person, and forms that only need to be sent.
  * @throws Error with the page's text when the sign-in fails
  */
 export async function completeLogin(start: string, subject: string): Promise<string> {
   const jar = new Map<string, { value: string; path: string }>()
   let target = new URL(start)
   const home = target.origin
-  for (let hop = 0; hop < 12; hop++) {
+  let form: URLSearchParams | undefined
+  for (let hop = 0; hop < 16; hop++) {
     const cookie = [...jar]
       .filter(([, c]) => target.origin === home && target.pathname.startsWith(c.path))
       .map(([name, c]) => `${name}=${c.value}`)
       .join('; ')
-    const answer = await fetch(target, { redirect: 'manual', headers: cookie ? { cookie } : {} })
+    const sent = form ? { method: 'POST', body: form } : {}
+    const answer = await fetch(target, { redirect: 'manual', headers: cookie ? { cookie } : {}, ...sent })
+    form = undefined
     for (const line of answer.headers.getSetCookie()) {
       const [pair, ...attributes] = line.split(';').map((part) => part.trim())
       const [name, ...value] = pair!.split('=')
@@ -305,6 +339,13 @@ export async function completeLogin(start: string, subject: string): Promise<str
     const text = await answer.text()
     if (target.origin === home && target.pathname.startsWith('/sign-in/') && !target.searchParams.has('person')) {
       target.searchParams.set('person', subject)
+      continue
+    }
+    const [, action] = /<form[^>]* action="([^"]+)"/.exec(text) ?? []
+    const hidden = [...text.matchAll(/<input type="hidden" name="([^"]+)" value="([^"]*)"/g)]
+    if (action && hidden.length > 1) {
+      form = new URLSearchParams(hidden.map(([, name, value]) => [name!, value!]))
+      target = new URL(action, target)
       continue
     }
     if (!answer.ok) throw new Error(`sign-in as ${subject} failed at ${target.pathname}: ${answer.status} ${text}`)
