@@ -5,11 +5,16 @@ import type { LoadedConfig } from '../config/config.ts'
 import type { Gate } from '../gate/command.ts'
 import type { Entrance } from '../gate/entrance.ts'
 import { createIdentity } from '../identity/identity.ts'
-import type { Identity, Principal } from '../identity/principal.ts'
+import type { Identity, PersonPrincipal, Principal } from '../identity/principal.ts'
+import { createSubjectTokens } from '../identity/subject-tokens.ts'
+import { bothKinds } from '../identity/tokens/both-kinds.ts'
+import { createExchange, type Exchange } from '../identity/tokens/exchange.ts'
+import { createTokens, type Tokens } from '../identity/tokens/tokens.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { Store } from '../store/store.ts'
 import { createEntrance, type EntranceRoom, type GrantsBehind } from './entrance.ts'
 import { type Freezes, openFreezes } from './freezes.ts'
+import { createWatchers, type Watchers } from './watchers.ts'
 
 export interface AccessOptions {
   store: Store
@@ -28,7 +33,9 @@ export interface Access extends AsyncDisposable {
   identity: Identity
   entrance: Entrance
   freezes: Freezes
-  // Each room adds itself here: tokens, grants, registry, people.
+  tokens: Tokens
+  exchange: Exchange
+  // Each room adds itself here: grants, registry, people.
   /** All connections that are configured, by name. */
   connections(): Omit<ConnectionRecord, 'freeze'>[]
   /**
@@ -36,16 +43,12 @@ export interface Access extends AsyncDisposable {
    * who has left.
    */
   barred(who: Principal): string | undefined
-  /** Tells once when somebody who is let in must go: a connection to the feed is closed then. */
-  watch(who: Principal, gone: (because: Gone) => void): () => void
+  /** Whether a person is an agent's sponsor or owner. */
+  answersFor(person: PersonPrincipal, agent: string): boolean
+  /** For who stays connected beside sessions. */
+  watch: Watchers['watch']
   /** A configuration was read anew and is in force. */
   reconfigured(changed: { policy: boolean }): void
-}
-
-/** Why somebody must go: their token has ended, or they themselves are barred. */
-export interface Gone {
-  because: 'token' | 'barred'
-  words: string
 }
 
 /** Opens the rooms of access and ties them together. */
@@ -56,20 +59,56 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
 
   const { issuers, roles } = config().identity
   const identity = createIdentity({ issuers, roles, log, clock })
+  const trusts = (issuer: string) =>
+    config().identity.issuers.some((one) => one.issuer === issuer && one.for !== 'people')
+  const tokens = stack.use(createTokens({ store, trusts, log, clock }))
   const freezes = await openFreezes({ store, clock })
+  const barred = (_who: Principal): string | undefined => undefined
+  const lookedAt = async (who: Principal) =>
+    who.kind === 'agent' && who.token ? tokens.over(who.token.id) : identity.recheck(who)
+  const tokenOver = (who: Principal) =>
+    lookedAt(who).catch((error) => {
+      log.error({ error, who: who.id }, 'a token could not be checked again')
+      return 'its token could not be checked again'
+    })
+  const watchers = createWatchers({ barred, tokenOver })
   const grants: GrantsBehind = { live: () => [], used() {} }
   const entrance: EntranceRoom = createEntrance({
     disabled: () => undefined,
     frozen: freezes.over,
     grants,
     preview: gate.preview,
+    tokenOver,
     clock,
   })
   stack.defer(freezes.onFrozen(entrance.frozen))
+  stack.defer(
+    tokens.onRevoked((token, words) => {
+      entrance.tokenEnded(token, words)
+      watchers.tokenEnded(token, words)
+    }),
+  )
+  const connection = (name: string) => {
+    const { kind, tags, mode, access } = config().connections.get(name) ?? {}
+    return kind && tags && mode && access ? { name, kind, tags, mode, access } : undefined
+  }
+  const exchange = createExchange({
+    tokens,
+    subjectTokens: createSubjectTokens({ identity, db: store.db, clock }),
+    connection,
+    entrance,
+    gate,
+    lifetimes: () => config().identity.tokens,
+    barred,
+    log,
+    clock,
+  })
 
   const parts = stack.move()
   return {
-    identity,
+    identity: bothKinds(identity, tokens),
+    tokens,
+    exchange,
     entrance,
     freezes,
     connections() {
@@ -79,8 +118,9 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
         return { name, kind, tags, access, mode, ...open }
       })
     },
-    barred: () => undefined,
-    watch: () => () => {},
+    barred,
+    answersFor: () => false,
+    watch: watchers.watch,
     reconfigured({ policy }) {
       identity.reconfigure(config().identity)
       if (policy) entrance.policyChanged()

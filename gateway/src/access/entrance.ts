@@ -29,6 +29,8 @@ export interface EntranceOptions {
   frozen: (connection: string) => Freeze | undefined
   grants: GrantsBehind
   preview: Gate['preview']
+  /** Why a token is good no more, in words; undefined where it still is. Never rejects. */
+  tokenOver: (agent: AgentPrincipal) => Promise<string | undefined>
   /** Milliseconds since the epoch. */
   clock: () => number
 }
@@ -50,6 +52,8 @@ export interface EntranceRoom extends Entrance {
 
 /** setTimeout takes no more (2^31 - 1 ms). */
 const LONGEST_MS = 2_147_483_647
+/** Tokens of issuers that can be asked again are asked about so often (ms). */
+const RECHECK_MS = 60_000
 /** Whoever keeps the grants says first, and better, that one has ended. */
 const AFTER_MS = 250
 
@@ -124,6 +128,7 @@ class Inside implements Entry {
   #session: Opened | undefined
   #ended: EndReason | undefined
   #timer: NodeJS.Timeout | undefined
+  #recheck: NodeJS.Timeout | undefined
 
   constructor(agent: AgentPrincipal, connection: ConnectionRef, options: EntranceOptions, left: (one: Inside) => void) {
     this.agent = agent
@@ -155,17 +160,21 @@ class Inside implements Entry {
     else {
       this.#noteUse([])
       this.#watch()
+      const { token, proof } = this.agent
+      // Between its check and now it may have been revoked.
+      if (token || proof !== undefined) void this.#lookAtToken()
+      if (proof !== undefined) this.#recheck = setInterval(() => void this.#lookAtToken(), RECHECK_MS).unref()
     }
   }
 
   left(): void {
-    clearTimeout(this.#timer)
+    this.#stop()
     this.#left(this)
   }
 
   end(cause: EndCause, words: string): void {
     if (this.#ended) return
-    clearTimeout(this.#timer)
+    this.#stop()
     this.#ended = new EndReason(cause, `access ended: ${words}`)
     this.#session?.end(this.#ended)
   }
@@ -195,6 +204,16 @@ class Inside implements Entry {
       connecting(agent, connection, connect, id, purpose, this.#backing),
     )
     if (outcome === 'deny') this.end(cause, words(reason))
+  }
+
+  async #lookAtToken(): Promise<void> {
+    const words = await this.#options.tokenOver(this.agent)
+    if (words !== undefined) this.end('token-revoked', words)
+  }
+
+  #stop(): void {
+    clearTimeout(this.#timer)
+    clearInterval(this.#recheck)
   }
 
   #noteUse(before: readonly LiveGrant[]): void {

@@ -25,6 +25,7 @@ import { formatListen, isLoopback, parseListen } from '../config/address.ts'
 import type { IssuerConfig } from '../config/schema.ts'
 import type { Identity } from '../identity/principal.ts'
 import type { SignIns } from '../identity/sign-ins.ts'
+import type { Listeners } from '../identity/tokens/target.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { AnnotationsRoom } from '../sessions/annotations/annotations.ts'
 import type { BundlesRoom } from '../sessions/bundles/making.ts'
@@ -38,6 +39,7 @@ import { boundCalls, type CallBounds, callBounds } from './call-bounds.ts'
 import { createCallers } from './caller.ts'
 import { commandRoutes } from './command-routes.ts'
 import { connectionRoutes } from './connection-routes.ts'
+import { discoveryRoutes, type Reached, reached } from './discovery-routes.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
@@ -46,6 +48,7 @@ import { retentionRoutes } from './retention-routes.ts'
 import type { Routes } from './routes.ts'
 import { serviceRoutes } from './service-routes.ts'
 import { sessionRoutes } from './session-routes.ts'
+import { tokenRoutes } from './token-routes.ts'
 
 export interface ApiOptions {
   /** HOST:PORT; port 0 is any free one. */
@@ -54,6 +57,8 @@ export interface ApiOptions {
   url?: string
   /** PEM. Plain HTTP where it answers undefined, which is for loopback only. Asked again by `renewTls`. */
   tls?: () => { cert: string; key: string } | undefined
+  /** Where the listeners of protocols are, and whether they need TLS: what clients are told. */
+  listeners?: Listeners & { tls: boolean }
   identity: Identity
   access: Access
   /** Told who was let in, and who was refused. */
@@ -94,7 +99,9 @@ export interface Api extends AsyncDisposable {
 export async function createApi(options: ApiOptions): Promise<Api> {
   const { log } = options
   const clock = options.clock ?? Date.now
+  const { listeners } = options
   const { host, port } = parseListen(options.listen)
+  const bound = () => ({ host, port: (app.server.address() as AddressInfo).port })
   const pair = options.tls?.()
   if (!pair && !isLoopback(host))
     throw new Error(
@@ -124,7 +131,13 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     },
   })
 
-  const callers = createCallers({ identity: options.identity, signIns: options.signIns, log, clock })
+  const callers = createCallers({
+    identity: options.identity,
+    signIns: options.signIns,
+    barred: options.access.barred,
+    log,
+    clock,
+  })
   app.addHook('onRequest', async (request) => {
     if (request.is404 || request.routeOptions.config.open) return
     request.caller = await callers.of(request)
@@ -141,11 +154,21 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     retentionRoutes(typed, options.retention)
     annotationRoutes(typed, { annotations: options.annotations, sessions: options.sessions, clock })
     ledgerRoutes(typed, options)
-    accessRoutes(typed, options.access)
+    accessRoutes(typed, options, () => ({
+      api:
+        options.url?.replace(/\/+$/, '') ?? `${pair ? 'https' : 'http'}://${formatListen(reached(bound(), undefined))}`,
+      listeners: {
+        postgres: listeners?.postgres && reached(listeners.postgres, options.url),
+        ssh: listeners?.ssh && reached(listeners.ssh, options.url),
+        http: listeners?.http && reached(listeners.http, options.url),
+      },
+      tls: listeners?.tls ?? false,
+    }))
     const feed = feedRoute(typed, {
       feed: options.feed,
       approvals: options.approvals,
       sessions: options.sessions,
+      watch: options.access.watch,
       bounds: { ...feedBounds, ...options.feedBounds },
       perCaller: options.feedsPerCaller ?? 20,
       clock,
@@ -166,9 +189,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     log.warn({ address: dropped?.remoteAddress }, 'too many connections to the API: one was closed')
   })
   await app.listen({ host, port })
-  const bound = app.server.address() as AddressInfo
   return {
-    address: formatListen({ host, port: bound.port }),
+    address: formatListen(bound()),
     renewTls() {
       const renewed = options.tls?.()
       if (pair && renewed) (app.server as unknown as TlsServer).setSecureContext(renewed)
@@ -180,8 +202,13 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 }
 
 /** What the rooms of access serve: each room adds its routes here. */
-function accessRoutes(typed: Routes, access: Access): void {
+function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reached): void {
+  const { access, signIns, issuers, metrics, log } = options
   connectionRoutes(typed, access)
+  discoveryRoutes(typed, { reached: reachedNow, issuers })
+  const { tokens, exchange } = access
+  const listeners = () => reachedNow().listeners
+  tokenRoutes(typed, { tokens, exchange, answersFor: access.answersFor, signIns, listeners, metrics, log })
 }
 
 function server(pair: { cert: string; key: string } | undefined): FastifyInstance {

@@ -9,6 +9,8 @@ const refusedMost = 60
 const windowMs = 60_000
 const addressesMost = 10_000
 const goodMost = 2_000
+/** For the ledger; what the caller is told has names and reasons in it. */
+const barredBecause = { agent: 'the agent is disabled', person: 'the person has left' }
 const challenge = 'Bearer realm="countersign"'
 
 export interface Callers {
@@ -24,6 +26,8 @@ export interface Callers {
 export function createCallers(options: {
   identity: Identity
   signIns: SignIns
+  /** Why somebody whose token is good may do nothing, in words for them. */
+  barred: (who: Principal) => string | undefined
   log: { info(fields: object, text: string): void; warn(fields: object, text: string): void }
   clock: () => number
 }): Callers {
@@ -66,6 +70,11 @@ export function createCallers(options: {
       try {
         const principal = await identity.authenticate(token)
         if (principal.expiresAt.getTime() <= clock()) throw new TokenError('expired', 'the token has expired')
+        const barred = options.barred(principal)
+        if (barred !== undefined) {
+          signIns.refused({ via: 'api', address, who: principal, reason: barredBecause[principal.kind] })
+          throw new HttpProblem(403, `${barred}.`)
+        }
         if (!good.delete(digest)) signIns.ok({ via: 'api', address, who: principal })
         if (good.size >= goodMost) good.delete(good.values().next().value!)
         good.add(digest)

@@ -1,5 +1,6 @@
 import type { Session } from '@countersign/contract/session'
 import { z } from 'zod'
+import type { Watchers } from '../access/watchers.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { SessionsRoom } from '../sessions/sessions.ts'
@@ -30,6 +31,8 @@ export function feedRoute(
     feed: Feed
     approvals: Approvals
     sessions: SessionsRoom
+    /** Tells when a caller must go. */
+    watch: Watchers['watch']
     bounds: FeedBounds
     /** Connections of one person or agent at a time. */
     perCaller: number
@@ -47,7 +50,7 @@ export function feedRoute(
       tags: ['feed'],
       summary: 'What happens, as it happens (WebSocket)',
       description:
-        'One JSON object a text frame (FeedMessage). Resumes from any `seq` that is still kept; otherwise the first message is `reset`. Closed with 4401 when the token expires, with 1013 when the reader is too slow.',
+        'One JSON object a text frame (FeedMessage). Resumes from any `seq` that is still kept; otherwise the first message is `reset`. Closed with 4401 when the token expires or is revoked, with 4403 when the agent is disabled or the person has left, with 1013 when the reader is too slow.',
       security: bearer,
       querystring: Query,
       response: {
@@ -82,6 +85,7 @@ export function feedRoute(
         after: (request.query as z.output<typeof Query>).after,
         view: viewOf(caller, options),
         expiresAt: caller.expiresAt,
+        watch: (gone) => options.watch(caller, gone),
         clock: options.clock,
         bounds: options.bounds,
         log: options.log,
@@ -125,8 +129,10 @@ function viewOf(
       case 'annotation.added':
       case 'annotation.withdrawn':
         return personSees(message.data.session).then((sees) => (sees ? message : undefined))
+      case 'connection.frozen':
+      case 'connection.unfrozen':
       case 'ledger.checkpoint':
-        // Whoever has a role is a witness; an agent is none.
+        // Whoever has a role is a witness, and sees connections; an agent is none.
         return caller.kind === 'person' ? message : undefined
       default:
         // What is new on the feed is nobody's until it is said here whose it is.

@@ -258,6 +258,7 @@ describe('serving one listener', () => {
         after: after === null ? undefined : Number(after),
         view: options.view ?? ((message) => message),
         expiresAt: new Date(Date.now() + 60 * 86_400_000),
+        watch: () => () => {},
         clock: Date.now,
         bounds: { ...feedBounds, ...options.bounds },
         log: silent,

@@ -1,5 +1,6 @@
 import type { FeedMessage } from '@countersign/contract/feed'
 import type WebSocket from 'ws'
+import type { Gone } from '../access/watchers.ts'
 import type { Feed, StoredMessage } from '../store/feed.ts'
 
 /** Bounds of one listener. */
@@ -24,13 +25,14 @@ export const feedBounds: FeedBounds = {
   chatter: 100,
 }
 
-/** Close codes: RFC 6455, section 7.4, and our own (contract: 4401 as HTTP's 401). */
+/** Close codes: RFC 6455, section 7.4, and our own (as HTTP's 401 and 403). */
 const closes = {
   goingAway: 1001,
   tooChatty: 1008,
   broken: 1011,
   tooSlow: 1013,
-  tokenExpired: 4401,
+  tokenEnded: 4401,
+  barred: 4403,
 } as const
 
 export interface Listener {
@@ -41,6 +43,8 @@ export interface Listener {
   /** What of a message this caller sees: itself or a version of its own, or undefined. */
   view: (message: StoredMessage) => StoredMessage | undefined | Promise<StoredMessage | undefined>
   expiresAt: Date
+  /** Tells when the caller must go, perhaps at once; the answer ends that. */
+  watch: (gone: (why: Gone) => void) => () => void
   clock: () => number
   bounds: FeedBounds
   log: { error(fields: object, text: string): void }
@@ -77,7 +81,7 @@ export function serveFeed(listener: Listener): void {
   const close = (code: number, reason: string) => {
     if (closed) return
     finish()
-    socket.close(code, reason)
+    socket.close(code, withinFrame(reason))
     cutAfter(socket, 5000)
   }
   const finish = () => {
@@ -86,6 +90,7 @@ export function serveFeed(listener: Listener): void {
     queue = []
     clearInterval(heartbeat)
     clearTimeout(expiry)
+    unwatch()
     wakeSender()
     wakeReader()
   }
@@ -164,9 +169,10 @@ export function serveFeed(listener: Listener): void {
     socket.ping()
   }, bounds.heartbeat).unref()
   let expiry: NodeJS.Timeout | undefined
+  let unwatch = () => {}
   const expire = () => {
     const left = listener.expiresAt.getTime() - listener.clock()
-    if (left <= 0) close(closes.tokenExpired, 'the token has expired: get a new one')
+    if (left <= 0) close(closes.tokenEnded, 'the token has expired: get a new one')
     else expiry = setTimeout(expire, Math.min(left, longestTimeout)).unref()
   }
   socket.on('pong', () => {
@@ -178,6 +184,10 @@ export function serveFeed(listener: Listener): void {
   socket.on('error', () => {})
   socket.on('close', finish)
   expire()
+  unwatch = listener.watch(({ because, words }) =>
+    close(because === 'token' ? closes.tokenEnded : closes.barred, words),
+  )
+  if (closed) unwatch()
 
   run().catch((error) => {
     if (closed) return
@@ -190,6 +200,15 @@ export function serveFeed(listener: Listener): void {
 export function sayGoodbye(socket: WebSocket): void {
   socket.close(closes.goingAway, 'the gateway is stopping')
   cutAfter(socket, 1000)
+}
+
+/** A close frame holds 123 bytes of reason (RFC 6455, section 5.5). */
+function withinFrame(reason: string): string {
+  const bytes = Buffer.from(reason)
+  if (bytes.length <= 123) return reason
+  let end = 120
+  while ((bytes[end]! & 0xc0) === 0x80) end--
+  return `${bytes.toString('utf8', 0, end)}…`
 }
 
 /** A peer that doesn't read never gets as far as our close frame. */
