@@ -27,3 +27,14 @@ export function isLoopback(host: string): boolean {
   const family = isIP(bare)
   return family !== 0 && loopback.check(bare, family === 6 ? 'ipv6' : 'ipv4')
 }
+
+/** What is one place: an IPv4 address, also one that is mapped into IPv6, and of IPv6 the /64 that one host may have. */
+export function neighbourhood(address: string): string {
+  if (!address.includes(':')) return address
+  if (address.includes('.')) return address.slice(address.lastIndexOf(':') + 1)
+  const [head = '', tail = ''] = address.split('%')[0]!.split('::')
+  const groups = (text: string) => text.split(':').filter((group) => group !== '')
+  const [first, last] = [groups(head), groups(tail)]
+  const zeros = Array.from({ length: Math.max(0, 8 - first.length - last.length) }, () => '0')
+  return `${[...first, ...zeros, ...last].slice(0, 4).join(':')}::/64`
+}

@@ -189,6 +189,10 @@ export const GatewayConfig = z.strictObject({
         admin: z.array(text).default([]),
       })
       .prefault({}),
+    /** Gateway tokens: how long they live where nobody asks for another time, and the longest that may be asked for. */
+    tokens: z
+      .strictObject({ lifetime: bounded('1s', '24h').prefault('15m'), max_lifetime: bounded('1s', '24h').prefault('1h') })
+      .prefault({}),
   }),
   connections: z.record(ConnectionName, Connection).default({}),
   policy: text.default('./policy'),

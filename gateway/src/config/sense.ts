@@ -42,6 +42,7 @@ export function checkSense(content: unknown, parts: Parts, findings: Findings): 
   checkNotBuilt(content, parts, findings)
   checkListeners(content, findings)
   checkIssuers(parts, findings)
+  checkTokens(parts, findings)
   for (const [name, connection] of parts.connections) checkConnection(name, connection, findings)
   checkMasking(parts, findings)
   checkRetention(parts, findings)
@@ -128,6 +129,16 @@ function checkIssuers(parts: Parts, { problem, warning }: Findings): void {
   ] as const)
     if (!parts.issuers.some(([, issuer]) => issuer.for === group || issuer.for === 'both'))
       warning(['identity', 'issuers'], `there is no issuer for ${group}: ${words}`, `add one with for: ${group}`)
+}
+
+function checkTokens({ whole }: Parts, { problem }: Findings): void {
+  const { lifetime = 0, max_lifetime: most = 0 } = whole?.identity.tokens ?? {}
+  if (lifetime > most)
+    problem(
+      ['identity', 'tokens', 'lifetime'],
+      'gateway tokens would live longer than max_lifetime',
+      'make lifetime shorter, or max_lifetime longer',
+    )
 }
 
 function checkRoles(config: GatewayConfig, { warning }: Findings): void {

@@ -54,6 +54,9 @@ export type TokenFault =
   | 'not-yet-valid'
   | 'subject'
   | 'replayed'
+  /** Of a gateway token. */
+  | 'unknown'
+  | 'revoked'
   | 'issuer-unreachable'
 
 /** A token that was refused. `message` is for the log; the one who presented it only learns that it was refused. */

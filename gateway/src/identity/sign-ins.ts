@@ -129,6 +129,8 @@ const because: Record<TokenFault, string> = {
   'not-yet-valid': 'the token is not valid yet',
   subject: 'the token does not say whose it is',
   replayed: 'the token was presented before, and may be once only',
+  unknown: 'the token is none of this gateway’s',
+  revoked: 'the token was revoked',
   'issuer-unreachable': 'the token could not be checked: its issuer does not answer',
 }
 

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { neighbourhood } from '../config/address.ts'
 
 /** Connections that haven't signed in yet: of all addresses, and of one. More are closed at once. */
 export const MOST_OPENINGS = { all: 1000, address: 250 } as const
@@ -45,15 +46,4 @@ export class Openings {
   destroy(): void {
     for (const socket of this.#sockets.keys()) socket.destroy()
   }
-}
-
-/** What is one place: an IPv4 address, also one that is mapped into IPv6, and of IPv6 the /64 that one host may have. */
-export function neighbourhood(address: string): string {
-  if (!address.includes(':')) return address
-  if (address.includes('.')) return address.slice(address.lastIndexOf(':') + 1)
-  const [head = '', tail = ''] = address.split('%')[0]!.split('::')
-  const groups = (text: string) => text.split(':').filter((group) => group !== '')
-  const [first, last] = [groups(head), groups(tail)]
-  const zeros = Array.from({ length: Math.max(0, 8 - first.length - last.length) }, () => '0')
-  return `${[...first, ...zeros, ...last].slice(0, 4).join(':')}::/64`
 }
