@@ -151,6 +151,10 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         listen: formatListen(address),
         ...(config.api.url === undefined ? {} : { url: config.api.url }),
         tls: () => (needsTls(config, address) ? inForce.pair : undefined),
+        listeners: {
+          postgres: postgres?.address,
+          tls: config.postgres !== undefined && needsTls(config, config.postgres.listen),
+        },
         identity,
         access,
         signIns,

@@ -123,13 +123,14 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     version: 'sha256:00',
     texts: [{ file: 'a.cedar', text: 'permit (principal, action, resource);' }],
   } as unknown as Policies
+  const lifetimes = { lifetime: 900_000, max_lifetime: 3_600_000 }
   const connections = new Map([
     ['orders', { name: 'orders', kind: 'postgres', tags: ['production'], access: 'standing', mode: 'enforce' }],
     ['vault', { name: 'vault', kind: 'postgres', tags: [], access: 'jit', mode: 'enforce' }],
   ])
   const access = await openAccess({
     store,
-    config: () => ({ identity: { issuers, roles }, connections }) as unknown as LoadedConfig,
+    config: () => ({ identity: { issuers, roles, tokens: lifetimes }, connections }) as unknown as LoadedConfig,
     policies: () => policies,
     approvals,
     gate: { preview: () => ({ outcome: 'allow', policies: [], reason: 'allowed' }) },
