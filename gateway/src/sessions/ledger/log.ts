@@ -193,6 +193,20 @@ export class LedgerLog {
   }
 
   /**
+   * Counts the use that entries of before tell of, bit by bit.
+   * @returns whether there is more
+   * @throws LedgerStopped
+   */
+  countUse(): boolean {
+    return this.#attempt("Use can't be counted", () => this.#parts.rows.countUse(COUNTED_AT_ONCE))
+  }
+
+  /** Has all use counted anew, by `countUse`. @throws LedgerStopped */
+  recountUse(): void {
+    this.#attempt("Use can't be counted", () => this.#parts.rows.recountUse())
+  }
+
+  /**
    * A signed checkpoint of all that is committed; its tiles are on disk before it is.
    * @throws LedgerStopped; a later call tries again
    */
@@ -355,3 +369,4 @@ export class LedgerLog {
 }
 
 const ERASED_AT_ONCE = 5000
+const COUNTED_AT_ONCE = 1000

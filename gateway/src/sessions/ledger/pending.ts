@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { SALT_BYTES, sealEntry } from '@countersign/contract/ledger/entry'
 import type { Sha256 } from '@countersign/contract/ledger/ports'
 import type { Meta, Tail } from './rows.ts'
+import { usingTypes } from './use.ts'
 
 export interface NewLedgerEntry {
   /** ISO 8601, UTC, milliseconds. */
@@ -21,6 +22,8 @@ interface Sealed {
   payload: Uint8Array
   salt: Uint8Array
   leaf: Uint8Array
+  /** The payload before it was sealed, where use is counted by it. */
+  said?: unknown
 }
 
 /** What the next commit is made of. */
@@ -52,6 +55,7 @@ export class Pending {
       payload: sealed.payload,
       salt: sealed.salt,
       leaf: sealed.leaf,
+      ...(usingTypes.has(type) && { said: payload }),
     })
   }
 

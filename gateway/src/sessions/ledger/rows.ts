@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs'
 import Database from 'better-sqlite3'
+import { type CountedEntry, forgetUse, UseRows, usingTypes } from './use.ts'
 
 /** An entry as it is kept beside the log: all that its leaf is made of. */
 export interface EntryRow {
@@ -31,7 +32,8 @@ export interface Tail {
 export type Meta = string | number
 
 export interface Batch {
-  entries: readonly Omit<EntryRow, 'commitment'>[]
+  /** `said`: what the payload is made of, where use is counted by it. */
+  entries: readonly (Omit<EntryRow, 'commitment'> & { said?: unknown })[]
   /** Undefined: it is dropped. */
   tails: ReadonlyMap<string, Tail | undefined>
   meta: ReadonlyMap<string, Meta | undefined>
@@ -45,6 +47,10 @@ const TIMEOUT = 5000
 
 const columns = 'n, at, type, session, payload, salt, commitment'
 
+/** In `meta`: the first entry by which use is not counted yet. */
+const USE = 'use.next'
+const using = [...usingTypes].map((type) => `'${type}'`).join(', ')
+
 /** The tables beside the log (docs/formats.md, "Ledger"): one writer, who has each batch on disk when `write` returns. */
 export class EntryRows {
   readonly #database: Database.Database
@@ -55,6 +61,9 @@ export class EntryRows {
   readonly #dropMeta: Database.Statement<unknown[]>
   readonly #begin: Database.Statement<unknown[]>
   readonly #commit: Database.Statement<unknown[]>
+  readonly #use: UseRows
+  /** The first entry by which use is not counted yet. */
+  #useNext: number
 
   /** Opens or makes the file (mode 0600). @throws SqliteError */
   constructor(file: string, commit: Commit) {
@@ -86,6 +95,9 @@ export class EntryRows {
       this.#dropMeta = database.prepare('delete from meta where name = ?')
       this.#begin = database.prepare('begin immediate')
       this.#commit = database.prepare('commit')
+      this.#use = new UseRows(database)
+      this.#useNext = Number(this.meta(USE) ?? 0)
+      if (this.meta(USE) === undefined) this.recountUse()
     } catch (error) {
       database.close()
       throw error
@@ -99,9 +111,17 @@ export class EntryRows {
 
   /** In one transaction, on disk when it returns. @throws SqliteError; nothing of it counts then */
   write(batch: Batch): void {
+    const { entries } = batch
+    let next = this.#useNext
     this.#transaction(() => {
-      for (const { n, at, type, session, payload, salt } of batch.entries)
+      for (const { n, at, type, session, payload, salt } of entries)
         this.#insert.run(n, at, type, session, payload, salt)
+      // One that is behind goes on where it is, by `countUse`.
+      if (entries[0]?.n === next) {
+        this.#use.count(entries as readonly CountedEntry[])
+        next += entries.length
+        this.#putMeta.run(USE, next)
+      }
       for (const [session, tail] of batch.tails)
         if (tail) this.#putTail.run(session, tail.offset, tail.seq, tail.chunkFrom, tail.chunks, tail.commands)
         else this.#dropTail.run(session)
@@ -109,6 +129,44 @@ export class EntryRows {
         if (value === undefined) this.#dropMeta.run(name)
         else this.#putMeta.run(name, value)
     })
+    this.#useNext = next
+  }
+
+  /**
+   * Counts the use that entries of before tell of, at most so many of them, where there are any.
+   * @returns whether there are more
+   * @throws SqliteError
+   */
+  countUse(most: number): boolean {
+    const from = this.#useNext
+    const to = Math.min(from + most, this.count())
+    if (from >= to) return false
+    this.#transaction(() => {
+      this.#use.count(this.#usedIn(from, to - 1))
+      this.#putMeta.run(USE, to)
+    })
+    this.#useNext = to
+    return to < this.count()
+  }
+
+  /** Has all use counted anew, from the entries that still have their payload. @throws SqliteError */
+  recountUse(): void {
+    this.#transaction(() => {
+      this.#database.exec(forgetUse)
+      this.#putMeta.run(USE, 0)
+    })
+    this.#useNext = 0
+  }
+
+  /** Entries from `first` to `last`, both included, that say something of use and still have their payload. */
+  #usedIn(first: number, last: number): CountedEntry[] {
+    const rows = this.#database
+      .prepare(
+        `select n, at, type, session, payload from entries
+         where n between ? and ? and payload is not null and type in (${using}) order by n`,
+      )
+      .all(first, last) as Omit<EntryRow, 'salt' | 'commitment'>[]
+    return rows.map(({ payload, ...entry }) => ({ ...entry, said: saidIn(payload!) }))
   }
 
   #transaction(work: () => void): void {
@@ -168,6 +226,7 @@ export class EntryRows {
     )
     let changes = 0
     this.#transaction(() => {
+      this.#use.takeOff(this.#usedIn(first, Math.min(last, this.#useNext - 1)))
       changes = statement.run(first, last, ...but).changes
     })
     return changes
@@ -186,6 +245,15 @@ export class EntryRows {
 
   close(): void {
     this.#database.close()
+  }
+}
+
+/** A payload that was damaged on disk says nothing; `verify` finds it. */
+function saidIn(payload: Uint8Array): unknown {
+  try {
+    return JSON.parse(Buffer.from(payload).toString())
+  } catch {
+    return undefined
   }
 }
 

@@ -44,6 +44,8 @@ export type Question =
   | { ask: 'erase'; erasure: Erasure }
   | { ask: 'rotateKey'; reason: string; by: z.input<typeof Actor> }
   | { ask: 'cosign'; by: PersonRef; key: string; note: string }
+  /** Count use anew. */
+  | { ask: 'recount' }
   | SearchQuestion
 
 /** What the search is asked for, whose index the scribe keeps beside the ledger. */

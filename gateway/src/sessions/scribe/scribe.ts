@@ -39,6 +39,8 @@ export interface ScribeLedger extends Ledger, RecordingLedger {
    * once, after the recordings were recovered.
    */
   recover(): Promise<void>
+  /** Has use (ledger/use.ts) counted anew, from all entries, in the background. @throws LedgerStopped */
+  recountUse(): Promise<void>
   readonly index: KeptIndex
 }
 
@@ -225,6 +227,10 @@ class WorkerLedger implements ScribeLedger {
 
   async cosign(...[by, key, note]: Parameters<Ledger['cosign']>): Promise<void> {
     await this.#ask({ ask: 'cosign', by, key, note })
+  }
+
+  async recountUse(): Promise<void> {
+    await this.#ask({ ask: 'recount' })
   }
 
   recover(): Promise<void> {

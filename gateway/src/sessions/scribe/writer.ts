@@ -200,7 +200,9 @@ export class LedgerWriter {
       if (!this.#read(followed, targets.get(followed.session) ?? 0)) this.#dirty.delete(followed)
     }
     this.#commit(now)
-    return this.#dirty.size > 0 || this.#outbox.length > 0
+    if (this.#dirty.size > 0 || this.#outbox.length > 0) return true
+    // Of entries that are older than the counting of use, while there is nothing else to do.
+    return this.#log.countUse()
   }
 
   /** Cuts chunks that are due, and signs where that is. @throws LedgerStopped */
@@ -249,6 +251,9 @@ export class LedgerWriter {
             throw stopped('The deletion', new Error('the ledger was opened anew: it goes on there'))
         }
       }
+      case 'recount':
+        log.recountUse()
+        return undefined
       case 'rotateKey': {
         const key = log.rotateKey(question.reason, question.by)
         this.#tellHead()
