@@ -14,11 +14,11 @@ export const LONGEST_CHAIN = 10
 export function delegated(subject: SubjectPrincipal, actor?: SubjectPrincipal): AgentPrincipal {
   if (!actor) {
     if (subject.kind === 'agent') return withoutClaims(subject)
-    throw invalidRequest('The subject_token is a person’s: send the token of the agent that acts as actor_token.')
+    throw invalidRequest("The subject_token is a person's: send the token of the agent that acts as actor_token.")
   }
-  if (actor.kind !== 'agent') throw invalidRequest('The actor_token is a person’s: people act in no session.')
+  if (actor.kind !== 'agent') throw invalidRequest("The actor_token is a person's: people act in no session.")
   if (subject.mayAct !== undefined && subject.mayAct !== actor.id)
-    throw invalidRequest('The subject_token says who may act, and the actor_token is somebody else’s.')
+    throw invalidRequest("The subject_token says who may act, and the actor_token is somebody else's.")
   const expiresAt = new Date(Math.min(subject.expiresAt.getTime(), actor.expiresAt.getTime()))
   const onBehalfOf = (subject.kind === 'agent' ? subject.onBehalfOf : undefined) ?? subject.subject
   // One token can't say that it acts for two: the second would be forgotten, and could decide what is done for them.
