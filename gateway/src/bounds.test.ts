@@ -117,12 +117,9 @@ test('tokens that were found good: 1,000', async () => {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const issuer = 'https://idp.example.com'
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'k', use: 'sig', alg: 'ES256' }] }
-  const fetched = async (url: unknown) =>
-    Response.json(String(url).endsWith('/jwks') ? jwks : { issuer, jwks_uri: `${issuer}/jwks` })
   const identity = createIdentity({
-    issuers: [{ issuer, for: 'agents', audience: 'countersign', groups: 'groups', scopes: [] }],
+    issuers: [{ issuer, for: 'agents', audience: 'countersign', groups: 'groups', scopes: [], jwks }],
     roles: { approver: [], reviewer: [], auditor: [], admin: [] },
-    fetch: fetched as typeof fetch,
     log: { warn() {}, info() {} },
   })
   const token = (n: number) =>

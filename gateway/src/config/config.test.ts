@@ -149,7 +149,7 @@ describe('problems', () => {
       'unknown key in a list',
       withLine(6, '    - { issuer: "https://x", for: agents, audiences: a }'),
       ...[
-        '6: identity.issuers[1].audience is missing; add it',
+        '6: identity.issuers[1].audience is missing; write the audience, or a list of those that are accepted',
         '6: unknown key "audiences" in identity.issuers[1]; did you mean "audience"?',
       ],
     ],

@@ -2,6 +2,7 @@ import { dirname, resolve } from 'node:path'
 import { isLoopback, type ListenAddress, parseListen } from './address.ts'
 import { invalidity, isNamed, PairError, readCertificates, readPair, type TlsPair } from './certificate.ts'
 import { type Path, parseDocument } from './document.ts'
+import { loadIssuer } from './issuers.ts'
 import { type LoadedMasking, maskingOf } from './masking.ts'
 import type { Problem } from './problem.ts'
 import { type LoadedRetention, retentionOf } from './retention.ts'
@@ -11,7 +12,7 @@ import { checkSense, type Findings, partsOf } from './sense.ts'
 import { shapeProblems } from './shape.ts'
 
 /** gateway.yaml as the gateway uses it: paths absolute, secrets and certificates read. */
-export interface LoadedConfig extends Pick<GatewayConfig, 'identity' | 'approvals' | 'grants' | 'limits'> {
+export interface LoadedConfig extends Pick<GatewayConfig, 'approvals' | 'grants' | 'limits'> {
   /** Absolute path of the file that it came from. */
   file: string
   /** Absolute path of the folder for the store, recordings and keys. */
@@ -20,6 +21,8 @@ export interface LoadedConfig extends Pick<GatewayConfig, 'identity' | 'approval
   postgres?: { listen: ListenAddress }
   /** Absent: a self-signed pair is made in the data folder. */
   tls?: TlsPair
+  /** What issuers refer to (keys, authorities, secrets, metadata) is read. */
+  identity: Omit<GatewayConfig['identity'], 'issuers'> & { issuers: IssuerConfig[] }
   connections: Map<string, LoadedPostgresConnection>
   retention: LoadedRetention
   /** Absolute path of the folder of *.cedar files. */
@@ -85,6 +88,9 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
     findings,
   }
   const tls = parts.whole?.tls ? await loadPair(parts.whole.tls, parts.whole.api.url, context) : undefined
+  const issuers: IssuerConfig[] = []
+  for (const [index, entry] of parts.issuers)
+    issuers.push(await loadIssuer(entry, ['identity', 'issuers', index], context))
   const connections = new Map<string, LoadedPostgresConnection>()
   for (const [name, connection] of parts.connections) {
     if (connection.kind !== 'postgres') continue
@@ -106,7 +112,7 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
       ...(tls ? { tls } : {}),
       connections,
       policy: resolve(context.folder, policy),
-      identity,
+      identity: { ...identity, issuers },
       approvals,
       grants,
       retention: retentionOf(parts.whole),

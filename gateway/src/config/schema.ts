@@ -1,3 +1,4 @@
+import type { JWK } from 'jose'
 import { z } from 'zod'
 import { detectedKinds } from '../masking/detectors.ts'
 
@@ -148,11 +149,67 @@ export const Connection = z.discriminatedUnion('kind', [
   HttpConnection,
 ])
 
+/** A claim by its name, or the way to one within others by dots: `realm_access.roles`. */
+const ClaimName = text.max(200, 'a claim has a name of at most 200 characters')
+const OneOrMore = z
+  .union([text, z.array(text).min(1)], { error: 'write a text, or a list of texts' })
+  .transform((given) => (typeof given === 'string' ? [given] : given))
+const FileOrUrl = z.union([z.strictObject({ file: text }), z.strictObject({ url: z.url() })], {
+  error: 'write { file: PATH } or { url: "https://…" }',
+})
+
+/** Somebody whose word is taken for who is calling (docs/access.md). */
 export const Issuer = z.strictObject({
+  /** As `iss` in its tokens; the entity id of a SAML identity provider. */
   issuer: z.url(),
   for: z.enum(['people', 'agents', 'both']),
-  audience: text,
-  groups: text.default('groups'),
+  /** What its tokens must be for: one of these. */
+  audience: z.union([text, z.array(text).min(1)], {
+    error: 'write the audience, or a list of those that are accepted',
+  }),
+  /** Claim that names the one who calls; absent: `sub`. */
+  subject: ClaimName.optional(),
+  /** Claim that lists groups. */
+  groups: ClaimName.default('groups'),
+  /** Claims that become groups as `claim=value`. */
+  groups_from: z.array(ClaimName).optional(),
+  /** Claims that must be there with (one of) these values. */
+  require: z.record(ClaimName, OneOrMore).optional(),
+  /** Clients (`azp`, `client_id`) whose tokens are accepted without a fitting audience. */
+  authorized_party: OneOrMore.optional(),
+  /** Whether what is visibly an ID token is accepted as a credential. */
+  id_tokens: z.boolean().optional(),
+  /** URL of the metadata where it is another than the issuer's own well-known one. */
+  discovery: z.url().optional(),
+  /** Keys from a file or a URL: then no metadata is asked for. */
+  jwks: FileOrUrl.optional(),
+  /** PEM file of the authorities that its certificate must come from; absent: those that Node trusts. */
+  ca: text.optional(),
+  /** Whether it is in a private network: its names may lead to private addresses. */
+  network: z.enum(['public', 'private']).optional(),
+  /** Opaque tokens, asked about (RFC 7662). */
+  introspection: z
+    .strictObject({
+      url: z.url(),
+      client_id: text,
+      client_secret: SecretRef,
+      auth: z.enum(['basic', 'post']).default('basic'),
+      /** Which tokens: those that are no JWT, or all of this issuer. */
+      tokens: z.enum(['opaque', 'all']).default('opaque'),
+      /** What its opaque tokens begin with, where there are several such issuers. */
+      prefix: text.optional(),
+    })
+    .optional(),
+  /** A SAML 2 identity provider: its assertions are exchanged for gateway tokens. */
+  saml: z
+    .strictObject({
+      metadata: FileOrUrl,
+      /** URL that a bearer's subject confirmation must name; absent: that is not looked at. */
+      recipient: text.optional(),
+      name: text.optional(),
+      email: text.optional(),
+    })
+    .optional(),
   /** What `GET /v1/sign-in` tells a console; only of use for people's issuers. */
   client_id: z.string().optional(),
   scopes: z.array(z.string()).default(['openid', 'profile', 'offline_access']),
@@ -189,9 +246,16 @@ export const GatewayConfig = z.strictObject({
         admin: z.array(text).default([]),
       })
       .prefault({}),
+    /** Whether an agent's owner, by its token or the registry, counts as its sponsor where the registry has none. */
+    sponsor_from: z.enum(['registry', 'owner']).default('registry'),
+    /** Who has not been seen for so long is taken to have left. */
+    left_after: bounded('1m', '3650d').prefault('90d'),
     /** Gateway tokens: how long they live where nobody asks for another time, and the longest that may be asked for. */
     tokens: z
-      .strictObject({ lifetime: bounded('1s', '24h').prefault('15m'), max_lifetime: bounded('1s', '24h').prefault('1h') })
+      .strictObject({
+        lifetime: bounded('1s', '24h').prefault('15m'),
+        max_lifetime: bounded('1s', '24h').prefault('1h'),
+      })
       .prefault({}),
   }),
   connections: z.record(ConnectionName, Connection).default({}),
@@ -235,4 +299,16 @@ export const GatewayConfig = z.strictObject({
 export type GatewayConfig = z.infer<typeof GatewayConfig>
 export type ConnectionConfig = z.infer<typeof Connection>
 export type PostgresConnectionConfig = z.infer<typeof PostgresConnection>
-export type IssuerConfig = z.infer<typeof Issuer>
+/** An issuer as it stands in the file. */
+export type IssuerEntry = z.infer<typeof Issuer>
+/** An issuer as it is used: what its entry refers to was read. */
+export type IssuerConfig = Omit<IssuerEntry, 'jwks' | 'introspection' | 'saml'> & {
+  jwks?: { keys: JWK[] } | { url: string } | undefined
+  /** `ca` is PEM text. */
+  introspection?:
+    | (Omit<NonNullable<IssuerEntry['introspection']>, 'client_secret'> & { client_secret: string })
+    | undefined
+  saml?:
+    | (Omit<NonNullable<IssuerEntry['saml']>, 'metadata'> & { metadata: { xml: string } | { url: string } })
+    | undefined
+}

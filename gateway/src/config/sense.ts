@@ -1,6 +1,7 @@
 import { formatListen, isLoopback, parseListen } from './address.ts'
 import type { Path } from './document.ts'
-import { Connection, type ConnectionConfig, GatewayConfig, Issuer, type IssuerConfig } from './schema.ts'
+import { Connection, type ConnectionConfig, GatewayConfig, Issuer, type IssuerEntry } from './schema.ts'
+import { checkIssuers } from './sense-issuers.ts'
 import { checkMasking } from './sense-masking.ts'
 import { checkRetention } from './sense-retention.ts'
 
@@ -13,7 +14,7 @@ export interface Findings {
 /** The parts of the content that have the right shape: each is checked even where another is broken. */
 export interface Parts {
   whole: GatewayConfig | undefined
-  issuers: [index: number, issuer: IssuerConfig][]
+  issuers: [index: number, issuer: IssuerEntry][]
   connections: [name: string, connection: ConnectionConfig][]
 }
 
@@ -26,7 +27,7 @@ export function partsOf(content: unknown): Parts {
     whole: GatewayConfig.safeParse(content).data,
     issuers: (Array.isArray(issuers) ? issuers : []).flatMap((raw, index) => {
       const issuer = Issuer.safeParse(raw).data
-      return issuer ? [[index, issuer] as [number, IssuerConfig]] : []
+      return issuer ? [[index, issuer] as [number, IssuerEntry]] : []
     }),
     connections: Object.entries(typeof connections === 'object' && connections ? connections : {}).flatMap(
       ([name, raw]) => {
@@ -95,40 +96,6 @@ function checkListeners(content: unknown, { problem, warning }: Findings): void 
     else if (protocol === 'http:' && !isLoopback(hostname))
       warning(['api', 'url'], 'tokens would go to api.url unencrypted', 'write it with https://')
   }
-}
-
-function checkIssuers(parts: Parts, { problem, warning }: Findings): void {
-  const seen = new Map<string, number>()
-  for (const [index, issuer] of parts.issuers) {
-    const path = ['identity', 'issuers', index]
-    const url = new URL(issuer.issuer)
-    if (url.protocol === 'http:' && !isLoopback(url.hostname))
-      problem([...path, 'issuer'], 'an issuer by http:// could be forged by anybody on the way', 'write https://')
-    else if (url.protocol !== 'https:' && url.protocol !== 'http:')
-      problem([...path, 'issuer'], `an issuer can't be ${url.protocol}`, 'write https://')
-    // A '#' in it would make ISSUER#SUBJECT ambiguous; RFC 8414 section 2 allows neither query nor fragment.
-    if (issuer.issuer.includes('#') || issuer.issuer.includes('?'))
-      problem([...path, 'issuer'], 'an issuer has no query and no fragment', "copy it from the issuer's metadata")
-    if (url.username || url.password) problem([...path, 'issuer'], 'an issuer holds no password', 'remove it')
-    const first = seen.get(issuer.issuer)
-    if (first !== undefined) problem([...path, 'issuer'], `the same issuer is issuers[${first}]`, 'keep one of the two')
-    seen.set(issuer.issuer, index)
-    if (issuer.for === 'both')
-      warning(
-        [...path, 'for'],
-        "for: both tells agents from people by the token's own claims",
-        'use an issuer for people and another for agents',
-      )
-    if (issuer.for !== 'agents' && issuer.client_id === undefined)
-      warning(path, "people of this issuer can't sign in with a console: client_id is missing", 'add client_id')
-  }
-  if (parts.issuers.length === 0 || !parts.whole) return
-  for (const [group, words] of [
-    ['people', 'nobody can decide'],
-    ['agents', 'no agent can connect'],
-  ] as const)
-    if (!parts.issuers.some(([, issuer]) => issuer.for === group || issuer.for === 'both'))
-      warning(['identity', 'issuers'], `there is no issuer for ${group}: ${words}`, `add one with for: ${group}`)
 }
 
 function checkTokens({ whole }: Parts, { problem }: Findings): void {

@@ -51,6 +51,7 @@ const another: [name: string, more: Partial<Command>][] = [
   ['agent', { agent: { ...bot, id: 'https://idp.example.com#other', subject: 'other' } }],
   ['issuer of the agent', { agent: { ...bot, issuer: 'https://other.example.com' } }],
   ['person acted for', { agent: { ...bot, onBehalfOf: 'ada' } }],
+  ['actor before it', { agent: { ...bot, chain: ['planner'] } }],
   ['groups of the agent', { agent: { ...bot, groups: [...bot.groups, 'more'] } }],
   ['connection', { connection: { ...orders, name: 'billing' } }],
   ['protocol', { protocol: 'http' }],

@@ -5,7 +5,8 @@ import type { Command } from './command.ts'
 /**
  * What an approval binds to: `sha256:HEX` over the canonical JSON (RFC 8785) of
  * `["countersign-command/1", {identity, connection, protocol, text, parameters, kind, effects, meaning}]`.
- * identity: issuer, subject, groups (sorted, since their order says nothing), owner, onBehalfOf. connection: name, kind.
+ * identity: issuer, subject, groups (sorted, since their order says nothing), owner, onBehalfOf, and chain where actors
+ * came before it. connection: name, kind.
  * effects: in their order, each with action, resource, the context's `command` and the object's id. The session isn't in
  * it: the same command in another session of the same agent is the same command.
  * What a command is made of must not be changed once it was given here: it is compared by identity with the one before.
@@ -47,6 +48,7 @@ function frameOf(command: Command): Frame {
       groups: [...new Set(agent.groups)].sort(),
       owner: agent.owner ?? null,
       onBehalfOf: agent.onBehalfOf ?? null,
+      ...(agent.chain === undefined ? {} : { chain: agent.chain }),
     },
     connection: { name: connection.name, kind: connection.kind },
     kind,

@@ -1,14 +1,22 @@
 import { Role } from '@countersign/contract/identity'
 import type { IssuerConfig } from '../config/schema.ts'
+import { type Actor, actorOf } from './actors.ts'
+import { type Claims, isSubject, lineOf, trustedClaim } from './claim.ts'
+import { groupsOf } from './groups.ts'
 import type { RoleGroups } from './identity.ts'
 import { type AgentPrincipal, type PersonPrincipal, type Principal, TokenError } from './principal.ts'
-import { type CheckedClaims, hasControl } from './token.ts'
+
+/** What an issuer says of somebody, once it is sure that it was the issuer: of a JWT, an introspection or an assertion. */
+export interface CheckedClaims extends Claims {
+  iss: string
+  /** Seconds since the epoch. */
+  exp: number
+}
 
 /**
  * Who a checked token speaks for. Only tokens of people carry roles, and never one in which an agent acts for a person
  * (RFC 8693, section 4.1): such an agent would decide its own requests.
- * @throws TokenError where the claims don't say, or say it in a form that can't be read: groups that are left out
- *   could be the ones that a policy forbids something to
+ * @throws TokenError where the claims don't say, or say it in a form that can't be read
  */
 export function principalOf(claims: CheckedClaims, issuer: IssuerConfig, roles: RoleGroups): Principal {
   const actor = actorOf(claims)
@@ -29,40 +37,41 @@ export function principalOf(claims: CheckedClaims, issuer: IssuerConfig, roles: 
  */
 function isClient(claims: CheckedClaims): boolean {
   return (
-    claims.client_id === claims.sub ||
-    claims.azp === claims.sub ||
+    (claims.sub !== undefined && (claims.client_id === claims.sub || claims.azp === claims.sub)) ||
     claims.gty === 'client-credentials' ||
     claims.idtyp === 'app'
   )
 }
 
 function agent(claims: CheckedClaims, actor: Actor | undefined, issuer: IssuerConfig): AgentPrincipal {
-  const subject = actor?.sub ?? claims.sub
+  const subject = actor?.claims.sub ?? subjectOf(claims, issuer)
   // The groups beside `sub` are the delegator's; the agent's own stand inside `act`, or there are none.
-  const own: Record<string, unknown> = actor ?? claims
-  const owner = text(own.owner) ?? text(claims.owner)
+  const own: Claims = actor?.claims ?? claims
+  const owner = lineOf(own.owner) ?? lineOf(claims.owner)
   return {
     kind: 'agent',
     id: `${claims.iss}#${subject}`,
     issuer: claims.iss,
     subject,
     name: nameOf(own) ?? subject,
-    groups: groupsOf(own, issuer.groups),
+    groups: groupsOf(own, issuer),
     expiresAt: new Date(claims.exp * 1000),
     ...(owner === undefined ? {} : { owner }),
-    ...(actor ? { onBehalfOf: claims.sub } : {}),
+    ...(actor ? { onBehalfOf: subjectOf(claims, issuer) } : {}),
+    ...(actor && actor.chain.length > 0 ? { chain: actor.chain } : {}),
   }
 }
 
 function person(claims: CheckedClaims, issuer: IssuerConfig, roles: RoleGroups): PersonPrincipal {
-  const groups = groupsOf(claims, issuer.groups)
-  const email = text(claims.email)
+  const subject = subjectOf(claims, issuer)
+  const groups = groupsOf(claims, issuer)
+  const email = lineOf(claims.email)
   return {
     kind: 'person',
-    id: `${claims.iss}#${claims.sub}`,
+    id: `${claims.iss}#${subject}`,
     issuer: claims.iss,
-    subject: claims.sub,
-    name: nameOf(claims) ?? claims.sub,
+    subject,
+    name: nameOf(claims) ?? subject,
     groups,
     roles: Role.options.filter((role) => roles[role].some((group) => groups.includes(group))),
     expiresAt: new Date(claims.exp * 1000),
@@ -70,47 +79,13 @@ function person(claims: CheckedClaims, issuer: IssuerConfig, roles: RoleGroups):
   }
 }
 
-interface Actor extends Record<string, unknown> {
-  sub: string
+/** Whom the token is about: `sub`, or the claim that the issuer's `subject` names. */
+function subjectOf(claims: CheckedClaims, { subject: claim = 'sub' }: IssuerConfig): string {
+  const subject = trustedClaim(claims, claim)
+  if (!isSubject(subject)) throw new TokenError('subject', `${claim} is empty or no text`)
+  return subject
 }
 
-/** The outermost actor: those nested in it are history (RFC 8693, section 4.1). */
-function actorOf(claims: CheckedClaims): Actor | undefined {
-  const { act } = claims
-  if (act === undefined) return undefined
-  if (typeof act !== 'object' || act === null || Array.isArray(act)) throw new TokenError('subject', 'act is no object')
-  const { sub, iss } = act as Record<string, unknown>
-  if (typeof sub !== 'string' || sub.trim() === '' || sub.length > 1024 || hasControl(sub))
-    throw new TokenError('subject', 'act.sub is empty or no text')
-  // It would be an identity of another issuer, on this one's word.
-  if (iss !== undefined && iss !== claims.iss) throw new TokenError('subject', 'act.iss is another issuer')
-  return { ...act, sub }
-}
-
-function groupsOf(claims: Record<string, unknown>, claim: string): string[] {
-  const value = claims[claim]
-  if (value === undefined || value === null) {
-    // Entra leaves the claim out where there are too many, and points to where they could be asked for.
-    const elsewhere = claims._claim_names
-    if (typeof elsewhere === 'object' && elsewhere !== null && claim in elsewhere)
-      throw new TokenError('malformed', `${claim} didn't fit: let the issuer write only the groups of this application`)
-    return []
-  }
-  const list: unknown[] = Array.isArray(value) ? value : [value]
-  const groups = list.map((group) => {
-    if (typeof group !== 'string') throw new TokenError('malformed', `${claim} is not a list of texts`)
-    return group
-  })
-  return [...new Set(groups.filter((group) => group !== ''))]
-}
-
-/** For people's eyes, so on one line: a name that breaks out of its place could pass for another text. */
-function nameOf(claims: Record<string, unknown>): string | undefined {
-  return text(claims.name) ?? text(claims.preferred_username) ?? text(claims.email)
-}
-
-function text(value: unknown): string | undefined {
-  if (typeof value !== 'string' || hasControl(value)) return undefined
-  const trimmed = value.trim()
-  return trimmed === '' ? undefined : trimmed.slice(0, 200)
+function nameOf(claims: Claims): string | undefined {
+  return lineOf(claims.name) ?? lineOf(claims.preferred_username) ?? lineOf(claims.email)
 }

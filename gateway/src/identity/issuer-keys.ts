@@ -1,7 +1,8 @@
 import { createLocalJWKSet, type JSONWebKeySet, type JWK, type JWTVerifyGetKey } from 'jose'
-import { isLoopback } from '../config/address.ts'
-import { FetchError, fetchJson } from './bounded-fetch.ts'
+import type { IssuerConfig } from '../config/schema.ts'
+import { FetchError, fetchJson, type Lookup, type Route } from './bounded-fetch.ts'
 import { TokenError } from './principal.ts'
+import { reachFor } from './reach.ts'
 
 /** Keys are asked for anew after this long. */
 export const freshFor = 10 * 60_000
@@ -15,18 +16,39 @@ const jwksBounds = { bytes: 512 * 1024, timeout: 5000 }
 const mostKeys = 100
 
 export interface IssuerKeysOptions {
-  fetch?: typeof fetch
+  /** All addresses of a host name; absent: the system's answer. */
+  lookup?: Lookup
   /** Milliseconds since the epoch. */
   clock?: () => number
   log: { warn(details: object, message: string): void; info(details: object, message: string): void }
 }
 
+/** What is configured of an issuer about its keys. */
+export type KeySource = Pick<IssuerConfig, 'issuer' | 'discovery' | 'jwks' | 'ca' | 'network'>
+
+/** How what an issuer's configuration names is reached. */
+export function routeOf(issuer: IssuerConfig | KeySource, lookup: Lookup | undefined, more: string[] = []): Route {
+  const { jwks, discovery, ca } = issuer
+  // A SAML entity id is a name, not an address: what it looks like says nothing about where the issuer is.
+  const own = 'saml' in issuer && issuer.saml ? [] : [issuer.issuer]
+  const configured = [...own, ...more, ...(discovery === undefined ? [] : [discovery])]
+  if (jwks && 'url' in jwks) configured.push(jwks.url)
+  return {
+    reach: reachFor(configured, issuer.network),
+    ...(ca === undefined ? {} : { ca }),
+    ...(lookup === undefined ? {} : { lookup }),
+  }
+}
+
 /**
- * The signing keys of one issuer: OpenID Connect Discovery 1.0 (or RFC 8414), then its JWKS (RFC 7517), both kept. A key
- * id that isn't known asks once more, at most once in 30 s, so that nobody can make the gateway flood an issuer.
+ * The signing keys of one issuer: OpenID Connect Discovery 1.0 (or RFC 8414), then its JWKS (RFC 7517), both kept; or the
+ * JWKS alone where the configuration says where it is. A key id that isn't known asks once more, at most once in 30 s, so
+ * that nobody can make the gateway flood an issuer.
  */
 export class IssuerKeys {
   readonly issuer: string
+  readonly #source: KeySource
+  readonly #route: Route
   readonly #options: IssuerKeysOptions
   readonly #clock: () => number
   #keys: { resolve: JWTVerifyGetKey; ids: Set<string | undefined>; at: number } | undefined
@@ -34,8 +56,10 @@ export class IssuerKeys {
   #failure: { at: number; error: Error } | undefined
   #forcedAt = Number.NEGATIVE_INFINITY
 
-  constructor(issuer: string, options: IssuerKeysOptions) {
-    this.issuer = issuer
+  constructor(source: KeySource, options: IssuerKeysOptions) {
+    this.issuer = source.issuer
+    this.#source = source
+    this.#route = routeOf(source, options.lookup)
     this.#options = options
     this.#clock = options.clock ?? Date.now
   }
@@ -45,6 +69,11 @@ export class IssuerKeys {
    * @throws TokenError issuer-unreachable where there are no keys that may still be used
    */
   async resolver(kid: string | undefined): Promise<JWTVerifyGetKey> {
+    const { jwks } = this.#source
+    if (jwks && 'keys' in jwks) {
+      this.#keys ??= { resolve: createLocalJWKSet(jwks), ids: new Set(), at: this.#clock() }
+      return this.#keys.resolve
+    }
     if (this.#age() >= freshFor) await this.#refresh()
     if (this.#age() >= staleFor) throw this.#unreachable()
     if (kid !== undefined && !this.#keys!.ids.has(kid) && this.#clock() - this.#forcedAt >= cooldown) {
@@ -91,6 +120,13 @@ export class IssuerKeys {
   }
 
   async #fetch(): Promise<JSONWebKeySet> {
+    const { jwks } = this.#source
+    const url = jwks && 'url' in jwks ? new URL(jwks.url) : await this.#discovered()
+    const { keys } = await fetchJson(url, jwksBounds, this.#route)
+    return usableKeys(keys, String(url))
+  }
+
+  async #discovered(): Promise<URL> {
     const metadata = await this.#metadata()
     if (metadata.issuer !== this.issuer)
       throw new FetchError(
@@ -98,19 +134,15 @@ export class IssuerKeys {
       )
     const url = typeof metadata.jwks_uri === 'string' ? URL.parse(metadata.jwks_uri) : null
     if (!url) throw new FetchError(`the metadata of ${this.issuer} has no jwks_uri`)
-    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.hostname)))
-      throw new FetchError(`the jwks_uri of ${this.issuer} is not https`)
-    const { keys } = await fetchJson(url, jwksBounds, this.#options.fetch)
-    if (!Array.isArray(keys)) throw new FetchError(`${url} holds no keys`)
-    if (keys.length > mostKeys) throw new FetchError(`${url} holds more than ${mostKeys} keys`)
-    return { keys: keys.filter(isPublicSigningKey) }
+    return url
   }
 
   async #metadata(): Promise<Record<string, unknown>> {
+    const { discovery } = this.#source
     let missing: FetchError | undefined
-    for (const url of metadataUrls(this.issuer)) {
+    for (const url of discovery === undefined ? metadataUrls(this.issuer) : [new URL(discovery)]) {
       try {
-        return await fetchJson(url, metadataBounds, this.#options.fetch)
+        return await fetchJson(url, metadataBounds, this.#route)
       } catch (error) {
         if (!(error instanceof FetchError) || (error.status !== 404 && error.status !== 405)) throw error
         missing ??= error
@@ -118,6 +150,17 @@ export class IssuerKeys {
     }
     throw missing!
   }
+}
+
+/**
+ * The keys of a JWKS that may be used.
+ * @param where it came from, for the words
+ * @throws FetchError where it is no list, or too long
+ */
+export function usableKeys(keys: unknown, where: string): { keys: JWK[] } {
+  if (!Array.isArray(keys)) throw new FetchError(`${where} holds no keys`)
+  if (keys.length > mostKeys) throw new FetchError(`${where} holds more than ${mostKeys} keys`)
+  return { keys: keys.filter(isPublicSigningKey) }
 }
 
 /** Where an issuer's metadata may be: appended (OpenID Connect Discovery 1.0, 4.1), else inserted (RFC 8414, 3.1). */

@@ -42,6 +42,23 @@ export interface PersonPrincipal extends PersonRef {
   expiresAt: Date
   /** As an agent's. */
   proof?: string
+  /** What they may do at the moment besides what their groups say; absent: nothing (approvals' `knowing`). */
+  standing?: () => PersonStanding
+}
+
+/** What a person may do at the moment besides what their groups say. */
+export interface PersonStanding {
+  /** Whose duty is handed over to them. */
+  duties: readonly Duty[]
+  /** Whether they are of those who may approve alone in an emergency, whatever is held. */
+  breakGlass: boolean
+}
+
+/** What somebody who is away has handed over. */
+export interface Duty {
+  delegation: string
+  from: PersonRef & { email?: string }
+  groups: readonly string[]
 }
 
 export type TokenFault =
