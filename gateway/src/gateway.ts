@@ -28,6 +28,7 @@ import { type MaskingRules, targetOf } from './postgres-target.ts'
 import { createAnnotations } from './sessions/annotations/annotations.ts'
 import { createBundles } from './sessions/bundles/making.ts'
 import { LedgerStopped } from './sessions/ledger/ledger.ts'
+import { openUsed } from './sessions/ledger/used.ts'
 import { createRetention } from './sessions/retention/retention.ts'
 import { createFinder } from './sessions/search/finder.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
@@ -118,7 +119,10 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
 
   const policies = () => inForce.policies
   const gate = measuredGate(createGate({ policies, approvals, log }), metrics)
-  const access = stack.use(await openAccess({ store, config: () => inForce.config, policies, approvals, gate, log }))
+  const used = stack.use(openUsed(join(config.data, 'ledger')))
+  const access = stack.use(
+    await openAccess({ store, config: () => inForce.config, policies, approvals, used, gate, log }),
+  )
   const identity = measuredIdentity(access.identity, metrics)
   const sessions = measuredSessions(room, metrics)
 

@@ -6,6 +6,8 @@ import type { Gate } from '../gate/command.ts'
 import type { Entrance } from '../gate/entrance.ts'
 import { createIdentity } from '../identity/identity.ts'
 import type { Identity, PersonPrincipal, Principal } from '../identity/principal.ts'
+import { noting, notingSubjects } from '../identity/registry/noting.ts'
+import { openRegistry, type Registry, type UsedConnections } from '../identity/registry/registry.ts'
 import { createSubjectTokens } from '../identity/subject-tokens.ts'
 import { bothKinds } from '../identity/tokens/both-kinds.ts'
 import { createExchange, type Exchange } from '../identity/tokens/exchange.ts'
@@ -21,6 +23,8 @@ export interface AccessOptions {
   config: () => LoadedConfig
   policies: () => Policies
   approvals: Approvals
+  /** What agents used, as it is counted beside the ledger. */
+  used: UsedConnections
   gate: Pick<Gate, 'preview'>
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   /** Milliseconds since the epoch. */
@@ -35,7 +39,8 @@ export interface Access extends AsyncDisposable {
   freezes: Freezes
   tokens: Tokens
   exchange: Exchange
-  // Each room adds itself here: grants, registry, people.
+  registry: Registry
+  // Each room adds itself here: grants, people.
   /** All connections that are configured, by name. */
   connections(): Omit<ConnectionRecord, 'freeze'>[]
   /**
@@ -63,7 +68,25 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     config().identity.issuers.some((one) => one.issuer === issuer && one.for !== 'people')
   const tokens = stack.use(createTokens({ store, trusts, log, clock }))
   const freezes = await openFreezes({ store, clock })
-  const barred = (_who: Principal): string | undefined => undefined
+  const registry = stack.use(
+    await openRegistry({
+      store,
+      used: options.used,
+      settings: () => {
+        const { issuers, sponsor_from, left_after } = config().identity
+        const ofAgents = issuers.filter((one) => one.for !== 'people').map(({ issuer }) => issuer)
+        return { agentIssuers: new Set(ofAgents), sponsorFrom: sponsor_from, leftAfter: left_after }
+      },
+      log,
+      clock,
+    }),
+  )
+  const barred = (who: Principal): string | undefined => {
+    const mark = who.kind === 'agent' ? registry.disabled(who.id) : registry.left(who.id)
+    if (!mark) return undefined
+    const what = who.kind === 'agent' ? 'this agent was disabled' : 'you were marked as having left'
+    return `${what} by ${mark.by}${mark.reason === '' ? '' : `: ${mark.reason}`}`
+  }
   const lookedAt = async (who: Principal) =>
     who.kind === 'agent' && who.token ? tokens.over(who.token.id) : identity.recheck(who)
   const tokenOver = (who: Principal) =>
@@ -74,7 +97,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   const watchers = createWatchers({ barred, tokenOver })
   const grants: GrantsBehind = { live: () => [], used() {} }
   const entrance: EntranceRoom = createEntrance({
-    disabled: () => undefined,
+    disabled: registry.disabled,
     frozen: freezes.over,
     grants,
     preview: gate.preview,
@@ -82,6 +105,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     clock,
   })
   stack.defer(freezes.onFrozen(entrance.frozen))
+  stack.defer(registry.onDisabled(entrance.disabled))
   stack.defer(
     tokens.onRevoked((token, words) => {
       entrance.tokenEnded(token, words)
@@ -94,7 +118,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   }
   const exchange = createExchange({
     tokens,
-    subjectTokens: createSubjectTokens({ identity, db: store.db, clock }),
+    subjectTokens: notingSubjects(createSubjectTokens({ identity, db: store.db, clock }), registry),
     connection,
     entrance,
     gate,
@@ -106,7 +130,8 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
 
   const parts = stack.move()
   return {
-    identity: bothKinds(identity, tokens),
+    identity: noting(bothKinds(identity, tokens), registry),
+    registry,
     tokens,
     exchange,
     entrance,
@@ -119,7 +144,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
       })
     },
     barred,
-    answersFor: () => false,
+    answersFor: registry.answersFor,
     watch: watchers.watch,
     reconfigured({ policy }) {
       identity.reconfigure(config().identity)

@@ -33,6 +33,7 @@ import type { Ledger } from '../sessions/ledger/ledger.ts'
 import type { Retention } from '../sessions/retention/retention.ts'
 import type { SessionsRoom } from '../sessions/sessions.ts'
 import type { Feed } from '../store/feed.ts'
+import { agentRoutes } from './agent-routes.ts'
 import { annotationRoutes } from './annotation-routes.ts'
 import { approvalRoutes } from './approval-routes.ts'
 import { boundCalls, type CallBounds, callBounds } from './call-bounds.ts'
@@ -205,6 +206,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
 function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reached): void {
   const { access, signIns, issuers, metrics, log } = options
   connectionRoutes(typed, access)
+  agentRoutes(typed, access.registry)
   discoveryRoutes(typed, { reached: reachedNow, issuers })
   const { tokens, exchange } = access
   const listeners = () => reachedNow().listeners
@@ -226,7 +228,8 @@ function server(pair: { cert: string; key: string } | undefined): FastifyInstanc
     keepAliveTimeout: 65_000,
     // Recordings and the feed would keep a closing server waiting.
     forceCloseConnections: true,
-    routerOptions: { maxParamLength: 200 },
+    // Ids of agents and people are URLs with a subject, percent-encoded.
+    routerOptions: { maxParamLength: 12_000 },
     exposeHeadRoutes: false,
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: answerBadUrl,

@@ -131,6 +131,9 @@ function viewOf(
         return personSees(message.data.session).then((sees) => (sees ? message : undefined))
       case 'connection.frozen':
       case 'connection.unfrozen':
+      case 'agent.changed':
+      case 'person.changed':
+        return hasRole(caller, 'approver', 'reviewer', 'auditor', 'admin') ? message : undefined
       case 'ledger.checkpoint':
         // Whoever has a role is a witness, and sees connections; an agent is none.
         return caller.kind === 'person' ? message : undefined

@@ -18,6 +18,7 @@ import type { Policies } from '../../policy/policy.ts'
 import { createAnnotations } from '../../sessions/annotations/annotations.ts'
 import { createBundles } from '../../sessions/bundles/making.ts'
 import { LedgerStopped } from '../../sessions/ledger/ledger.ts'
+import { openUsed } from '../../sessions/ledger/used.ts'
 import { placeOf } from '../../sessions/recording.ts'
 import { createRetention } from '../../sessions/retention/retention.ts'
 import { rules } from '../../sessions/retention/testing/world.ts'
@@ -128,11 +129,17 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     ['orders', { name: 'orders', kind: 'postgres', tags: ['production'], access: 'standing', mode: 'enforce' }],
     ['vault', { name: 'vault', kind: 'postgres', tags: [], access: 'jit', mode: 'enforce' }],
   ])
+  const used = openUsed(join(folder, 'logged', 'ledger'))
   const access = await openAccess({
     store,
-    config: () => ({ identity: { issuers, roles, tokens: lifetimes }, connections }) as unknown as LoadedConfig,
+    config: () =>
+      ({
+        identity: { issuers, roles, tokens: lifetimes, sponsor_from: 'registry', left_after: 90 * 86_400_000 },
+        connections,
+      }) as unknown as LoadedConfig,
     policies: () => policies,
     approvals,
+    used,
     gate: { preview: () => ({ outcome: 'allow', policies: [], reason: 'allowed' }) },
     log: silent,
   })
