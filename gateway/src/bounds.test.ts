@@ -156,6 +156,7 @@ test('addresses that guess at tokens: 10,000, and good tokens kept for them: 2,0
   const callers = createCallers({
     identity,
     signIns: { ok() {}, refused() {} },
+    barred: () => undefined,
     log: { info() {}, warn() {} },
     clock: () => 1_800_000_000_000,
   })

@@ -4,6 +4,7 @@ import { type LoadedConfig, loadConfig } from './config/config.ts'
 import { formatProblem, type Problem } from './config/problem.ts'
 import { keptWords } from './config/retention.ts'
 import { type LoadResult, loadPolicies } from './policy/policy.ts'
+import { couldPermit } from './policy/scope.ts'
 import { rulesOf } from './sessions/retention/rules.ts'
 
 /**
@@ -20,6 +21,7 @@ export async function check(file: string, { connect = false }: { connect?: boole
     const inFolder = placed(loaded.config.policy)
     if (policies.ok) {
       warnings.push(...policies.warnings.map(inFolder), ...holdsForNobody(loaded.config, policies).map(inFolder))
+      warnings.push(...neverGiven(file, loaded.config, policies, loaded.lineOf))
     } else problems.push(...policies.problems.map(inFolder))
     if (connect) warnings.push(...(await unfitting(file, loaded.config, loaded.lineOf)))
   }
@@ -97,6 +99,23 @@ function holdsForNobody(config: LoadedConfig, { policies }: LoadResult & { ok: t
         mend: 'add it to identity.roles.approver',
       })),
   )
+}
+
+/** Connections that need a grant which no policy could give. */
+function neverGiven(
+  file: string,
+  { connections }: LoadedConfig,
+  { policies }: LoadResult & { ok: true },
+  lineOf: (path: string[]) => number,
+): Problem[] {
+  return [...connections.values()]
+    .filter(({ name, access }) => access === 'jit' && !couldPermit(policies, 'access:request', name))
+    .map(({ name }) => ({
+      file,
+      line: lineOf(['connections', name, 'access']),
+      message: `${name} takes a grant, and no policy could give one: nobody can open it`,
+      mend: `permit Action::"access:request" on Connection::"${name}" to somebody`,
+    }))
 }
 
 /** Names a policy file as a person at this terminal would. */

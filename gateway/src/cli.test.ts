@@ -136,6 +136,22 @@ describe('check', () => {
     expect(asking.code).toBe(0)
   })
 
+  test('says where access is to be asked for, and nobody could give it', async () => {
+    const { orders } = config.connections
+    const connections = { orders: { ...orders, access: 'jit' } }
+    mkdirSync(join(folder, 'standing'))
+    writeFileSync(join(folder, 'standing', 'a.cedar'), 'permit (principal, action in Action::"sql", resource);\n')
+    write('never.json', { ...config, connections, policy: './standing' })
+    const never = await run(['check', '--config', 'never.json'])
+    expect(never.stdout).toMatch(
+      /^never\.json:\d+: warning: orders takes a grant, and no policy could give one: nobody can open it; permit /m,
+    )
+    const giving = 'permit (principal, action == Action::"access:request", resource in Connection::"orders");\n'
+    writeFileSync(join(folder, 'standing', 'b.cedar'), giving)
+    write('given.json', { ...config, connections, policy: './standing' })
+    expect((await run(['check', '--config', 'given.json'])).stdout).not.toContain('takes a grant')
+  })
+
   test('a file that is not there', async () => {
     const { stdout, code } = await run(['check', '--config', 'nowhere.yaml'])
     expect(stdout).toBe(
