@@ -105,7 +105,13 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     clock,
   })
   stack.defer(freezes.onFrozen(entrance.frozen))
-  stack.defer(registry.onDisabled(entrance.disabled))
+  stack.defer(
+    registry.onDisabled((agent, words) => {
+      entrance.disabled(agent, words)
+      watchers.barred(agent, words)
+    }),
+  )
+  stack.defer(registry.onLeft(({ id }, _by, words) => watchers.barred(id, words)))
   stack.defer(
     tokens.onRevoked((token, words) => {
       entrance.tokenEnded(token, words)
