@@ -322,6 +322,10 @@ export const DelegationRequest = z.strictObject({
 })
 export type DelegationRequest = z.input<typeof DelegationRequest>
 
+/** Body of `POST /v1/delegations/ID/end`. */
+export const DelegationEnd = z.strictObject({ reason: z.string().trim().max(2000).default('') })
+export type DelegationEnd = z.input<typeof DelegationEnd>
+
 /** One person decided alone in an emergency (`GET /v1/break-glass`): reviewed by another one afterwards. */
 export const BreakGlass = z.object({
   id: z.string(),

@@ -103,25 +103,31 @@ export function feedRoute(
 /** What a caller sees of the feed: the same as by the calls. */
 function viewOf(
   caller: Principal,
-  { approvals, sessions }: { approvals: Pick<Approvals, 'mayDecide'>; sessions: Pick<SessionsRoom, 'isHeldFor'> },
+  {
+    approvals,
+    sessions,
+  }: { approvals: Pick<Approvals, 'mayDecide' | 'mayBreakGlass'>; sessions: Pick<SessionsRoom, 'isHeldFor'> },
 ): (message: StoredMessage) => StoredMessage | undefined | Promise<StoredMessage | undefined> {
   const seesApprovals = caller.kind === 'agent' || hasRole(caller, 'approver', 'admin')
-  const ofApprovals = seesApprovals ? approvalScope(caller) : undefined
-  const ofSessions = sessionScope(caller)
 
   const seesSession = async (session: Session): Promise<boolean> => {
+    const ofSessions = sessionScope(caller)
     if (ofSessions.see === 'own') return session.agent === ofSessions.agent
     return personSees(session.id)
   }
   /** What people say of a session is nothing for its agent. */
-  const personSees = async (session: string): Promise<boolean> =>
-    ofSessions.see === 'all' || (ofSessions.see === 'groups' && sessions.isHeldFor(session, ofSessions.groups))
+  const personSees = async (session: string): Promise<boolean> => {
+    const ofSessions = sessionScope(caller)
+    return ofSessions.see === 'all' || (ofSessions.see === 'groups' && sessions.isHeldFor(session, ofSessions.groups))
+  }
   return (message) => {
     switch (message.type) {
       case 'approval.opened':
       case 'approval.decided':
       case 'approval.closed':
-        if (!ofApprovals || !seesApproval(ofApprovals, message.data)) return undefined
+      case 'approval.escalated':
+        // Asked anew each time: what is handed over to somebody comes and goes.
+        if (!seesApprovals || !seesApproval(approvalScope(caller), message.data)) return undefined
         return { ...message, data: forCaller(approvals, caller, message.data) }
       case 'session.opened':
       case 'session.closed':
@@ -131,6 +137,9 @@ function viewOf(
         return personSees(message.data.session).then((sees) => (sees ? message : undefined))
       case 'connection.frozen':
       case 'connection.unfrozen':
+      case 'delegation.changed':
+      case 'break-glass.used':
+      case 'break-glass.reviewed':
       case 'agent.changed':
       case 'person.changed':
         return hasRole(caller, 'approver', 'reviewer', 'auditor', 'admin') ? message : undefined

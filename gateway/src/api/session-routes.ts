@@ -11,7 +11,15 @@ import { BadCursor, type SessionQuery, type SessionsRoom } from '../sessions/ses
 import { HttpProblem } from './problem.ts'
 import { rangeFrom, slice } from './ranges.ts'
 import { answers, bearer, problemsOf, type Routes } from './routes.ts'
-import { forbidden, hasRole, recordingScope, type Scope, seesRetention, sessionScope } from './visibility.ts'
+import {
+  decidingGroups,
+  forbidden,
+  hasRole,
+  recordingScope,
+  type Scope,
+  seesRetention,
+  sessionScope,
+} from './visibility.ts'
 
 const tags = ['sessions']
 const Id = z.object({ id: z.string().max(100) })
@@ -177,7 +185,7 @@ export async function visible(sessions: SessionsRoom, scope: Scope, id: string):
 }
 
 async function mayTerminate(sessions: SessionsRoom, caller: Principal, id: string): Promise<boolean> {
-  return caller.kind === 'person' && (await sessions.isHeldFor(id, caller.groups))
+  return caller.kind === 'person' && (await sessions.isHeldFor(id, decidingGroups(caller)))
 }
 
 function nameOf(caller: Principal): string {

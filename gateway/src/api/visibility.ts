@@ -1,6 +1,7 @@
 import type { Approval } from '@countersign/contract/approval'
 import type { Role } from '@countersign/contract/identity'
-import type { Principal } from '../identity/principal.ts'
+import { askedGroups } from '../approvals/quorum.ts'
+import type { PersonPrincipal, Principal } from '../identity/principal.ts'
 import { HttpProblem } from './problem.ts'
 
 /**
@@ -15,11 +16,21 @@ export function hasRole(caller: Principal, ...roles: Role[]): boolean {
   return caller.kind === 'person' && roles.some((role) => caller.roles.includes(role))
 }
 
+/** The groups for which a person may decide now: their own, and those that others have handed over to them. */
+export function decidingGroups({ groups, standing }: PersonPrincipal): string[] {
+  return [...groups, ...(standing?.().duties ?? []).flatMap((duty) => duty.groups)]
+}
+
+function groupScope(caller: PersonPrincipal): Scope {
+  return { see: 'groups', groups: decidingGroups(caller) }
+}
+
 /** @throws HttpProblem 403 */
 export function approvalScope(caller: Principal): Scope {
   if (caller.kind === 'agent') return { see: 'own', agent: caller.id }
   if (hasRole(caller, 'admin')) return { see: 'all' }
-  if (hasRole(caller, 'approver')) return { see: 'groups', groups: caller.groups }
+  // Who may approve anything alone in an emergency sees what there is.
+  if (hasRole(caller, 'approver')) return caller.standing?.().breakGlass ? { see: 'all' } : groupScope(caller)
   throw forbidden(caller, 'Approvals are seen by approvers and admins')
 }
 
@@ -27,7 +38,7 @@ export function approvalScope(caller: Principal): Scope {
 export function sessionScope(caller: Principal): Scope {
   if (caller.kind === 'agent') return { see: 'own', agent: caller.id }
   if (hasRole(caller, 'admin', 'reviewer', 'auditor')) return { see: 'all' }
-  if (hasRole(caller, 'approver')) return { see: 'groups', groups: caller.groups }
+  if (hasRole(caller, 'approver')) return groupScope(caller)
   throw forbidden(caller, 'Sessions are seen by approvers, reviewers, auditors and admins')
 }
 
@@ -61,7 +72,7 @@ export function seesApproval(scope: Scope, approval: Pick<Approval, 'agent' | 'r
     case 'own':
       return approval.agent === scope.agent
     case 'groups':
-      return approval.requirements.some(({ groups }) => groups.some((group) => scope.groups.includes(group)))
+      return approval.requirements.some((one) => askedGroups(one).some((group) => scope.groups.includes(group)))
   }
 }
 

@@ -2,6 +2,7 @@ import type { AccessAsked } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
 import type { AgentRef } from '@countersign/contract/identity'
 import type { ConnectionRef, Effect } from '../gate/command.ts'
+import type { Stage } from '../policy/escalation.ts'
 import type { Requirement } from '../policy/policy.ts'
 import { type ApprovalLimits, mayOpen } from './approvals.ts'
 import { type Held, newRow } from './rows.ts'
@@ -25,7 +26,7 @@ export interface AccessRequest {
 /**
  * Opens an approval of access, in the transaction that writes down what is asked for.
  * @param id of the approval
- * @param bounds expires: how long people have to decide (ms)
+ * @param bounds expires: how long people have to decide (ms); escalate: who is asked when, where policy doesn't say
  * @throws ApprovalsFull
  */
 export async function openAccess(
@@ -33,7 +34,7 @@ export async function openAccess(
   id: string,
   { identity, connection, text, purpose, digest, effects, requirements, access }: AccessRequest,
   at: Date,
-  bounds: ApprovalLimits & { expires: number },
+  bounds: ApprovalLimits & { expires: number; escalate?: Stage[] },
 ): Promise<Approval> {
   await mayOpen(tx, identity.id, bounds)
   const command = {
@@ -47,7 +48,7 @@ export async function openAccess(
     effects,
     meaning: {},
   }
-  const row = newRow(id, { command, digest, requirements, hold: 'fail' }, at, bounds.expires)
+  const row = newRow(id, { command, digest, requirements, hold: 'fail' }, at, bounds)
   await tx
     .insertInto('approvals')
     .values({ ...row, access: JSON.stringify(access) })

@@ -1,14 +1,19 @@
 import { type Approval, type ApprovalState, DecisionRequest, type Outcome } from '@countersign/contract/approval'
 import type { BaseLogger } from 'pino'
-import type { PersonPrincipal } from '../identity/principal.ts'
+import type { PersonPrincipal, Principal } from '../identity/principal.ts'
+import type { Stage } from '../policy/escalation.ts'
 import type { Requirement } from '../policy/policy.ts'
 import type { Store } from '../store/store.ts'
+import { type BreakGlassRoom, type BreakGlassRules, createBreakGlass } from './break-glass.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type Decided, decideIn, refused } from './decide.ts'
+import { createDelegations, type Delegations } from './delegations.ts'
 import { createExpiry } from './expiry.ts'
-import { mayDecide } from './may-decide.ts'
-import { milliseconds, narrowest, type Vote } from './quorum.ts'
+import { isOwn, mayDecide } from './may-decide.ts'
+import type { SponsorsOf } from './own.ts'
+import { type Asked, milliseconds, narrowest, type Vote } from './quorum.ts'
 import { type Held, newApprovalId, newRow, type OpenApproval, readHeld } from './rows.ts'
+import { asAsked, escalatedTo, nextStage } from './stages.ts'
 import { cancelWaitingOnes, close, move, readApproval, say, sayOpened, type Tx } from './transitions.ts'
 
 export type { Decided } from './decide.ts'
@@ -19,6 +24,10 @@ export interface ApprovalsConfig {
   expires: number
   use_within: number
   max_window: number
+  /** Who is asked after how long, where a policy doesn't say so itself. */
+  escalate?: Stage[]
+  /** Who may decide alone in an emergency; absent: nobody. */
+  break_glass?: BreakGlassRules | undefined
 }
 
 /** `limits:` of the configuration: how many may wait for people, or, approved, for being used. */
@@ -42,6 +51,8 @@ export class ApprovalsFull extends Error {
 export interface OpenWindow {
   approval: string
   votes: Vote[]
+  /** What was asked for then. */
+  requirements: Asked[]
 }
 
 export interface Approvals extends AsyncDisposable {
@@ -64,6 +75,14 @@ export interface Approvals extends AsyncDisposable {
     sees?: (approval: Approval) => boolean
   }): Promise<{ items: Approval[]; next: string | null }>
   mayDecide(person: PersonPrincipal, approval: Approval): true | string
+  /** Whether a person may approve it alone now, in an emergency. */
+  mayBreakGlass(person: PersonPrincipal, approval: Approval): boolean
+  /** Requirements of policy as they count now: with those to whom the same ones of an approval have escalated. */
+  asAsked(now: readonly Requirement[], before: readonly Asked[]): Asked[]
+  /** Whoever calls, with what they may do at the moment besides what their groups say. */
+  knowing<P extends Principal>(caller: P): P
+  readonly delegations: Delegations
+  readonly breakGlass: BreakGlassRoom
   /** Ends one that wasn't used yet. @returns what it is then: cancelled, or what came first */
   cancel(id: string, because: string): Promise<Approval | undefined>
   /** approved → used, in one step; false where it isn't approved any more, too late, or `signal` is aborted before the commit. */
@@ -90,6 +109,10 @@ export function createApprovals(options: {
   config: () => ApprovalsConfig
   /** Asked for each approval, so that a reload counts at once. */
   limits: () => ApprovalLimits
+  /** Who answers for an agent, as the registry has it. */
+  sponsorsOf?: SponsorsOf
+  /** Groups that policy in force asks, at once or later: what may be handed over. */
+  askedGroups?: () => ReadonlySet<string>
   clock?: Clock
   log?: Pick<BaseLogger, 'error'>
 }): Approvals {
@@ -101,10 +124,19 @@ export function createApprovals(options: {
   let stopping: string | undefined
   let stopped = false
   const expiry = createExpiry(db, clock, options.log)
+  const sponsorsOf = options.sponsorsOf ?? (() => [])
+  const delegations = createDelegations({
+    store,
+    clock,
+    askedGroups: () =>
+      new Set([...(options.askedGroups?.() ?? []), ...(config().escalate ?? []).flatMap((s) => s.groups)]),
+    log: options.log,
+  })
+  const breakGlass = createBreakGlass({ store, clock, rules: () => config().break_glass })
 
-  const unsubscribe = store.feed.subscribe(({ type, data }) => {
+  const unsubscribe = store.feed.subscribe(({ type, data, at }) => {
     // Requests for access are opened in transactions of others' (access.ts).
-    if (type === 'approval.opened') expiry.dueAt(Date.parse(data.expiresAt))
+    if (type === 'approval.opened') expiry.dueAt(nextDue(data, new Date(at)))
     if (type === 'approval.opened' || type === 'approval.decided' || type === 'approval.closed')
       for (const wake of [...(waiters.get(data.id) ?? [])]) wake()
   })
@@ -131,11 +163,11 @@ export function createApprovals(options: {
         const id = newApprovalId()
         await tx
           .insertInto('approvals')
-          .values(newRow(id, request, at, config().expires))
+          .values(newRow(id, request, at, config()))
           .execute()
         return (await sayOpened(tx, id, at)).approval
       })
-      expiry.dueAt(Date.parse(approval.expiresAt))
+      expiry.dueAt(nextDue(approval, new Date(approval.requestedAt)))
       return approval
     },
 
@@ -143,19 +175,40 @@ export function createApprovals(options: {
       const parsed = DecisionRequest.safeParse(asked)
       if (!parsed.success) return refused('invalid', parsed.error.issues.map((issue) => issue.message).join('; '))
       const request = parsed.data
-      const { max_window, use_within } = config()
+      const { max_window, use_within, break_glass } = config()
       if (request.verdict === 'approve' && milliseconds(request.window) > max_window)
         return refused('invalid', `a window is at most ${Math.floor(max_window / 1000)}s here: choose a shorter one`)
-      const decided = await db
-        .transaction()
-        .execute((tx) => decideIn(tx, id, person, request, { at: now(), useWithin: use_within }))
+      const decided = await db.transaction().execute((tx) =>
+        decideIn(tx, id, person, request, {
+          at: now(),
+          useWithin: use_within,
+          sponsorsOf,
+          dutiesIn: delegations.dutiesIn,
+          breakGlass: break_glass,
+        }),
+      )
+      if (request.breakGlass && decided.ok) await breakGlass.wasUsed()
       if (decided.ok && decided.approval.state === 'approved') expiry.dueAt(now().getTime() + use_within)
       return decided
     },
 
     get: async (id) => (await readApproval(db, id))?.approval,
     find: (id) => readApproval(db, id),
-    mayDecide,
+    delegations,
+    breakGlass,
+    mayDecide: (person, approval) =>
+      mayDecide(person, approval, { sponsorsOf, duties: delegations.dutiesOf(person.id) }),
+    mayBreakGlass(person, approval) {
+      if (approval.state !== 'pending' || !breakGlass.isOf(person) || breakGlass.full) return false
+      const before = approval.decisions.find(({ personId }) => personId === person.id)
+      return (!before || before.verdict === 'approve') && isOwn(person, approval, sponsorsOf) === undefined
+    },
+    asAsked: (now, before) => asAsked(now, before, config().escalate),
+    knowing(caller) {
+      if (caller.kind === 'agent') return caller
+      const standing = () => ({ duties: delegations.dutiesOf(caller.id), breakGlass: breakGlass.isOf(caller) })
+      return { ...caller, standing }
+    },
 
     async list({ state, limit, after, sees }) {
       const items: Approval[] = []
@@ -231,11 +284,22 @@ export function createApprovals(options: {
       const reopened = await db.transaction().execute(async (tx) => {
         const held = await readApproval(tx, id)
         if (!held || held.approval.expiresAt <= now().toISOString()) return undefined
-        const again = { state: 'pending' as const, requirements: JSON.stringify(requirements), use_by: null }
+        const at = now()
+        const asked = asAsked(requirements, held.requirements, config().escalate)
+        const to = escalatedTo(asked)
+        const again = {
+          state: 'pending' as const,
+          requirements: JSON.stringify(asked.map(({ escalatedTo: _, ...requirement }) => requirement)),
+          use_by: null,
+          // Those who are asked now have as long as those before them had.
+          asked_at: at.toISOString(),
+          escalated_to: to ? JSON.stringify(to) : null,
+          escalates_at: nextStage(asked, held.votes, at)?.toISOString() ?? null,
+        }
         if (!(await move(tx, id, ['approved'], again))) return undefined
-        return (await sayOpened(tx, id, now())).approval
+        return (await sayOpened(tx, id, at)).approval
       })
-      if (reopened) expiry.dueAt(Date.parse(reopened.expiresAt))
+      if (reopened) expiry.dueAt(nextDue(reopened, now()))
       return reopened !== undefined
     },
 
@@ -264,7 +328,7 @@ export function createApprovals(options: {
         .orderBy('until', 'desc')
         .executeTakeFirst()
       const held = row && (await readApproval(db, row.approval))
-      return held && { approval: held.approval.id, votes: held.votes }
+      return held && { approval: held.approval.id, votes: held.votes, requirements: held.requirements }
     },
 
     async waitFor(id, signal) {
@@ -307,6 +371,8 @@ export function createApprovals(options: {
     async recover() {
       await db.transaction().execute((tx) => cancelWaitingOnes(tx, 'the gateway restarted', now()))
       await expiry.expireDue()
+      await delegations.settle()
+      await breakGlass.recover()
     },
 
     async cancelWaiting(because) {
@@ -318,12 +384,19 @@ export function createApprovals(options: {
       stopped = true
       expiry.stop()
       unsubscribe()
+      await delegations[Symbol.asyncDispose]()
       for (const wake of [...waiters.values()].flatMap((each) => [...each])) wake()
     },
   }
 }
 
 class Withdrawn extends Error {}
+
+/** When something is due of one that waits for people (ms): its end, or that others are asked too. */
+function nextDue({ expiresAt, requirements }: Approval, askedAt: Date): number {
+  const stage = nextStage(requirements as Asked[], [], askedAt)
+  return Math.min(Date.parse(expiresAt), stage?.getTime() ?? Number.POSITIVE_INFINITY)
+}
 
 /** Approved ones count, too: they may come to wait again. @throws ApprovalsFull */
 export async function mayOpen(tx: Tx, agent: string, { held_per_agent, held }: ApprovalLimits): Promise<void> {

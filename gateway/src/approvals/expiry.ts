@@ -2,16 +2,17 @@ import type { Kysely } from 'kysely'
 import type { BaseLogger } from 'pino'
 import type { Tables } from '../store/tables.ts'
 import type { Clock } from './clock.ts'
+import { escalateDue } from './escalate.ts'
 import { close } from './transitions.ts'
 
 /** Why an approval expired, by the state it was in. */
 export const late = { pending: 'nobody decided in time', approved: 'approved, but not used in time' } as const
 
-/** One timer for whatever is due next; what is due is in the store, so that it survives a restart. */
+/** One timer for whatever is due next, ends and escalations; what is due is in the store, so that it survives a restart. */
 export interface Expiry {
   /** Something is due at this time (milliseconds since 1970), perhaps earlier than all else. */
   dueAt(at: number): void
-  /** Expires what is due, and sets the timer for what is due next. */
+  /** Expires and escalates what is due, and sets the timer for what is due next. */
   expireDue(): Promise<void>
   stop(): void
 }
@@ -33,7 +34,7 @@ export function createExpiry(db: Kysely<Tables>, clock: Clock, log: Pick<BaseLog
       for (const at of await expireNow()) dueAt(Date.parse(at))
     } catch (error) {
       if (stopped) return
-      log?.error({ error }, 'approvals could not be expired; trying again in a second')
+      log?.error({ error }, 'approvals could not be expired or escalated; trying again in a second')
       dueAt(clock.now().getTime() + 1000)
     }
   }
@@ -54,15 +55,17 @@ export function createExpiry(db: Kysely<Tables>, clock: Clock, log: Pick<BaseLog
       for (const { id, state } of due)
         if (state === 'pending' || state === 'approved')
           await close(tx, id, [state], { state: 'expired', because: late[state], at })
-      const { pending, approved } = await tx
+      await escalateDue(tx, at)
+      const { pending, approved, escalates } = await tx
         .selectFrom('approvals')
         .select((e) => [
           e.fn.min('expires_at').filterWhere('state', '=', 'pending').as('pending'),
           e.fn.min('use_by').filterWhere('state', '=', 'approved').as('approved'),
+          e.fn.min('escalates_at').filterWhere('state', '=', 'pending').as('escalates'),
         ])
         .where('state', 'in', ['pending', 'approved'])
         .executeTakeFirstOrThrow()
-      return [pending, approved].filter((next) => next !== null)
+      return [pending, approved, escalates].filter((next) => next !== null)
     })
 
   return {

@@ -1,15 +1,18 @@
 import { expect, test } from 'vitest'
+import type { Duty } from '../identity/principal.ts'
 import { bot } from '../policy/testing/policies.ts'
-import { mayDecide } from './may-decide.ts'
+import { inPlaceOf, mayDecide } from './may-decide.ts'
 import { person, requirement } from './testing/approvals.ts'
 
 const requirements = [
   { ...requirement('a', ['oncall-dba', 'dba']), approvedBy: [] },
-  { ...requirement('b', ['sre']), approvedBy: [] },
+  { ...requirement('b', ['sre']), approvedBy: [], escalation: [{ after: '3m', groups: ['leads'] }] },
 ]
 const ada = person('Ada', ['oncall-dba'], { email: 'Ada@Example.com' })
-const may = (who: typeof ada, agent: Partial<typeof bot> & { sponsor?: string } = {}) =>
-  mayDecide(who, { identity: { ...bot, ...agent }, requirements })
+const bea = person('Bea', ['others'])
+const duty = (from: typeof ada, ...groups: string[]): Duty => ({ delegation: `dg_${from.subject}`, from, groups })
+const may = (who: typeof ada, agent: Partial<typeof bot> = {}, duties: Duty[] = [], sponsors: string[] = []) =>
+  mayDecide(who, { identity: { ...bot, ...agent }, requirements }, { duties, sponsorsOf: () => sponsors })
 
 test('an approver of any group that is asked may', () => {
   expect(may(ada)).toBe(true)
@@ -24,26 +27,52 @@ test('nobody else may', () => {
   expect(may({ ...ada, roles: ['admin', 'reviewer', 'auditor'] })).toMatch(/only approvers/)
 })
 
-const own: [name: string, agent: Partial<typeof bot> & { sponsor?: string }][] = [
-  ['is the agent, by id', { id: ada.id }],
-  ['is the agent, by subject', { subject: 'ada' }],
-  ['is the agent, by name', { name: 'ADA' }],
-  ['owns it, by subject', { owner: 'ada' }],
-  ['owns it, by id', { owner: 'https://people.example.com#ada' }],
-  ['owns it, by id in other letters', { owner: 'HTTPS://People.Example.com#ADA' }],
-  ['owns it, by the same subject of another issuer', { owner: 'https://other.example.com#ada' }],
-  ['owns it, by e-mail', { owner: 'ada@example.com' }],
-  ['owns it, by e-mail as a URL', { owner: 'mailto:ada@example.com' }],
-  ['owns it, by name with blanks', { owner: ' ada ' }],
-  ['owns it, by name in wide letters', { owner: 'Ａｄａ' }],
-  ['sponsors it', { sponsor: 'Ada@example.com' }],
-  ['is who it acts for', { onBehalfOf: 'ada' }],
-  ['is who it acts for, by id', { onBehalfOf: 'https://people.example.com#ada' }],
-]
-test.each(own)('one who %s may not', (_, agent) => {
-  expect(may(ada, agent)).toMatch(/nobody decides their own/)
+test('who is asked later may once it has come so far', () => {
+  const lead = person('Lea', ['leads'])
+  expect(may(lead)).toMatch(/none of the groups/)
+  const escalated = [requirements[0]!, { ...requirements[1]!, escalatedTo: ['leads'] }]
+  const standing = { duties: [], sponsorsOf: () => [] }
+  expect(mayDecide(lead, { identity: bot, requirements: escalated }, standing)).toBe(true)
 })
 
-test('nothing in common is nothing in common: empty claims are no likeness', () => {
-  expect(may({ ...ada, email: '' }, { owner: '', onBehalfOf: ' ', sponsor: '#' })).toBe(true)
+test('nobody decides their own, whatever groups they are in', () => {
+  expect(may(ada, { owner: 'ada' })).toMatch(/nobody decides their own/)
+  expect(may(ada, {}, [], ['ada@example.com'])).toMatch(/nobody decides their own/)
+})
+
+test.each<[what: string, agent: Partial<typeof bot>, duties: Duty[], answer: true | RegExp]>([
+  ['may in place of one who is asked', {}, [duty(ada, 'oncall-dba')], true],
+  ['may not by a group that is not asked', {}, [duty(ada, 'hr')], /none of the groups/],
+  ['may not what the one who is away could not', { owner: 'ada' }, [duty(ada, 'oncall-dba')], /you stand in for Ada/],
+  [
+    'may not by the e-mail of the one who is away',
+    { owner: 'ada@example.com' },
+    [duty(ada, 'dba')],
+    /stand in for Ada/,
+  ],
+  ['may not what is their own', { owner: 'bea' }, [duty(ada, 'oncall-dba')], /nobody decides their own/],
+  ['may where one of two could', { owner: 'ada' }, [duty(ada, 'dba'), duty(person('Cy', ['sre']), 'sre')], true],
+])('a stand-in %s', (_, agent, duties, answer) => {
+  const may_ = may(bea, agent, duties)
+  if (answer === true) expect(may_).toBe(true)
+  else expect(may_).toMatch(answer)
+})
+
+test('a stand-in without the role of an approver may not', () => {
+  expect(may({ ...bea, roles: ['reviewer'] }, {}, [duty(ada, 'oncall-dba')])).toMatch(/only approvers/)
+})
+
+test('one decides in place of others only where one isn’t asked oneself, and they could', () => {
+  const of = (who: typeof ada, duties: Duty[], agent: Partial<typeof bot> = {}) =>
+    inPlaceOf(who, { identity: { ...bot, ...agent }, requirements }, { duties, sponsorsOf: () => [] }).map(
+      ({ from, groups }) => [from.name, groups],
+    )
+  const cy = person('Cy', ['sre', 'leads'])
+  expect(of(bea, [duty(ada, 'oncall-dba', 'hr'), duty(cy, 'sre')])).toEqual([
+    ['Ada', ['oncall-dba']],
+    ['Cy', ['sre']],
+  ])
+  expect(of(ada, [duty(cy, 'sre', 'dba')])).toEqual([['Cy', ['sre']]])
+  expect(of(bea, [duty(ada, 'oncall-dba'), duty(cy, 'leads')], { owner: 'ada' })).toEqual([['Cy', ['leads']]])
+  expect(of(bea, [duty(ada, 'dba'), duty(ada, 'oncall-dba')])).toEqual([['Ada', ['dba', 'oncall-dba']]])
 })

@@ -9,7 +9,7 @@ const people = [
   person('P2', ['b', 'c']),
   person('P3', ['c']),
   person('P4', ['elsewhere']),
-  person('Deploy bot', groups),
+  person('Bot', groups),
 ]
 const requirement = fc.record({
   policy: fc.constantFrom('p', 'q', 'r'),
@@ -34,7 +34,7 @@ test('whatever people do in whatever order, it is what a naive count says', asyn
       for (const { do: act, who } of steps) {
         const once = people[who]!
         const mayAtAll =
-          once.name !== 'Deploy bot' && requirements.some((r) => r.groups.some((g) => once.groups.includes(g)))
+          once.name !== 'Bot' && requirements.some((r) => r.groups.some((g) => once.groups.includes(g)))
         if (act === 'approve' || act === 'deny') {
           const before = votes.get(who)
           const accepted = mayAtAll && (before === undefined ? state === 'pending' : before === act)

@@ -3,16 +3,27 @@ import type { Approval } from '@countersign/contract/approval'
 import type { Kysely } from 'kysely'
 import type { Command } from '../gate/command.ts'
 import { agentRef } from '../identity/principal.ts'
+import type { Stage } from '../policy/escalation.ts'
 import type { Requirement } from '../policy/policy.ts'
 import type { ApprovalRow, DecisionRow, NewApprovalRow, Tables } from '../store/tables.ts'
-import { countsFor, type Vote } from './quorum.ts'
+import { type Asked, countsFor, type Vote } from './quorum.ts'
+import { escalating, nextStage } from './stages.ts'
 
 /** An approval as it is kept: what everybody sees, and what only counting needs. */
 export interface Held {
   approval: Approval
-  requirements: Requirement[]
+  requirements: Asked[]
   votes: Vote[]
   useBy: Date | undefined
+  /** Since when people are asked for what is required now. */
+  askedAt: Date
+}
+
+/** What somebody who decides in another's place is kept with. */
+export interface KeptPlace {
+  id: string
+  name: string
+  groups: string[]
 }
 
 export interface OpenApproval {
@@ -30,7 +41,14 @@ export function newApprovalId(): string {
   return `ap_${Array.from(bytes, (byte) => CROCKFORD[byte & 31]).join('')}`
 }
 
-export function newRow(id: string, { command, digest, requirements, hold }: OpenApproval, at: Date, expires: number) {
+/** @param rules expires: milliseconds; escalate: for requirements whose policy doesn't say who is asked later */
+export function newRow(
+  id: string,
+  { command, digest, requirements, hold }: OpenApproval,
+  at: Date,
+  rules: { expires: number; escalate?: Stage[] },
+) {
+  const asked = requirements.map((requirement) => escalating(requirement, rules.escalate))
   const row: NewApprovalRow = {
     id,
     state: 'pending',
@@ -54,9 +72,10 @@ export function newRow(id: string, { command, digest, requirements, hold }: Open
       })),
     ),
     digest,
-    requirements: JSON.stringify(requirements),
+    requirements: JSON.stringify(asked),
     requested_at: at.toISOString(),
-    expires_at: new Date(at.getTime() + expires).toISOString(),
+    expires_at: new Date(at.getTime() + rules.expires).toISOString(),
+    escalates_at: nextStage(asked, [], at)?.toISOString() ?? null,
   }
   return row
 }
@@ -79,15 +98,12 @@ export async function readHeld(db: Kysely<Tables>, rows: ApprovalRow[]): Promise
 }
 
 function toHeld(row: ApprovalRow, decisions: DecisionRow[]): Held {
-  const requirements = JSON.parse(row.requirements) as Requirement[]
-  const votes = decisions
-    .filter((decision) => decision.verdict === 'approve')
-    .map((decision) => ({
-      person: decision.person,
-      name: decision.person_name,
-      groups: JSON.parse(decision.person_groups) as string[],
-      window: decision.window,
-    }))
+  const escalated = (row.escalated_to === null ? {} : JSON.parse(row.escalated_to)) as Record<string, string[]>
+  const requirements = (JSON.parse(row.requirements) as Requirement[]).map((requirement): Asked => {
+    const to = Object.hasOwn(escalated, requirement.policy) ? escalated[requirement.policy] : undefined
+    return to ? { ...requirement, escalatedTo: to } : requirement
+  })
+  const votes = decisions.filter((decision) => decision.verdict === 'approve').map(voteOf)
   const approval: Approval = {
     id: row.id,
     state: row.state,
@@ -119,7 +135,7 @@ function toHeld(row: ApprovalRow, decisions: DecisionRow[]): Held {
       at: decision.at,
       ...(decision.in_place_of === null
         ? {}
-        : { inPlaceOf: (JSON.parse(decision.in_place_of) as { name: string }[]).map(({ name }) => name) }),
+        : { inPlaceOf: (JSON.parse(decision.in_place_of) as KeptPlace[]).map(({ name }) => name) }),
       ...(decision.break_glass ? { breakGlass: true } : {}),
     })),
     requestedAt: row.requested_at,
@@ -129,5 +145,26 @@ function toHeld(row: ApprovalRow, decisions: DecisionRow[]): Held {
     hold: row.hold,
     ...(row.outcome === null ? {} : { outcome: JSON.parse(row.outcome) }),
   }
-  return { approval, requirements, votes, useBy: row.use_by === null ? undefined : new Date(row.use_by) }
+  return {
+    approval,
+    requirements,
+    votes,
+    useBy: row.use_by === null ? undefined : new Date(row.use_by),
+    askedAt: new Date(row.asked_at ?? row.requested_at),
+  }
+}
+
+/** What counts of a decision to approve. */
+export function voteOf(
+  decision: Pick<DecisionRow, 'person' | 'person_name' | 'person_groups' | 'window' | 'in_place_of' | 'break_glass'>,
+): Vote {
+  const places = decision.in_place_of === null ? undefined : (JSON.parse(decision.in_place_of) as KeptPlace[])
+  return {
+    person: decision.person,
+    name: decision.person_name,
+    groups: JSON.parse(decision.person_groups) as string[],
+    window: decision.window,
+    ...(places ? { inPlaceOf: places.map(({ id, groups }) => ({ id, groups })) } : {}),
+    ...(decision.break_glass ? { breakGlass: true } : {}),
+  }
 }

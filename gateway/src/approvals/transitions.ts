@@ -4,6 +4,7 @@ import { appendAudit } from '../store/audit.ts'
 import { appendFeed } from '../store/feed.ts'
 import type { ApprovalsTable, Tables } from '../store/tables.ts'
 import { type Held, readHeld } from './rows.ts'
+import { escalatedTo } from './stages.ts'
 
 export type Tx = Transaction<Tables>
 
@@ -15,7 +16,7 @@ export async function readApproval(db: Kysely<Tables>, id: string): Promise<Held
 /** Puts an approval, as it is by now, on the feed. */
 export async function say(
   tx: Tx,
-  type: 'approval.opened' | 'approval.decided' | 'approval.closed',
+  type: 'approval.opened' | 'approval.decided' | 'approval.closed' | 'approval.escalated',
   id: string,
   at: Date,
 ): Promise<Held> {
@@ -28,6 +29,7 @@ export async function say(
 export async function sayOpened(tx: Tx, id: string, at: Date): Promise<Held> {
   const held = await say(tx, 'approval.opened', id, at)
   const { connection, agent, session, access, command, expiresAt } = held.approval
+  const escalated = escalatedTo(held.requirements)
   await appendAudit(
     tx,
     'approval.opened',
@@ -38,13 +40,9 @@ export async function sayOpened(tx: Tx, id: string, at: Date): Promise<Held> {
       connection,
       agent,
       digest: command.digest,
-      requirements: held.requirements.map(({ policy, reason, groups, quorum }) => ({
-        policy,
-        ...(reason === undefined ? {} : { reason }),
-        groups,
-        quorum,
-      })),
+      requirements: held.requirements.map(({ escalatedTo: _, ...requirement }) => requirement),
       expiresAt,
+      ...(escalated ? { escalatedTo: escalated } : {}),
     },
     at,
   )
@@ -96,7 +94,7 @@ export async function close(
   from: ApprovalState[],
   to: { state: Exclude<ApprovalState, 'pending'>; because: string | null; at: Date },
 ): Promise<boolean> {
-  const closed = { state: to.state, closed_at: to.at.toISOString(), closed_because: to.because }
+  const closed = { state: to.state, closed_at: to.at.toISOString(), closed_because: to.because, escalates_at: null }
   if (!(await move(tx, id, from, closed))) return false
   await sayClosed(tx, id, to)
   return true

@@ -1,7 +1,7 @@
 import type { Decision } from '@countersign/contract/approval'
 import type { BaseLogger } from 'pino'
 import { type Approvals, ApprovalsFull, type Held, type OpenWindow } from '../approvals/approvals.ts'
-import { approvalContext, unmet, type Vote } from '../approvals/quorum.ts'
+import { approvalContext, unmet } from '../approvals/quorum.ts'
 import type { Policies, Requirement } from '../policy/policy.ts'
 import type { Command, Gate, Preview, SubmitOptions, Verdict } from './command.ts'
 import { digestOf } from './digest.ts'
@@ -154,7 +154,7 @@ export function createGate(options: {
         submitted,
       )
     if (signal.aborted) return withdrawn(wordsOf(signal.reason))
-    const afresh = decideWith(command, held.votes)
+    const afresh = decideWith(command, held)
     if (afresh.outcome === 'hold') {
       if (await approvals.reopen(id, afresh.requirements)) return 'pending' as const
       return settle(await withdraw(id, digest, 'policy asks for more approvals by now, and time is up'), submitted)
@@ -181,7 +181,7 @@ export function createGate(options: {
 
   /** Runs a digest again whose approver chose a window; undefined where that isn't enough any more. */
   async function repeat(command: Command, digest: string, window: OpenWindow, submitted: SubmitOptions) {
-    const afresh = decideWith(command, window.votes)
+    const afresh = decideWith(command, window)
     if (afresh.outcome !== 'allow') return undefined
     const by = [...new Set(window.votes.map((vote) => vote.name))]
     const approval = { id: window.approval, by }
@@ -192,11 +192,13 @@ export function createGate(options: {
    * The decision at release: whatever holds now must be met by the votes, each requirement counted anew, and with these
    * votes as its approval policy must allow. (The approval alone would silence a policy nobody was asked about.)
    */
-  function decideWith(command: Command, votes: Vote[]): Judgement {
+  function decideWith(command: Command, { votes, requirements }: Pick<Held, 'votes' | 'requirements'>): Judgement {
     const current = decide(command)
     if (current.outcome !== 'hold') return current
-    if (unmet(current.requirements, votes).length > 0) return current
-    const approved = decide(command, approvalContext(current.requirements, votes))
+    // Those who were asked later count, where policy would ask them still.
+    const asked = approvals.asAsked(current.requirements, requirements)
+    if (unmet(asked, votes).length > 0) return current
+    const approved = decide(command, approvalContext(asked, votes))
     if (approved.outcome === 'hold')
       return { outcome: 'deny', policies: approved.policies, reason: `approved, but still ${approved.reason}` }
     // Named are the policies that held it, since they, met, are why it runs.

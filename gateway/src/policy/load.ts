@@ -3,6 +3,7 @@ import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { blankComments, fromByteOffset, lineAt, splitPolicies } from './cedar-text.ts'
+import { readStages, type Stage } from './escalation.ts'
 import { schema } from './schema.ts'
 
 /** Something wrong in a policy folder, for a person: `${file}:${line}: ${message}: ${mend}`. */
@@ -22,7 +23,17 @@ export interface LoadedPolicy {
   /** As it stands in the file, without comments. */
   text: string
   reason: string | undefined
-  hold: { groups: string[]; quorum: number } | undefined
+  hold: Hold | undefined
+}
+
+/** Who is asked where a policy holds. */
+export interface Hold {
+  groups: string[]
+  quorum: number
+  /** Who is asked, too, once nobody has answered for so long; absent where the policy doesn't say. */
+  escalation?: Stage[]
+  /** It may disturb people in quiet hours. */
+  critical?: true
 }
 
 export interface PolicyFiles {
@@ -118,7 +129,7 @@ function readFilePolicies(file: string, source: string, problems: PolicyProblem[
   return loaded
 }
 
-const known = ['id', 'hold', 'quorum', 'reason']
+const known = ['id', 'hold', 'quorum', 'escalate', 'critical', 'reason']
 
 function readPolicy(
   file: string,
@@ -170,6 +181,24 @@ function readPolicy(
       problem(`@quorum("${quorum}") is no number of people`, 'write how many must approve, for example @quorum("2")')
     else if (hold) hold.quorum = Number(quorum)
     if (!hold) warning('@quorum without @hold means nothing', 'add @hold("GROUP"), or leave it out')
+  }
+  if (annotations.has('escalate')) {
+    const read = readStages(String(annotations.get('escalate') ?? ''))
+    if (!read.ok) problem(read.message, read.mend)
+    else if (!hold) problem('@escalate without @hold escalates nothing', 'add @hold("GROUP"), or leave it out')
+    else {
+      hold.escalation = read.stages
+      for (const group of read.stages.flatMap((stage) => stage.groups))
+        if (hold.groups.includes(group))
+          warning(`@escalate asks ${group}, whom @hold asks from the start`, 'leave it out of one of the two')
+    }
+  }
+  if (annotations.has('critical')) {
+    const value = annotations.get('critical')
+    if (value !== null && value !== '' && value !== 'true')
+      problem(`@critical("${value}") is neither there nor not`, 'write @critical, or leave it out')
+    else if (!hold) warning('@critical without @hold means nothing', 'add @hold("GROUP"), or leave it out')
+    else hold.critical = true
   }
   const reason = annotations.get('reason')
   return { id, file, line, effect: json.effect, text, reason: reason === '' ? undefined : (reason ?? undefined), hold }

@@ -1,6 +1,7 @@
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import type { ConnectionRef, Effect } from '../gate/command.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
+import type { Stage } from './escalation.ts'
 import { type LoadedPolicy, type PolicyFiles, type PolicyProblem, policySet, readPolicies } from './load.ts'
 import { cedarRequest, type PolicyRequest } from './request.ts'
 import { schemaName } from './schema.ts'
@@ -22,6 +23,10 @@ export interface Requirement {
   reason?: string
   groups: string[]
   quorum: number
+  /** Groups that may decide, too, once nobody has answered for so long; absent where the policy doesn't say. */
+  escalation?: Stage[]
+  /** It may disturb people in quiet hours. */
+  critical?: true
 }
 
 export interface PolicyDecision {
@@ -102,7 +107,8 @@ function createPolicies(files: PolicyFiles, remembered: number): Policies {
     if (ids.length === 0 || unheld.length > 0)
       return { outcome: 'deny', policies: unheld.sort(), requirements: [], errors }
     const requirements = deciding.map(requirementOf).sort((a, b) => (a.policy < b.policy ? -1 : 1))
-    const groups = new Set([...(request.approval?.groups ?? []), ...requirements.flatMap((r) => r.groups)])
+    // Those of the escalation too: they are named at release where it was they who approved.
+    const groups = new Set([...(request.approval?.groups ?? []), ...requirements.flatMap(everybodyOf)])
     const trialRequest = cedarRequest({
       ...request,
       approval: { groups: [...groups], people: request.approval?.people ?? [] },
@@ -141,8 +147,12 @@ function createPolicies(files: PolicyFiles, remembered: number): Policies {
 }
 
 function requirementOf(policy: LoadedPolicy): Requirement {
-  const { groups, quorum } = policy.hold!
-  return { policy: policy.id, ...(policy.reason === undefined ? {} : { reason: policy.reason }), groups, quorum }
+  return { policy: policy.id, ...(policy.reason === undefined ? {} : { reason: policy.reason }), ...policy.hold! }
+}
+
+/** All groups that may come to be asked. */
+function everybodyOf({ groups, escalation = [] }: Requirement): string[] {
+  return [...groups, ...escalation.flatMap((stage) => stage.groups)]
 }
 
 /** Everything that enters a decision, or undefined where that is too long to be worth keeping. */

@@ -201,10 +201,11 @@ export function createRows(store: Store) {
 
     /** The sessions to which an approval belongs that one of these groups may decide. */
     async heldFor(groups: string[]): Promise<string[]> {
-      // Requirements are the same for all that one policy has held: few are looked into.
+      // Requirements are the same for all that one policy has held: few are looked into. Few have escalated.
       const { rows } = await sql<{ session: string }>`select distinct session from approvals where requirements in (
         select requirements from (select distinct requirements from approvals) as held
-        where ${isFor(sql.ref('held.requirements'), groups)})`.execute(db)
+        where ${isFor(sql.ref('held.requirements'), groups)})
+        or (escalated_to is not null and ${hasEscalatedTo(groups)})`.execute(db)
       return rows.map(({ session }) => session)
     },
 
@@ -244,7 +245,14 @@ export type SessionRows = ReturnType<typeof createRows>
 
 function isHeldFor(groups: string[]) {
   return sql<boolean>`exists (select 1 from approvals
-    where approvals.session = sessions.id and ${isFor(sql.ref('approvals.requirements'), groups)})`
+    where approvals.session = sessions.id
+      and (${isFor(sql.ref('approvals.requirements'), groups)} or ${hasEscalatedTo(groups)}))`
+}
+
+/** Whether one of these groups was asked when nobody had answered. */
+function hasEscalatedTo(groups: string[]) {
+  return sql<boolean>`exists (select 1 from json_each(approvals.escalated_to) as asked, json_each(asked.value) as member
+    where member.value in (select value from json_each(${JSON.stringify(groups)})))`
 }
 
 /** Whether one of these groups is in requirements. */

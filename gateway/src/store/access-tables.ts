@@ -35,6 +35,8 @@ export interface GrantsTable {
   extends: string | null
   requested_at: Timestamp
   requested_by: Json
+  /** Id of the one who asked. */
+  requester: ColumnType<string, string | undefined, string>
   approval: string | null
   policies: Json
   /** {groups, people} of the approval that gave it. */
@@ -166,6 +168,7 @@ export interface DelegationsTable {
   since: Timestamp
   until: Timestamp
   reason: string
+  made_at: Timestamp
   ended_at: Timestamp | null
   ended_by: Json | null
   ended_because: string | null

@@ -1,4 +1,6 @@
-import { milliseconds, narrowest, unmet, type Vote } from '../approvals/quorum.ts'
+import { type Asked, milliseconds, narrowest, unmet, type Vote } from '../approvals/quorum.ts'
+import { voteOf } from '../approvals/rows.ts'
+import type { DecisionRow } from '../store/tables.ts'
 import { type Around, type Comparison, orNull, text } from './comparison.ts'
 import { asValue, type Columns, fromJson, outcomeOf, type Value } from './said.ts'
 
@@ -6,8 +8,8 @@ export const approvals: Comparison = {
   table: 'approvals',
   what: 'approval',
   sql: `select id, state, hold, connection, protocol, agent, identity, session, purpose, text, parameters, kind, effects, digest,
-    requirements, requested_at, expires_at, closed_at, closed_because, outcome from approvals`,
-  row: ({ id, identity, parameters, effects, requirements, outcome, ...columns }) => ({
+    requirements, escalated_to, requested_at, expires_at, closed_at, closed_because, outcome from approvals`,
+  row: ({ id, identity, parameters, effects, requirements, escalated_to, outcome, ...columns }) => ({
     key: text(id),
     columns: {
       ...(columns as Columns),
@@ -15,13 +17,15 @@ export const approvals: Comparison = {
       parameters: fromJson(parameters),
       effects: fromJson(effects),
       requirements: fromJson(requirements),
+      escalated_to: fromJson(escalated_to),
       // A gateway that was killed never came to say it.
       ...(typeof outcome === 'string' && { outcome: outcomeIn(outcome) }),
     },
   }),
-  types: ['approval.opened', 'approval.closed'],
+  types: ['approval.opened', 'approval.escalated', 'approval.closed'],
   says({ at, type, payload }, before) {
     const key = text(payload.approval)
+    if (type === 'approval.escalated') return { key, columns: { escalated_to: asValue(payload.escalatedTo) } }
     if (type === 'approval.closed') {
       const closed = { state: text(payload.state), closed_at: at, closed_because: orNull(payload.reason) }
       return { key, columns: closed }
@@ -35,6 +39,7 @@ export const approvals: Comparison = {
         agent: text(agent),
         digest: text(digest),
         requirements: asValue(requirements),
+        escalated_to: payload.escalatedTo === undefined ? null : asValue(payload.escalatedTo),
         expires_at: text(expiresAt),
         // Asked for a second time, because more people are needed now, it is still that of the first.
         requested_at: before(key)?.columns.requested_at ?? at,
@@ -55,10 +60,16 @@ export const approvals: Comparison = {
     if (state !== 'used' && columns.outcome !== undefined) return `says what became of its command, which never ran`
     if (state !== 'approved' && state !== 'used') return undefined
     const votes = votesOf(key, around)
-    const lacking = unmet(listIn(columns.requirements), votes)
+    const lacking = unmet(askedOf(columns), votes)
     if (lacking.length === 0) return undefined
     return `says ${state}, but ${lacking.map(({ policy }) => policy).join(', ')} asks for people who have not approved it`
   },
+}
+
+/** What was asked for, with the groups to which it escalated. */
+function askedOf({ requirements, escalated_to }: Columns): Asked[] {
+  const [escalated = {}] = listIn<Record<string, string[]>>(`[${text(escalated_to ?? '{}')}]`)
+  return listIn<Asked>(requirements).map((one) => ({ ...one, escalatedTo: escalated[one.policy] }))
 }
 
 /** What is no list of JSON is none: that it was changed is told by its column. */
@@ -80,25 +91,34 @@ function outcomeIn(json: string): Value {
 }
 
 function votesOf(approval: string, { ask }: Around): Vote[] {
-  const rows = ask(
-    `select person, person_name as name, person_groups as groups, window from decisions where approval = ? and verdict = 'approve' order by id`,
-    approval,
+  // All columns: a store of an older version lacks some.
+  const rows = ask(`select * from decisions where approval = ? and verdict = 'approve' order by id`, approval)
+  return rows.map(({ person_groups, in_place_of, ...row }) =>
+    voteOf({
+      ...(row as unknown as DecisionRow),
+      person_groups: JSON.stringify(listIn(person_groups)),
+      in_place_of: in_place_of === null || in_place_of === undefined ? null : JSON.stringify(listIn(in_place_of)),
+    }),
   )
-  return rows.map((row) => ({ ...row, groups: listIn(row.groups) }) as unknown as Vote)
 }
 
 export const decisions: Comparison = {
   table: 'decisions',
   what: 'decision',
-  sql: `select approval, person, person_name, person_groups, verdict, reason, window, at,
+  sql: `select approval, person, person_name, person_groups, verdict, reason, window, at, in_place_of, break_glass,
     (select session from approvals where approvals.id = approval) as session from decisions`,
-  row: ({ approval, person, person_groups, ...columns }) => ({
+  row: ({ approval, person, person_groups, in_place_of, ...columns }) => ({
     key: `${approval} of ${person}`,
-    columns: { ...(columns as Columns), approval: text(approval), person_groups: fromJson(person_groups) },
+    columns: {
+      ...(columns as Columns),
+      approval: text(approval),
+      person_groups: fromJson(person_groups),
+      in_place_of: fromJson(in_place_of),
+    },
   }),
   types: ['approval.decided'],
   says({ at, payload }) {
-    const { approval, verdict, reason, window, groups } = payload
+    const { approval, verdict, reason, window, groups, handedOver, breakGlass } = payload
     const person = (payload.person ?? {}) as Record<string, unknown>
     const said = {
       person_name: text(person.name),
@@ -106,6 +126,8 @@ export const decisions: Comparison = {
       reason: text(reason),
       window: text(window),
       at,
+      in_place_of: handedOver === undefined ? null : asValue(handedOver),
+      break_glass: breakGlass === true ? 1 : 0,
     }
     const inGroups = groups === undefined ? {} : { person_groups: asValue(groups) }
     return { key: `${approval} of ${person.id}`, columns: { ...said, ...inGroups, approval: text(approval) } }

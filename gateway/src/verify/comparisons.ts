@@ -3,6 +3,7 @@ import { LOST } from '../sessions/scribe/messages.ts'
 import { approvals, decisions, windows } from './approval-comparisons.ts'
 import { type AboutRow, type Comparison, goneOf, orNull, type SpokenEntry, text } from './comparison.ts'
 import { connectionVersions, freezes, policyTimes } from './entrance-comparisons.ts'
+import { breakGlass, delegations } from './people-comparisons.ts'
 import { asValue, type Columns, fromJson } from './said.ts'
 
 const sessions: Comparison = {
@@ -206,6 +207,8 @@ export const comparisons: readonly Comparison[] = [
   approvals,
   decisions,
   windows,
+  delegations,
+  breakGlass,
   policyVersions,
   annotations,
   playbacks,

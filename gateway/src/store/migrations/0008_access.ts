@@ -50,6 +50,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('extends', 'text')
     .addColumn('requested_at', 'text', (c) => c.notNull())
     .addColumn('requested_by', 'text', (c) => c.notNull())
+    // Id of the one who asked, for finding what is theirs.
+    .addColumn('requester', 'text', (c) => c.notNull().defaultTo(''))
     .addColumn('approval', 'text')
     .addColumn('policies', 'text', (c) => c.notNull())
     // {groups, people} of the approval, for deciding it again when policy changes.
@@ -70,6 +72,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .on('grants')
     .columns(['connection', 'requested_at', 'id'])
     .execute()
+  await db.schema.createIndex('grants_by_requester').on('grants').columns(['requester']).execute()
   await db.schema.createIndex('grants_by_approval').on('grants').columns(['approval']).execute()
   await db.schema.createIndex('grants_by_plan').on('grants').columns(['plan']).execute()
   await db.schema
@@ -203,6 +206,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('since', 'text', (c) => c.notNull())
     .addColumn('until', 'text', (c) => c.notNull())
     .addColumn('reason', 'text', (c) => c.notNull())
+    .addColumn('made_at', 'text', (c) => c.notNull())
     .addColumn('ended_at', 'text')
     .addColumn('ended_by', 'text')
     .addColumn('ended_because', 'text')
