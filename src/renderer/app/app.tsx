@@ -1,6 +1,7 @@
 import { Tooltip } from 'radix-ui'
 import { useEffect, useState } from 'react'
 import { Button, Notice } from '../parts/basics.tsx'
+import { Access } from '../screens/access/access.tsx'
 import { Integrity } from '../screens/integrity/integrity.tsx'
 import { Outbox } from '../screens/outbox/outbox.tsx'
 import { Queue } from '../screens/queue/queue.tsx'
@@ -65,6 +66,7 @@ function Frame() {
     '?': () => setOverlay(true),
     'g q': () => go({ screen: 'queue' }),
     'g s': () => go({ screen: 'sessions' }),
+    'g a': () => go({ screen: 'access' }),
     'g i': () => go({ screen: 'integrity' }),
     'g ,': () => go({ screen: 'settings' }),
   })
@@ -76,6 +78,7 @@ function Frame() {
       <main data-stale={stale || undefined} className="min-h-0 min-w-0 text-ink">
         {route.screen === 'queue' ? <Queue id={route.id} /> : null}
         {route.screen === 'sessions' || route.screen === 'replay' ? <Sessions route={route} /> : null}
+        {route.screen === 'access' ? <Access id={route.id} /> : null}
         {route.screen === 'integrity' ? <Integrity id={route.id} /> : null}
         {route.screen === 'settings' ? <Settings /> : null}
       </main>

@@ -1,4 +1,4 @@
-import { Inbox, ScrollText, Settings2, ShieldCheck } from 'lucide-react'
+import { Inbox, KeyRound, ScrollText, Settings2, ShieldCheck } from 'lucide-react'
 import { type ReactNode, useEffect } from 'react'
 import { waitingForMe } from '../screens/queue/arrange.ts'
 import { hashOf, type Route } from './route.ts'
@@ -19,6 +19,9 @@ export function Navigation({ route }: { route: Route }) {
       </Item>
       <Item to={{ screen: 'sessions' }} here={at === 'sessions'} icon={<ScrollText size={16} />}>
         Sessions
+      </Item>
+      <Item to={{ screen: 'access' }} here={at === 'access'} icon={<KeyRound size={16} />}>
+        Access
       </Item>
       <Item to={{ screen: 'integrity' }} here={at === 'integrity'} icon={<ShieldCheck size={16} />} alarms={alarms}>
         Integrity

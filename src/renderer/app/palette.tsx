@@ -188,6 +188,15 @@ function useActions(onKeys: () => void): Action[] {
       key('Copy the whole transcript', 'clipboard', 'y'),
     )
   if (route.screen === 'sessions') here.push(key('Find sessions', 'search', '/'))
+  if (route.screen === 'access')
+    here.push(
+      key('Ask for access', 'request grant new', 'n'),
+      key('Extend this grant', 'prolong longer', 'e'),
+      key('Revoke this grant', 'end take away', 'x'),
+      key('The card it was decided on', 'queue approval', 'o'),
+      key('Sort grants by end, or by request', 'order', 's'),
+      key('Find grants', 'search filter', '/'),
+    )
   if (route.screen === 'integrity')
     here.push(
       key('Open a bundle and verify it', 'drop file evidence', 'o'),
@@ -197,6 +206,12 @@ function useActions(onKeys: () => void): Action[] {
     ...here,
     { name: 'Go to Queue', words: 'held approvals', keys: ['G', 'Q'], run: () => go({ screen: 'queue' }) },
     { name: 'Go to Sessions', words: 'recordings', keys: ['G', 'S'], run: () => go({ screen: 'sessions' }) },
+    {
+      name: 'Go to Access',
+      words: 'grants just in time jit plans who had access',
+      keys: ['G', 'A'],
+      run: () => go({ screen: 'access' }),
+    },
     {
       name: 'Go to Integrity',
       words: 'ledger log checkpoints witness bundle verify evidence key pin cosign',

@@ -4,6 +4,7 @@ export type Route =
   | { readonly screen: 'queue'; readonly id?: string }
   | { readonly screen: 'sessions'; readonly id?: string }
   | { readonly screen: 'replay'; readonly id: string; readonly t?: number }
+  | { readonly screen: 'access'; readonly id?: string }
   | { readonly screen: 'integrity'; readonly id?: string }
   | { readonly screen: 'settings' }
 
@@ -16,7 +17,7 @@ export function parseRoute(text: string): Route {
     return { screen, id, ...(Number.isFinite(t) && t >= 0 ? { t } : {}) }
   }
   if (screen === 'sessions' || screen === 'replay') return { screen: 'sessions', ...(id ? { id } : {}) }
-  if (screen === 'integrity') return { screen, ...(id ? { id } : {}) }
+  if (screen === 'access' || screen === 'integrity') return { screen, ...(id ? { id } : {}) }
   if (screen === 'settings') return { screen }
   return { screen: 'queue', ...(screen === 'queue' && id ? { id } : {}) }
 }

@@ -9,6 +9,7 @@ import {
   type ConsoleEvent,
   type Snapshot,
 } from '../../console-api.ts'
+import { type AccessKind, accessDouble, believableRequests } from './access.ts'
 import { commandsFound } from './commands.ts'
 import { type NotesKind, notesDouble } from './notes-double.ts'
 import { believableLibrary, recordingAnswers } from './recordings.ts'
@@ -33,6 +34,8 @@ export interface FixtureOptions {
   readonly notes?: NotesKind
   readonly witness?: WitnessWorld
   readonly retention?: RetentionKind
+  /** Requests for access stand in the queue where this is given. */
+  readonly access?: AccessKind
   readonly theme?: 'light' | 'dark' | 'system'
   /** How often the recording's story repeats; 1,430 makes 10,000 commands. */
   readonly repeat?: number
@@ -55,7 +58,8 @@ export function fixture(options: FixtureOptions = {}): Fixture {
   const empty = world === 'empty' || world === 'signed-out' || world === 'signing-in'
   const approvals = new Map<string, Approval>()
   const usual = empty ? [] : believableApprovals(now)
-  for (const approval of world === 'many' ? [...manyApprovals(now, 10_000), ...usual] : usual)
+  const requests = options.access && options.access !== 'empty' ? believableRequests(now) : []
+  for (const approval of world === 'many' ? [...manyApprovals(now, 10_000), ...usual] : [...usual, ...requests])
     approvals.set(approval.id, approval)
   const sessions = new Map<string, Session>()
   usual.forEach((approval, i) => {
@@ -93,6 +97,15 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     me: ada,
     now,
     offline: world === 'offline',
+    sessions,
+  })
+  const access = accessDouble({
+    kind: options.access ?? (empty ? 'empty' : 'usual'),
+    me: retention.me,
+    now,
+    offline: world === 'offline',
+    emit: (event) => emit(event),
+    approvals,
     sessions,
   })
   const recordings = recordingAnswers({
@@ -208,6 +221,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     ...recordings,
     ...notes.answers,
     ...retention.answers,
+    ...access.answers,
     terminate: (input: { session: string; reason: string }) => {
       const session = sessions.get(input.session)!
       setTimeout(

@@ -6,6 +6,7 @@ import { useKeys } from '../../app/keys.ts'
 import { decide, forgetDecision, say, useWorld } from '../../app/store.ts'
 import { Button, Key, Ring } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
+import { Stages } from '../../parts/stages.tsx'
 import { clock, countdown, spokenLeft } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { missing, standing } from './arrange.ts'
@@ -205,31 +206,10 @@ function OnItsWay({ approval, applied }: { approval: Approval; applied: boolean 
       <div role="status" className="flex min-h-9 flex-wrap items-center gap-x-4 gap-y-1">
         <TimeLeft approval={approval} />
         <b className="font-semibold">{progress?.verdict === 'deny' ? 'Deny' : 'Approve'}</b>
-        <ol className="flex items-center gap-2">
-          <Stage done={sent} now={!sent}>
-            {sent ? 'sending' : 'sending…'}
-          </Stage>
-          <Stage done={applied} now={sent && !applied}>
-            sent
-          </Stage>
-          <Stage done={applied} now={false}>
-            applied
-          </Stage>
-        </ol>
+        <Stages sent={sent} applied={applied} />
         {applied && still.length > 0 ? <span>Your approval counts. Still needed: {still.join(' and ')}.</span> : null}
       </div>
     </Foot>
-  )
-}
-
-function Stage({ done, now, children }: { done: boolean; now: boolean; children: ReactNode }) {
-  return (
-    <li
-      className={`flex items-center gap-1 not-first:before:mr-1 not-first:before:text-dim not-first:before:content-['→'] ${done ? 'text-ok' : now ? 'text-ink' : 'text-dim'}`}
-    >
-      {done ? <Check size={13} aria-label="done" /> : null}
-      {children}
-    </li>
   )
 }
 

@@ -1,7 +1,7 @@
 import type { FoundCommand } from '@countersign/contract/evidence'
-import { ChevronDown } from 'lucide-react'
 import { useMemo } from 'react'
 import { useWorld } from '../../app/store.ts'
+import { Select } from '../../parts/select.tsx'
 import type { CommandFilter } from './command-search.ts'
 import { noFilter, type SessionFilter } from './search.ts'
 
@@ -101,29 +101,3 @@ const STATES = [
   ['terminated', 'terminated'],
   ['interrupted', 'interrupted'],
 ] as const
-
-function Select(props: {
-  label: string
-  value: string
-  onChange: (value: string) => void
-  options: readonly (readonly [string, string])[]
-}) {
-  return (
-    <span className="relative min-w-0">
-      <select
-        aria-label={props.label}
-        value={props.value}
-        onChange={(event) => props.onChange(event.target.value)}
-        className={`h-7 w-full appearance-none truncate rounded-box border border-line bg-panel pr-5 pl-2 text-fine ${props.value ? 'font-semibold text-accent' : 'text-dim'}`}
-      >
-        <option value="">{props.label}</option>
-        {props.options.map(([value, name]) => (
-          <option key={value} value={value}>
-            {name}
-          </option>
-        ))}
-      </select>
-      <ChevronDown size={12} className="pointer-events-none absolute top-2 right-1.5 text-dim" aria-hidden />
-    </span>
-  )
-}

@@ -1,0 +1,95 @@
+import type { Grant } from '@countersign/contract/access'
+import type { Session } from '@countersign/contract/session'
+import { useMemo } from 'react'
+import { revoke, useAccess } from '../../app/access.ts'
+import { useWorld } from '../../app/store.ts'
+import { useNow } from '../../parts/clock.ts'
+import { Reasoned } from '../../parts/reasoned.tsx'
+import { age } from '../../parts/time.ts'
+import { VisibleText } from '../../parts/visible-text.tsx'
+
+const SHOWN = 6
+
+/** Takes access away before its time, with a reason that the agent and the record get; says what ends with it. */
+export function Revoke({ grant, onClose }: { grant: Grant; onClose: () => void }) {
+  const connection = useAccess(({ connections }) => connections.get(grant.connection))
+  const live = useLive(grant)
+  const others = useAccess(({ grants }) => otherGrants(grants.values(), grant))
+  const now = useNow()
+  return (
+    <Reasoned
+      title={
+        <>
+          Revoke the access of <VisibleText>{grant.identity.name}</VisibleText> to {grant.connection}?
+        </>
+      }
+      description="It ends at once, on every gateway, and can’t be taken back: the agent has to ask anew. The agent is told the reason, and the log tells who revoked it."
+      action="Revoke"
+      doing="Revoking…"
+      placeholder="Kept with the record, told to the agent"
+      danger
+      onClose={onClose}
+      onReason={async (reason) => {
+        void revoke(grant.id, reason)
+      }}
+    >
+      <div className="mt-3 rounded-box bg-sunken px-3 py-2">
+        {live.length === 0 ? (
+          <p>No live session that you may see uses it now.</p>
+        ) : (
+          <>
+            <p className="font-semibold">
+              {live.length === 1 ? '1 live session uses' : `${live.length} live sessions use`} it
+              {connection?.access === 'standing'
+                ? '; they go on with what policy permits without it.'
+                : others > 0
+                  ? `; they go on with what ${others === 1 ? 'another grant covers' : `${others} other grants cover`}.`
+                  : ' and will be closed within a second:'}
+            </p>
+            <ul className="mt-1">
+              {live.slice(0, SHOWN).map((session) => (
+                <li key={session.id} className="flex gap-3">
+                  <span className="min-w-0 flex-1 truncate font-mono text-fine">{session.id}</span>
+                  <span className="text-fine text-dim">
+                    for {age(now - Date.parse(session.openedAt))} · {session.counts.commands} commands
+                  </span>
+                </li>
+              ))}
+            </ul>
+            {live.length > SHOWN ? <p className="text-fine text-dim">and {live.length - SHOWN} more</p> : null}
+          </>
+        )}
+      </div>
+    </Reasoned>
+  )
+}
+
+/** Open sessions that stand on a grant, of those that are known here. */
+function useLive(grant: Grant): readonly Session[] {
+  const sessions = useWorld((world) => world.sessions)
+  return useMemo(() => {
+    const used = grant.usedBy && new Set(grant.usedBy.map(({ session }) => session))
+    return [...sessions.values()].filter(
+      (session) =>
+        session.state === 'open' &&
+        session.connection === grant.connection &&
+        session.agent === grant.agent &&
+        session.identity.onBehalfOf === grant.identity.onBehalfOf &&
+        (used === undefined || used.has(session.id) || grant.sessions > used.size),
+    )
+  }, [sessions, grant])
+}
+
+function otherGrants(grants: Iterable<Grant>, grant: Grant): number {
+  let count = 0
+  for (const one of grants)
+    if (
+      one.id !== grant.id &&
+      one.state === 'active' &&
+      one.agent === grant.agent &&
+      one.connection === grant.connection &&
+      one.identity.onBehalfOf === grant.identity.onBehalfOf
+    )
+      count += 1
+  return count
+}
