@@ -43,7 +43,9 @@ import { connectionRoutes } from './connection-routes.ts'
 import { discoveryRoutes, type Reached, reached } from './discovery-routes.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
+import { grantRoutes } from './grant-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
+import { peopleRoutes } from './people-routes.ts'
 import { answerBadUrl, answerBrokenHttp, answerProblems } from './problem.ts'
 import { retentionRoutes } from './retention-routes.ts'
 import type { Routes } from './routes.ts'
@@ -141,7 +143,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   })
   app.addHook('onRequest', async (request) => {
     if (request.is404 || request.routeOptions.config.open) return
-    request.caller = await callers.of(request)
+    request.caller = options.approvals.knowing(await callers.of(request))
   })
   boundCalls(app, { ...callBounds, ...options.callBounds }, () => performance.now())
 
@@ -150,6 +152,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     const typed = scope as Routes
     serviceRoutes(typed, options)
     approvalRoutes(typed, options.approvals)
+    peopleRoutes(typed, options.approvals)
     sessionRoutes(typed, options.sessions, options.retention)
     commandRoutes(typed, options.sessions)
     retentionRoutes(typed, options.retention)
@@ -207,6 +210,8 @@ function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reac
   const { access, signIns, issuers, metrics, log } = options
   connectionRoutes(typed, access)
   agentRoutes(typed, access.registry)
+  const { grants, answersFor } = access
+  grantRoutes(typed, { grants, rules: { approval: options.approvals.get, answersFor } })
   discoveryRoutes(typed, { reached: reachedNow, issuers })
   const { tokens, exchange } = access
   const listeners = () => reachedNow().listeners

@@ -9,7 +9,10 @@ import { approvalScope, forbidden, hasRole, seesApproval } from './visibility.ts
 
 const tags = ['approvals']
 const Id = z.object({ id: z.string().max(100) })
-const Query = ListQuery.extend({ state: ApprovalState.optional() })
+const Query = ListQuery.extend({
+  state: ApprovalState.optional(),
+  mayDecide: z.enum(['true', 'false']).optional().describe('only such as the caller may decide now, or may not'),
+})
 
 export function approvalRoutes(app: Routes, approvals: Approvals): void {
   app.get(
@@ -26,12 +29,15 @@ export function approvalRoutes(app: Routes, approvals: Approvals): void {
     async ({ caller, query }) => {
       const scope = approvalScope(caller)
       const { state, limit, after } = query
+      const mayDecide = query.mayDecide === undefined ? undefined : query.mayDecide === 'true'
       if (after !== undefined) checkCursor(after)
       const page = await approvals.list({
         limit,
         ...(state !== undefined && { state }),
         ...(after !== undefined && { after }),
-        sees: (approval) => seesApproval(scope, approval),
+        sees: (approval) =>
+          seesApproval(scope, approval) &&
+          (mayDecide === undefined || mayDecide === (mayDecideNow(approvals, caller, approval) === true)),
       })
       return { ...page, items: page.items.map((approval) => forCaller(approvals, caller, approval)) }
     },
@@ -63,7 +69,7 @@ export function approvalRoutes(app: Routes, approvals: Approvals): void {
         tags,
         summary: 'Approve or deny a held command',
         description:
-          'The digest says what was shown; a command that is another by now is not decided (409). The same decision of the same person again is 200 and counts once.',
+          'The digest says what was shown; a command that is another by now is not decided (409). The same decision of the same person again is 200 and counts once. With `breakGlass` a person of the groups of `approvals.break_glass` approves alone, in an emergency, with a reason: that is told to everybody, and reviewed by somebody else.',
         security: bearer,
         params: Id,
         body: DecisionRequest,
@@ -83,13 +89,16 @@ export function approvalRoutes(app: Routes, approvals: Approvals): void {
 const statusOf = { 'not-found': 404, forbidden: 403, conflict: 409, invalid: 400 } as const
 
 /** An approval with whether this caller may decide it now. */
-export function forCaller(approvals: Pick<Approvals, 'mayDecide'>, caller: Principal, approval: Approval): Approval {
+export function forCaller(approvals: Deciding, caller: Principal, approval: Approval): Approval {
   const may = mayDecideNow(approvals, caller, approval)
-  if (may === true) return { ...approval, mayDecide: true }
-  return { ...approval, mayDecide: false, mayNotDecideBecause: may }
+  const alone = caller.kind === 'person' && approvals.mayBreakGlass(caller, approval) ? { mayBreakGlass: true } : {}
+  if (may === true) return { ...approval, mayDecide: true, ...alone }
+  return { ...approval, mayDecide: false, mayNotDecideBecause: may, ...alone }
 }
 
-function mayDecideNow(approvals: Pick<Approvals, 'mayDecide'>, caller: Principal, approval: Approval): true | string {
+type Deciding = Pick<Approvals, 'mayDecide' | 'mayBreakGlass'>
+
+function mayDecideNow(approvals: Deciding, caller: Principal, approval: Approval): true | string {
   if (caller.kind === 'agent') return 'agents decide nothing'
   if (approval.state !== 'pending') return `it is ${approval.state} already`
   const may = approvals.mayDecide(caller, approval)
