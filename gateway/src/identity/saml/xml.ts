@@ -27,8 +27,6 @@ const attribute = new RegExp(`\\s+(?:(${NAME}):)?(${NAME})\\s*=\\s*(?:"([^"<]*)"
 const tagEnd = /\s*(\/?)>/y
 const closeTag = new RegExp(`</(?:(${NAME}):)?(${NAME})\\s*>`, 'y')
 const characters = /[^<]+/y
-const comment = /<!--(?:(?!--)[^])*-->/y
-const instruction = /<\?(?!xml[\s?])[A-Za-z_][^]*?\?>/y
 const declaration =
   /^<\?xml\s+version=(["'])1\.0\1(?:\s+encoding=(["'])utf-8\2)?(?:\s+standalone=(["'])(?:yes|no)\3)?\s*\?>/i
 const XML = 'http://www.w3.org/XML/1998/namespace'
@@ -52,7 +50,17 @@ export function readXml(given: string, options: XmlOptions = {}): Element {
     if (found) at += found[0].length
     return found
   }
-  const skipped = () => options.comments === 'skip' && (match(comment) || match(instruction)) !== null
+  const skipTo = (from: number, end: string): boolean => {
+    const found = text.indexOf(end, from)
+    if (found < 0) return false
+    at = found + end.length
+    return true
+  }
+  const skipped = (): boolean => {
+    if (options.comments !== 'skip') return false
+    if (text.startsWith('<!--', at)) return skipTo(at + 4, '-->')
+    return text.startsWith('<?', at) && !/^<\?xml[\s?]/i.test(text.slice(at, at + 6)) && skipTo(at + 2, '?>')
+  }
   const between = () => {
     do match(/\s+/y)
     while (skipped())
