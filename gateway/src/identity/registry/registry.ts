@@ -49,7 +49,10 @@ export interface Registry extends AsyncDisposable {
   onDisabled(listener: (agent: string, words: string) => void): () => void
   /** Calls `listener` when a person was marked as left, after that is on disk. */
   onLeft(listener: (person: PersonRef, by: PersonRef, words: string) => void): () => void
-  /** By every name under which somebody answers for an agent: sponsor and owner, ids, e-mail addresses, subjects. In memory. */
+  /**
+   * Who answers for an agent, sponsor and owner: as they were told, and the ids and e-mail addresses of whom that means. In
+   * memory.
+   */
   sponsorsOf(agent: string): readonly string[]
   /** Whether a person, and nobody else of the same name, is an agent's sponsor or owner. In memory. */
   answersFor(person: Pick<PersonPrincipal, 'id'>, agent: string): boolean
@@ -250,8 +253,8 @@ function namesOf(entry: AgentEntry, people: People): string[] {
   const names = new Set<string>()
   for (const name of answering(entry)) {
     names.add(name)
-    for (const { id, subject, email, name: called } of people.find(name))
-      for (const one of [id, subject, email, called]) if (one !== undefined) names.add(one)
+    // Not what they are called, nor a subject without its issuer: others may be called so, too.
+    for (const { id, email } of people.find(name)) for (const one of [id, email]) if (one !== undefined) names.add(one)
   }
   return [...names]
 }
