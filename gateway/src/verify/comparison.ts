@@ -46,6 +46,8 @@ export interface Comparison {
   session?(row: AboutRow): string | undefined
   /** Rows that no entry tells of may be there. */
   quiet?: boolean
+  /** Whether a row that was told of may be there no more: its time is over. */
+  forgotten?(said: Said, around: Around): boolean
   /** When a row was made (ISO 8601), for those of a store that is older than its log: no entry can tell of them. */
   madeAt?(row: AboutRow, around: Around): string | undefined
   /** A row that the log can't tell of yet: what is behind, in words that go on after "row X"; empty where nothing is. */

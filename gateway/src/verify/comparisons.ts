@@ -5,6 +5,7 @@ import { type AboutRow, type Comparison, goneOf, orNull, type SpokenEntry, text 
 import { connectionVersions, freezes, policyTimes } from './entrance-comparisons.ts'
 import { breakGlass, delegations } from './people-comparisons.ts'
 import { asValue, type Columns, fromJson } from './said.ts'
+import { tokens } from './token-comparison.ts'
 
 const sessions: Comparison = {
   table: 'sessions',
@@ -218,4 +219,5 @@ export const comparisons: readonly Comparison[] = [
   freezes,
   connectionVersions,
   policyTimes,
+  tokens,
 ]

@@ -162,7 +162,7 @@ export class StoreChecks {
     const where = { row: place, ...(said?.n !== undefined && { entry: said.n }) }
     const by = said?.n !== undefined ? `entry ${said.n}` : 'what waits in audit_outbox'
     if (!row) {
-      if (said && !later)
+      if (said && !later && !one.forgotten?.(said, around))
         this.#found.missing('row-missing', where, `row ${place} is not there: ${by} tells of this ${what}`)
       return
     }

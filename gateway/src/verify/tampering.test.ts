@@ -46,6 +46,12 @@ beforeAll(async () => {
   const path = `/v1/sessions/${session}/annotations/an_${'a'.repeat(24)}`
   const noted = await world.call(path, aud, { method: 'PUT', body: JSON.stringify(note) })
   expect(noted.status).toBeLessThan(300)
+  for (const purpose of ['a look at it', 'another look']) {
+    const { token_id } = await world.token({ purpose })
+    if (purpose !== 'another look') continue
+    const revoked = { method: 'POST', body: JSON.stringify({ reason: 'it is enough' }) }
+    expect((await world.call(`/v1/tokens/${token_id}/revoke`, max, revoked)).status).toBe(200)
+  }
   for (const freeze of ['connections/orders/freeze', 'connections/orders/unfreeze', 'freeze']) {
     const frozen = { method: 'POST', body: JSON.stringify({ reason: 'a look at it' }) }
     expect((await world.call(`/v1/${freeze}`, max, frozen)).status).toBe(200)
@@ -381,6 +387,19 @@ const columns: Record<string, string[]> = {
   freezes: ['connection', 'by', 'reason', 'at', 'ended_at', 'ended_by', 'ended_because'],
   connection_versions: ['at', 'connections'],
   policy_times: ['at', 'version'],
+  tokens: [
+    'hash',
+    'agent',
+    'identity',
+    'connection',
+    'grant',
+    'purpose',
+    'issued_at',
+    'expires_at',
+    'revoked_at',
+    'revoked_by',
+    'revoked_because',
+  ],
 }
 const keys: Record<string, string> = { policy_versions: 'version', windows: 'approval' }
 
@@ -438,6 +457,7 @@ describe.each(Object.entries(columns))('a row of %s', (table, names) => {
       freezes: "'fr_other'",
       connection_versions: '99999',
       policy_times: '99999',
+      tokens: "'tk_other'",
     }
     const first = await after((d) => {
       const row = pick(d)
@@ -452,7 +472,9 @@ describe.each(Object.entries(columns))('a row of %s', (table, names) => {
               ? "'https://idp#mallory'"
               : table === 'playbacks' && name === 'at'
                 ? "'2027-01-01T00:00:00.000Z'"
-                : `"${name}"`,
+                : table === 'tokens' && name === 'hash'
+                  ? "'another'"
+                  : `"${name}"`,
         )
         .join(', ')
       store(d, `insert into ${table} (${names}) select ${values} from ${table} where ${id} = ?`, row[id])
@@ -460,6 +482,13 @@ describe.each(Object.entries(columns))('a row of %s', (table, names) => {
     expect(first.where.row).toMatch(new RegExp(`^${table}/`))
     expect(first.about).toBe('integrity')
   })
+})
+
+it('a gateway token that ended 30 days ago may be gone', async () => {
+  data = world.copy()
+  store(data, 'delete from tokens')
+  expect((await verify(data)).findings).toHaveLength(2)
+  expect((await verify(data, { now: new Date(Date.now() + 31 * 86_400_000) })).findings).toEqual([])
 })
 
 describe('rows of entries.sqlite', () => {

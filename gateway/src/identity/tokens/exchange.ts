@@ -104,7 +104,8 @@ export function createExchange(options: ExchangeOptions): Exchange {
     const subject = await verified('subject_token', request.subject, asker)
     const agent = principalOf(subject, actor)
     admitted(throttle.known(asker, agent.id), agent)
-    return given(agent, request, from)
+    const barred = [subject, actor].some((one) => one && options.barred(one) !== undefined)
+    return given(agent, barred, request, from)
   }
 
   /** What can't be read has cost little, and costs the one who sends much of it their turns. */
@@ -126,10 +127,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
     try {
       // One for another connection, or for longer, must come from an issuer: who has stolen one doesn't get on with it.
       if (tokens.claims(presented.token)) throw new TokenError('issuer', 'a gateway token is not exchanged for another')
-      const principal = await subjectTokens.verify(presented)
-      const barred = options.barred(principal)
-      if (barred === undefined) return principal
-      throw new Refused(invalidToken(which), 'whoever the token is of is barred', { who: principal })
+      return await subjectTokens.verify(presented)
     } catch (error) {
       if (!(error instanceof TokenError)) throw error
       const reason = refusedBecause(error.fault)
@@ -150,8 +148,13 @@ export function createExchange(options: ExchangeOptions): Exchange {
     }
   }
 
-  async function given(agent: AgentPrincipal, request: ExchangeRequest, from: From): Promise<TokenAnswer> {
-    const { connection, endsAt } = permitted(agent, request, from)
+  async function given(
+    agent: AgentPrincipal,
+    barred: boolean,
+    request: ExchangeRequest,
+    from: From,
+  ): Promise<TokenAnswer> {
+    const { connection, endsAt } = permitted(agent, barred, request, from)
     const now = clock()
     const { lifetime, max_lifetime: most } = options.lifetimes()
     const asked = request.lifetime === undefined ? Math.min(lifetime, most) : Math.min(request.lifetime * 1000, most)
@@ -180,6 +183,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
   /** The same way in as for a session that is opened now, and the same answer whatever bars it. */
   function permitted(
     agent: AgentPrincipal,
+    barred: boolean,
     request: ExchangeRequest,
     { listeners }: From,
   ): { connection: string; endsAt: number } {
@@ -193,6 +197,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
       throw no('there is no such connection')
     const connect = connectEffect(connection)
     if (!connect) throw no('nothing listens for such connections')
+    if (barred) throw no('the agent is disabled, or the one it acts for has left')
     const entry = options.entrance.enter(agent, connection)
     if ('refused' in entry) throw no(entry.refused)
     try {

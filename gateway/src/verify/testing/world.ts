@@ -87,6 +87,22 @@ export class GatewayWorld implements AsyncDisposable {
     return client
   }
 
+  /** A gateway token for the connection, as the agent asks for it. */
+  async token(asked: Record<string, string> = {}): Promise<{ access_token: string; token_id: string }> {
+    const urn = 'urn:ietf:params:oauth'
+    const form = {
+      grant_type: `${urn}:grant-type:token-exchange`,
+      subject_token: await this.#issuers.agents.agentToken({ subject: 'deployer', groups: ['ci'] }),
+      subject_token_type: `${urn}:token-type:jwt`,
+      audience: 'orders',
+      ...asked,
+    }
+    const url = `http://${this.#gateway!.addresses.api}/v1/token`
+    const answer = await fetch(url, { method: 'POST', body: new URLSearchParams(form) })
+    if (!answer.ok) throw new Error(await answer.text())
+    return (await answer.json()) as { access_token: string; token_id: string }
+  }
+
   async call(path: string, as: { subject: string; groups: string[] }, init: RequestInit = {}): Promise<Response> {
     const token = await this.#issuers.people.personToken({ ...as, name: as.subject })
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
