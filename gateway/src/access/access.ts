@@ -4,6 +4,8 @@ import type { Approvals } from '../approvals/approvals.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { Gate } from '../gate/command.ts'
 import type { Entrance } from '../gate/entrance.ts'
+import { createGrants, type Grants } from '../grants/grants.ts'
+import { knownAgents } from '../grants/known-agents.ts'
 import { createIdentity } from '../identity/identity.ts'
 import type { Identity, PersonPrincipal, Principal } from '../identity/principal.ts'
 import { noting, notingSubjects } from '../identity/registry/noting.ts'
@@ -14,7 +16,7 @@ import { createExchange, type Exchange } from '../identity/tokens/exchange.ts'
 import { createTokens, type Tokens } from '../identity/tokens/tokens.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { Store } from '../store/store.ts'
-import { createEntrance, type EntranceRoom, type GrantsBehind } from './entrance.ts'
+import { createEntrance, type EntranceRoom } from './entrance.ts'
 import { type Freezes, openFreezes } from './freezes.ts'
 import { createWatchers, type Watchers } from './watchers.ts'
 
@@ -40,7 +42,8 @@ export interface Access extends AsyncDisposable {
   tokens: Tokens
   exchange: Exchange
   registry: Registry
-  // Each room adds itself here: grants, people.
+  grants: Grants
+  // Each room adds itself here: people.
   /** All connections that are configured, by name. */
   connections(): Omit<ConnectionRecord, 'freeze'>[]
   /**
@@ -95,7 +98,22 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
       return 'its token could not be checked again'
     })
   const watchers = createWatchers({ barred, tokenOver })
-  const grants: GrantsBehind = { live: () => [], used() {} }
+  const connection = (name: string) => {
+    const { kind, tags, mode, access } = config().connections.get(name) ?? {}
+    return kind && tags && mode && access ? { name, kind, tags, mode, access } : undefined
+  }
+  const grants = stack.use(
+    createGrants({
+      store,
+      approvals: options.approvals,
+      policies: options.policies,
+      connection,
+      agents: knownAgents(registry),
+      config: () => config().grants,
+      asking: () => ({ ...config().limits, ...config().approvals }),
+      log,
+    }),
+  )
   const entrance: EntranceRoom = createEntrance({
     disabled: registry.disabled,
     frozen: freezes.over,
@@ -104,6 +122,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     tokenOver,
     clock,
   })
+  stack.defer(grants.onChange(entrance.grantChanged))
   stack.defer(freezes.onFrozen(entrance.frozen))
   stack.defer(
     registry.onDisabled((agent, words) => {
@@ -118,10 +137,6 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
       watchers.tokenEnded(token, words)
     }),
   )
-  const connection = (name: string) => {
-    const { kind, tags, mode, access } = config().connections.get(name) ?? {}
-    return kind && tags && mode && access ? { name, kind, tags, mode, access } : undefined
-  }
   const exchange = createExchange({
     tokens,
     subjectTokens: notingSubjects(createSubjectTokens({ identity, db: store.db, clock }), registry),
@@ -134,10 +149,17 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     clock,
   })
 
+  await grants.recover()
+  /** What of connections a grant is given by. */
+  const given = () =>
+    JSON.stringify([...config().connections.values()].map(({ name, kind, tags }) => [name, kind, tags]))
+  let givenBy = given()
+
   const parts = stack.move()
   return {
     identity: noting(bothKinds(identity, tokens), registry),
     registry,
+    grants,
     tokens,
     exchange,
     entrance,
@@ -145,7 +167,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     connections() {
       const all = [...config().connections.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
       return all.map(({ name, kind, tags, access, mode }) => {
-        const open = { openSessions: entrance.openOn(name), liveGrants: 0 }
+        const open = { openSessions: entrance.openOn(name), liveGrants: grants.count({ connection: name }) }
         return { name, kind, tags, access, mode, ...open }
       })
     },
@@ -155,6 +177,10 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     reconfigured({ policy }) {
       identity.reconfigure(config().identity)
       if (policy) entrance.policyChanged()
+      const before = givenBy
+      givenBy = given()
+      if (policy || givenBy !== before)
+        grants.recheck().catch((error) => log.error({ error }, 'grants could not be decided anew: revoke them by hand'))
     },
     [Symbol.asyncDispose]: () => parts.disposeAsync(),
   }

@@ -55,8 +55,11 @@ export type Verdict =
       approval?: { id: string; by: string[]; reason?: string }
       observed?: string
     }
-  /** `limit`: no policy says no, but a bound of the gateway's, by its name in the configuration. */
-  | { outcome: 'denied'; policies: string[]; digest: string; reason: string; limit?: string }
+  /**
+   * `limit`: no policy says no, but a bound of the gateway's, by its name in the configuration. `uncovered`: no live grant
+   * covers it, so that access is to be asked for.
+   */
+  | { outcome: 'denied'; policies: string[]; digest: string; reason: string; limit?: string; uncovered?: true }
   | { outcome: 'denied-by-person'; approval: string; digest: string; person: string; reason: string }
   | { outcome: 'expired'; approval: string; digest: string }
   | { outcome: 'cancelled'; approval: string; digest: string; reason: string }

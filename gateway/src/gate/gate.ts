@@ -75,8 +75,7 @@ export function createGate(options: {
 
   function pass(command: Command, digest: string, submitted: SubmitOptions): Verdict | Promise<Verdict> {
     const judgement = decide(command)
-    if (judgement.outcome === 'deny')
-      return settle({ outcome: 'denied', policies: judgement.policies, digest, reason: judgement.reason }, submitted)
+    if (judgement.outcome === 'deny') return settle(deniedBy(judgement, digest), submitted)
     if (judgement.outcome === 'allow')
       return settle({ outcome: 'allow', policies: judgement.policies, digest }, submitted)
     return hold(command, digest, judgement.requirements, submitted)
@@ -161,7 +160,7 @@ export function createGate(options: {
     }
     if (afresh.outcome === 'deny') {
       await approvals.cancel(id, `refused at release: ${afresh.reason}`)
-      return settle({ outcome: 'denied', policies: afresh.policies, digest, reason: afresh.reason }, submitted)
+      return settle(deniedBy(afresh, digest), submitted)
     }
     const by = [...new Set(held.votes.map((vote) => vote.name))]
     const reason = reasonsOf(held.approval.decisions)
@@ -229,6 +228,10 @@ export function createGate(options: {
       submitted,
     )
   }
+}
+
+function deniedBy({ policies, reason, uncovered }: Judgement & { outcome: 'deny' }, digest: string): Verdict {
+  return { outcome: 'denied', policies, digest, reason, ...(uncovered && { uncovered }) }
 }
 
 /** Records a verdict and answers it, at once where that can be; an allow that can't be recorded is a denial. */

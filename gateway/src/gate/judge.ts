@@ -6,7 +6,8 @@ import type { Backing } from './entrance.ts'
 /** What policy says of a whole command: the strictest of what it says of each effect. */
 export type Judgement =
   | { outcome: 'allow'; policies: string[] }
-  | { outcome: 'deny'; policies: string[]; reason: string }
+  /** `uncovered`: policy was not asked, since no live grant covers it. */
+  | { outcome: 'deny'; policies: string[]; reason: string; uncovered?: true }
   | { outcome: 'hold'; policies: string[]; requirements: Requirement[]; reason: string }
 
 interface Remembered extends Pick<Command, 'agent' | 'connection' | 'effects'> {
@@ -83,7 +84,7 @@ function judged(
     const grant = backing && covering(backing, effect, time.getTime())
     if (grant) until = Math.min(until, grant.endsAt)
     if (backing?.needed && !grant) {
-      denied ??= { outcome: 'deny', policies: [], reason: uncovered(effect) }
+      denied ??= { outcome: 'deny', policies: [], reason: uncovered(effect), uncovered: true }
       continue
     }
     const decision = policies.decide({
@@ -113,7 +114,7 @@ function judged(
 }
 
 function uncovered({ action, resource }: Command['effects'][number]): string {
-  return `no live grant covers ${action} on ${resource.id}: ask for access to it`
+  return `no live grant covers ${action} on ${resource.id}`
 }
 
 function named({ policy, reason }: Requirement): string {

@@ -138,6 +138,7 @@ export function refusal(verdict: Exclude<Verdict, { outcome: 'allow' }>, detail?
   switch (verdict.outcome) {
     case 'denied':
       if (verdict.limit !== undefined) return full(verdict.reason, verdict.limit)
+      if (verdict.uncovered) return uncovered(verdict.reason, detail)
       return denied(verdict.policies, verdict.reason, detail)
     case 'denied-by-person':
       return {
@@ -173,6 +174,14 @@ const full = (reason: string, limit: string): Words => ({
   code: '53400',
   message: `not run: ${reason}`,
   hint: `Wait until people have decided some of them, cancel some, or have ${limit} raised.`,
+})
+
+/** What no live grant covers, on a connection that takes one. */
+const uncovered = (reason: string, detail?: string): Words => ({
+  code: '42501',
+  message: reason,
+  ...(detail === undefined ? {} : { detail }),
+  hint: 'Ask for access to it (POST /v1/grants), and send it again once that is given.',
 })
 
 export function denied(policies: string[], reason: string, detail?: string): Words {
