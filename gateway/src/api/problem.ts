@@ -8,10 +8,18 @@ export class HttpProblem extends Error {
   override name = 'HttpProblem'
   readonly status: number
   readonly headers: Record<string, string>
-  constructor(status: number, detail: string, headers: Record<string, string> = {}) {
+  /** Members of the problem beside those that every one has (RFC 9457, section 3.2). */
+  readonly members: Pick<Problem, 'grant' | 'plan'>
+  constructor(
+    status: number,
+    detail: string,
+    headers: Record<string, string> = {},
+    members: Pick<Problem, 'grant' | 'plan'> = {},
+  ) {
     super(detail)
     this.status = status
     this.headers = headers
+    this.members = members
   }
 }
 
@@ -31,7 +39,8 @@ export function answerProblems(
   allowedAt: (path: string) => string[],
 ): void {
   app.setErrorHandler((error: FastifyError | HttpProblem, request, reply) => {
-    if (error instanceof HttpProblem) return send(reply.headers(error.headers), error.status, error.message)
+    if (error instanceof HttpProblem)
+      return send(reply.headers(error.headers), error.status, error.message, error.members)
     if (hasZodFastifySchemaValidationErrors(error)) return send(reply, 400, sentenceOf(error))
     const status = error.statusCode ?? 500
     if (status < 500) return send(reply, status, foreseen[error.code] ?? sentence(error.message))
@@ -71,13 +80,13 @@ export function answerBadUrl(_error: FastifyError, request: FastifyRequest, repl
   send(reply, 400, 'This URL can’t be decoded.')
 }
 
-function send(reply: FastifyReply, status: number, detail: string) {
+function send(reply: FastifyReply, status: number, detail: string, members: HttpProblem['members'] = {}) {
   // As a string, so that no response schema of the route is asked.
   return reply
     .code(status)
     .header('content-type', problemType)
     .serializer((body: unknown) => String(body))
-    .send(JSON.stringify(problemBody(status, detail)))
+    .send(JSON.stringify({ ...problemBody(status, detail), ...members }))
 }
 
 const foreseen: Record<string, string> = {
