@@ -3,6 +3,7 @@ import { formatListen } from './config/address.ts'
 import { type LoadedConfig, loadConfig } from './config/config.ts'
 import { formatProblem, type Problem } from './config/problem.ts'
 import { keptWords } from './config/retention.ts'
+import { waitOf } from './policy/escalation.ts'
 import { type LoadResult, loadPolicies } from './policy/policy.ts'
 import { couldPermit } from './policy/scope.ts'
 import { rulesOf } from './sessions/retention/rules.ts'
@@ -20,7 +21,8 @@ export async function check(file: string, { connect = false }: { connect?: boole
     policies = await loadPolicies(loaded.config.policy)
     const inFolder = placed(loaded.config.policy)
     if (policies.ok) {
-      warnings.push(...policies.warnings.map(inFolder), ...holdsForNobody(loaded.config, policies).map(inFolder))
+      const doubts = [...holdsForNobody(loaded.config, policies), ...escalatesTooLate(loaded.config, policies)]
+      warnings.push(...[...policies.warnings, ...doubts].map(inFolder))
       warnings.push(...neverGiven(file, loaded.config, policies, loaded.lineOf))
     } else problems.push(...policies.problems.map(inFolder))
     if (connect) warnings.push(...(await unfitting(file, loaded.config, loaded.lineOf)))
@@ -90,13 +92,27 @@ function retained({ retention }: LoadedConfig): string {
 function holdsForNobody(config: LoadedConfig, { policies }: LoadResult & { ok: true }): Problem[] {
   const approvers = new Set(config.identity.roles.approver)
   return policies.list.flatMap(({ id, file, line, hold }) =>
-    (hold?.groups ?? [])
+    [...(hold?.groups ?? []), ...(hold?.escalation ?? []).flatMap((stage) => stage.groups)]
       .filter((group) => !approvers.has(group))
       .map((group) => ({
         file,
         line,
         message: `${id} asks the group ${JSON.stringify(group)}, which has no role approver`,
         mend: 'add it to identity.roles.approver',
+      })),
+  )
+}
+
+/** Who would be asked once what is held has expired is never asked. */
+function escalatesTooLate(config: LoadedConfig, { policies }: LoadResult & { ok: true }): Problem[] {
+  return policies.list.flatMap(({ id, file, line, hold }) =>
+    (hold?.escalation ?? [])
+      .filter((stage) => waitOf(stage) >= config.approvals.expires)
+      .map(({ after, groups }) => ({
+        file,
+        line,
+        message: `${id} asks ${groups.join(', ')} after ${after}, when what is held has expired`,
+        mend: 'ask them earlier, or let what is held wait longer (approvals.expires)',
       })),
   )
 }

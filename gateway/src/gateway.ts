@@ -8,6 +8,7 @@ import type { LoadedConfig } from './config/config.ts'
 import { takeDataFolder } from './config/data-folder.ts'
 import { MASKING_KEY_FILE, maskingKey } from './config/masking-key.ts'
 import { createGate } from './gate/gate.ts'
+import type { Registry } from './identity/registry/registry.ts'
 import {
   changedConnections,
   type InForce,
@@ -22,6 +23,7 @@ import { openLogged } from './logged.ts'
 import { openKnownColumns } from './masking/earlier.ts'
 import { classProblemKinds } from './masking/resolve.ts'
 import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
+import type { Policies } from './policy/policy.ts'
 import { filesOf } from './policy/versions.ts'
 import { listenPostgres, type PostgresListener } from './postgres/postgres.ts'
 import { type MaskingRules, targetOf } from './postgres-target.ts'
@@ -83,7 +85,17 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     }),
   )
   const { ledger, signIns } = logged
-  const approvals = stack.use(createApprovals({ store, config: () => inForce.config.approvals, limits, log }))
+  const rooms: { registry?: Registry } = {}
+  const approvals = stack.use(
+    createApprovals({
+      store,
+      config: () => inForce.config.approvals,
+      limits,
+      sponsorsOf: (agent) => rooms.registry?.sponsorsOf(agent) ?? [],
+      askedGroups: () => askedBy(inForce.policies),
+      log,
+    }),
+  )
   const search = stack.use(createFinder({ folder: config.data, index: ledger.index, log }))
   const room = stack.use(
     createSessions({
@@ -123,6 +135,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   const access = stack.use(
     await openAccess({ store, config: () => inForce.config, policies, approvals, used, gate, log }),
   )
+  rooms.registry = access.registry
   const identity = measuredIdentity(access.identity, metrics)
   const sessions = measuredSessions(room, metrics)
 
@@ -250,6 +263,15 @@ const readiness = {
   stopping: { ready: false, reasons: ['the gateway is stopping'] },
 }
 const notWritten = ({ message }: LedgerStopped) => ({ ready: false, reasons: [message] })
+
+/** All groups that holding policies ask, at once or later. */
+function askedBy({ list }: Policies): Set<string> {
+  const all = (hold: NonNullable<Policies['list'][number]['hold']>) => [
+    ...hold.groups,
+    ...(hold.escalation ?? []).flatMap((stage) => stage.groups),
+  ]
+  return new Set(list.flatMap(({ hold }) => (hold ? all(hold) : [])))
+}
 
 async function pendingIn({ db }: Store): Promise<number> {
   const counted = db.selectFrom('approvals').select((e) => e.fn.countAll<number>().as('pending'))

@@ -327,9 +327,36 @@ describe('problems', () => {
       "16: this version can't keep recordings in S3 yet; write recordings: file",
     ],
     [
-      'webhooks, not built',
-      conn('approvals: { webhooks: ["https://x"] }'),
-      "16: this version can't call webhooks yet; remove them",
+      'webhooks that could be read or changed on the way, or hold a password, or are told twice',
+      conn(
+        'approvals: { webhooks: ["http://hooks.example.com/x", "https://a:b@example.com/", "ftp://example.com", "https://x", "https://x/", "https://x/#y"] }',
+      ),
+      '16: what webhooks are told could be read by anybody on the way; write https://',
+      '16: a webhook’s URL holds no password; remove it: calls are signed',
+      "16: a webhook can't be ftp:; write https://",
+      '16: the same webhook is given twice; keep one of the two',
+      '16: a webhook’s URL has no fragment; remove what follows #',
+    ],
+    [
+      'an escalation that goes back in time',
+      conn('approvals: { escalate: [{ after: 6m, groups: [a] }, { after: 360s, groups: [b] }] }'),
+      '16: 360s is not after 6m; write the groups in the order in which they are asked',
+    ],
+    [
+      'an escalation without a duration, or without groups',
+      conn(
+        'approvals: { escalate: [{ after: soon, groups: [a] }, { after: 8d, groups: [a] }, { after: 3m, groups: [] }] }',
+      ),
+      '16: approvals.escalate[0].after is "soon"; a duration is a number and s, m, h or d, 7d at most, for example 3m',
+      '16: approvals.escalate[1].after is "8d"; a duration is a number and s, m, h or d, 7d at most, for example 3m',
+      '16: approvals.escalate[2].groups has 0 entries; needs at least 1',
+    ],
+    [
+      'break-glass for nobody, for ever',
+      conn('approvals: { break_glass: { groups: [], max: 2d, unreviewed: 0 } }'),
+      '16: approvals.break_glass.groups has 0 entries; needs at least 1',
+      '16: approvals.break_glass.max is "2d"; must be between 1m and 1d',
+      '16: approvals.break_glass.unreviewed is 0; must be at least 1',
     ],
   ]
   test.each(cases)('%s', async (_name, text, ...expected) => {

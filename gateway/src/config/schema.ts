@@ -1,7 +1,9 @@
 import type { JWK } from 'jose'
 import { z } from 'zod'
 import { detectedKinds } from '../masking/detectors.ts'
+import { waitOf } from '../policy/escalation.ts'
 
+const waitWords = 'a duration is a number and s, m, h or d, 7d at most, for example 3m'
 const durationWords = 'a duration is a number and ms, s, m, h or d, for example 10m'
 
 /** `500ms`, `30s`, `10m`, `8h` or `90d`, as milliseconds. */
@@ -18,6 +20,11 @@ function bounded(least: string, most: string) {
   const [from, to] = [Duration.parse(least), Duration.parse(most)]
   return Duration.refine((ms) => ms >= from && ms <= to, `must be between ${least} and ${most}`)
 }
+
+/** A duration that stays as it is written, since people are shown it. */
+const Wait = z
+  .string({ error: (issue) => (issue.input === undefined ? undefined : waitWords) })
+  .refine((after) => waitOf({ after }) <= Duration.parse('7d'), waitWords)
 
 /** `512KiB`, `1MiB`, `2GiB` or a plain number of bytes, as bytes. */
 export const Size = z
@@ -270,7 +277,19 @@ export const GatewayConfig = z.strictObject({
       max_window: bounded('0s', '90d').prefault('8h'),
       hold: z.enum(['wait', 'fail']).default('wait'),
       in_transaction: z.enum(['wait', 'fail']).default('fail'),
-      webhooks: z.array(z.url()).default([]),
+      /** Who is asked, too, once nobody has answered for so long, where a policy doesn't say so itself. */
+      escalate: z.array(z.strictObject({ after: Wait, groups: z.array(text).min(1) })).default([]),
+      /** Who may approve alone in an emergency; absent: nobody. */
+      break_glass: z
+        .strictObject({
+          groups: z.array(text).min(1),
+          max: bounded('1m', '1d').prefault('1h'),
+          unreviewed: z.number().int().min(1).max(100).default(3),
+        })
+        .optional(),
+      webhooks: z.array(z.url()).max(20).default([]),
+      /** What of a command webhooks are told: its text, or only that there is one. */
+      webhook_content: z.enum(['name', 'command']).default('name'),
     })
     .prefault({}),
   grants: z

@@ -1,6 +1,7 @@
 import { formatListen, isLoopback, parseListen } from './address.ts'
 import type { Path } from './document.ts'
 import { Connection, type ConnectionConfig, GatewayConfig, Issuer, type IssuerEntry } from './schema.ts'
+import { checkApprovals } from './sense-approvals.ts'
 import { checkIssuers } from './sense-issuers.ts'
 import { checkMasking } from './sense-masking.ts'
 import { checkRetention } from './sense-retention.ts'
@@ -47,6 +48,7 @@ export function checkSense(content: unknown, parts: Parts, findings: Findings): 
   for (const [name, connection] of parts.connections) checkConnection(name, connection, findings)
   checkMasking(parts, findings)
   checkRetention(parts, findings)
+  checkApprovals(parts, findings)
   if (parts.whole) checkRoles(parts.whole, findings)
 }
 
@@ -64,8 +66,6 @@ function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Fin
     cannot(['store'], 'keep its state in PostgreSQL', 'write store: sqlite')
   if (given.recordings !== null && typeof given.recordings === 'object')
     cannot(['recordings'], 'keep recordings in S3', 'write recordings: file')
-  const webhooks = (given.approvals as { webhooks?: unknown[] } | undefined)?.webhooks
-  if (Array.isArray(webhooks) && webhooks.length > 0) cannot(['approvals', 'webhooks'], 'call webhooks', 'remove them')
   for (const [name, connection] of parts.connections) {
     const path = ['connections', name]
     if (connection.kind !== 'postgres')
