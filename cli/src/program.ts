@@ -1,7 +1,21 @@
 import { Command, Option } from 'commander'
 import metadata from '../package.json' with { type: 'json' }
+import { accessCommand } from './commands/access.ts'
+import { agentCommands } from './commands/agents.ts'
 import { approvalCommands } from './commands/approvals.ts'
+import { awayCommands } from './commands/away.ts'
+import { completionCommand } from './commands/completion.ts'
+import { connectCommand } from './commands/connect.ts'
+import { connectionNamesCommand } from './commands/connection-names.ts'
+import { connectionCommands } from './commands/connections.ts'
+import { grantCommands } from './commands/grants.ts'
+import { withoutAction } from './commands/group.ts'
+import { kubeCredentialCommand } from './commands/kube-credential.ts'
 import { loginCommands } from './commands/login.ts'
+import { planCommands } from './commands/plans.ts'
+import { sessionCommands } from './commands/sessions.ts'
+import { sshAskpassCommand } from './commands/ssh-askpass.ts'
+import { tokenCommand } from './commands/token.ts'
 import { verifyCommand } from './commands/verify.ts'
 import { tokenTypes } from './subject/sources.ts'
 
@@ -28,8 +42,22 @@ export function createProgram(): Command {
     .addOption(new Option('--subject-token-type <type>', 'what it is, where it can’t be seen').choices(tokenTypes))
     .addHelpText('after', epilogue)
   loginCommands(program)
+  connectCommand(program)
+  tokenCommand(program)
+  grantCommands(program)
+  planCommands(program)
   approvalCommands(program)
+  sessionCommands(program)
+  agentCommands(program)
+  connectionCommands(program)
+  accessCommand(program)
+  awayCommands(program)
+  kubeCredentialCommand(program)
+  sshAskpassCommand(program)
   verifyCommand(program)
+  completionCommand(program)
+  connectionNamesCommand(program)
+  withoutAction(program)
   for (const command of everyCommand(program)) settle(command)
   return program
 }
@@ -54,10 +82,5 @@ function settle(command: Command): void {
             .trim()
             .replaceAll('\n', ' ')}; see countersign --help\n`,
         ),
-    })
-  if (command.commands.length > 0)
-    command.allowExcessArguments().action(() => {
-      const [given] = command.args
-      command.error(given === undefined ? `a command is missing` : `there is no command ${JSON.stringify(given)}`)
     })
 }

@@ -5,12 +5,14 @@ import { misuse } from '../errors.ts'
 import { segment } from '../gateway/gateway.ts'
 import { watch } from '../gateway/wait.ts'
 import { approvalTable, beginning, showApproval } from '../show/approval.ts'
+import { print } from '../show/print.ts'
 import { shown } from '../terminal/text.ts'
+import { group } from './group.ts'
 import { type ListOptions, listed, listOptions } from './list.ts'
 
 /** approvals: held commands, and requests for access, which are decided the same way. */
 export function approvalCommands(program: Command): void {
-  const approvals = program.command('approvals').description('held commands and requests for access, and deciding them')
+  const approvals = group(program, 'approvals', 'held commands and requests for access, and deciding them')
   listOptions(approvals.command('list'))
     .description('what is held, newest first')
     .option('--state <state>', 'pending, approved, used, denied, expired or cancelled')
@@ -55,9 +57,7 @@ async function list(context: Context, options: ListOptions & { state?: string })
 }
 
 async function show(context: Context, _options: object, id: string): Promise<undefined> {
-  const approval = await gatewayIn(context).get(Approval, path(id))
-  if (context.json) context.terminal.json(approval)
-  else for (const line of showApproval(approval, context.terminal)) context.terminal.out(line)
+  print(context, await gatewayIn(context).get(Approval, path(id)), showApproval)
 }
 
 async function approve(context: Context, options: DecisionOptions, id: string): Promise<undefined | 1> {

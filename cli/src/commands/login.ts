@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { addressIn, type Context, caIn, gatewayIn, runs } from '../context.ts'
 import { createGateway, getOpenly } from '../gateway/gateway.ts'
 import { createSender } from '../gateway/request.ts'
+import { print } from '../show/print.ts'
 import { moment, shown } from '../terminal/text.ts'
 
 /** login, logout, whoami. */
@@ -38,8 +39,7 @@ async function login(context: Context, options: { device?: boolean; browser: boo
     },
     { current: true },
   )
-  if (context.json) terminal.json(me)
-  else for (const line of meText(me, base)) terminal.out(line)
+  print(context, me, () => meText(me, base))
 }
 
 async function logout(context: Context): Promise<undefined> {
@@ -60,8 +60,7 @@ async function logout(context: Context): Promise<undefined> {
 async function whoami(context: Context): Promise<undefined> {
   const gateway = gatewayIn(context)
   const me = await gateway.get(Me, '/v1/me')
-  if (context.json) context.terminal.json(me)
-  else for (const line of meText(me, gateway.base)) context.terminal.out(line)
+  print(context, me, () => meText(me, gateway.base))
 }
 
 function meText(me: Me, base: URL): string[] {

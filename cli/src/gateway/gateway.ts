@@ -37,8 +37,6 @@ export interface Gateway extends Sender {
   /** Like get and post, without a check of the status: for whoever wants to say more about a refusal. */
   ask(path: string, asked?: Asked): Promise<Answered>
   readonly caller: Caller
-  /** PEM that is trusted besides, as it was given. */
-  readonly ca: string | undefined
 }
 
 /** A refusal of the gateway's, with the problem it gave (RFC 9457) and its members. */
@@ -64,7 +62,6 @@ export function createGateway(base: URL, ca: string | undefined, caller: Caller)
   return {
     ...sender,
     caller,
-    ca,
     ask,
     get,
     post: (schema, path, body, method = 'POST') => call(schema, path, { method, body }),
@@ -96,9 +93,16 @@ export function expectGood(answer: Answered, kind: Caller['kind']): unknown {
   const words = problem.success
     ? sentenceOf(problem.data.detail ?? problem.data.title)
     : `the gateway answered ${status} ${STATUS_CODES[status] ?? ''}`.trim()
+  if (status === 401)
+    throw new Refusal(
+      status,
+      given,
+      kind === 'person'
+        ? 'the gateway takes your sign-in no longer: countersign login'
+        : 'the gateway does not take the agent’s token: get a new one from its issuer',
+    )
   const wait = answer.headers['retry-after']
   const next: Record<number, string> = {
-    401: kind === 'person' ? 'sign in again by countersign login' : 'get a new token for the agent',
     404: problem.success ? '' : 'is that a Countersign gateway of this version?',
     429: wait ? `try again in ${shown(wait)} s` : 'try again shortly',
     503: 'try again shortly',

@@ -31,6 +31,8 @@ const mostAgain = 3
 /** Sends calls to one gateway and reads what it answers, whatever the status. */
 export interface Sender {
   readonly base: URL
+  /** PEM that is trusted besides, as it was given. */
+  readonly ca: string | undefined
   send(path: string, asked?: Asked): Promise<Answered>
 }
 
@@ -44,6 +46,7 @@ export function createSender(base: URL, ca: string | undefined): Sender {
     : new http.Agent({ keepAlive: true })
   return {
     base,
+    ca,
     async send(path, asked = {}) {
       for (let again = 0; ; again++) {
         const answer = await sendOnce(base, agent, path, asked)

@@ -1,4 +1,5 @@
 import { createInterface } from 'node:readline'
+import { setTimeout as pause } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import { CliError } from '../errors.ts'
 import { jsonText } from './text.ts'
@@ -34,7 +35,13 @@ export function processTerminal(): Terminal {
   }
 }
 
+/** What was typed before a question was there answers nothing (ms that are listened for it). */
+const typedAhead = 50
+
 async function confirm(question: string): Promise<boolean> {
+  process.stdin.resume()
+  await pause(typedAhead)
+  process.stdin.pause()
   const lines = createInterface({ input: process.stdin, output: process.stderr })
   try {
     const answer = await new Promise<string | undefined>((resolve, reject) => {

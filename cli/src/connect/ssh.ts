@@ -1,0 +1,97 @@
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { basename, join } from 'node:path'
+import type { Endpoints } from '@countersign/contract/access'
+import { refused } from '../errors.ts'
+import { hostAndPort } from './address.ts'
+import type { PrivateFolder } from './private-folder.ts'
+
+export interface SshSetting {
+  endpoints: Endpoints
+  gateway: URL
+  connection: string
+  token: string
+  purpose?: string | undefined
+  hold?: 'wait' | 'fail' | undefined
+  /** The program that is run for `countersign`. */
+  self: string
+}
+
+/** What OpenSSH's own clients are called: each of them takes -F. */
+const own = ['ssh', 'scp', 'sftp']
+
+/**
+ * How an SSH client reaches a connection: a configuration in which the connection is a host of that name, and a helper that
+ * answers the password prompt with the token. `ssh` alone goes there; other clients find it by GIT_SSH_COMMAND and
+ * RSYNC_RSH.
+ * @throws CliError where the gateway has no such listener
+ */
+export function sshSetting(
+  { endpoints, gateway, connection, token, purpose, hold, self }: SshSetting,
+  folder: PrivateFolder,
+  command: string[],
+): { command: string[]; changes: Record<string, string | undefined> } {
+  if (endpoints.ssh === undefined)
+    throw refused('this gateway has no listener for SSH: tell its operator (ssh.listen), or use a gateway that has one')
+  const { host, port } = hostAndPort(endpoints.ssh, gateway)
+  const config = folder.write('ssh_config', configText({ connection, host, port, purpose, hold }))
+  // The prompt is an argument of the helper's, so that it must be one program.
+  const askpass = folder.write(
+    'askpass',
+    `#!/bin/sh\nexec ${shellWord(process.execPath)} ${shellWord(self)} ssh-askpass "$@"\n`,
+    true,
+  )
+  const [program = '', ...args] = command
+  const isOwn = own.includes(basename(program))
+  const destination = program !== '' && basename(program) === 'ssh' && args.length === 0 ? [connection] : []
+  const withConfig = `ssh -F ${shellWord(config)}`
+  return {
+    command: isOwn ? [program, '-F', config, ...args, ...destination] : command,
+    changes: {
+      SSH_ASKPASS: askpass,
+      SSH_ASKPASS_REQUIRE: 'force',
+      COUNTERSIGN_SSH_TOKEN_FILE: folder.write('token', token),
+      GIT_SSH_COMMAND: withConfig,
+      RSYNC_RSH: withConfig,
+    },
+  }
+}
+
+export function configText(of: {
+  connection: string
+  host: string
+  port: string
+  purpose?: string | undefined
+  hold?: string | undefined
+}): string {
+  const variables = [
+    ...(of.purpose === undefined ? [] : [`COUNTERSIGN_PURPOSE=${of.purpose}`]),
+    ...(of.hold === undefined ? [] : [`COUNTERSIGN_HOLD=${of.hold}`]),
+  ]
+  const theirs = join(homedir(), '.ssh', 'config')
+  return [
+    `Host ${of.connection}`,
+    `  HostName ${of.host}`,
+    `  Port ${of.port}`,
+    `  User ${of.connection}`,
+    '  PreferredAuthentications password,keyboard-interactive',
+    '  PubkeyAuthentication no',
+    '  NumberOfPasswordPrompts 1',
+    // One for each listener, whatever connections are behind it.
+    `  HostKeyAlias [${of.host}]:${of.port}`,
+    '  ForwardAgent no',
+    // A shared connection would carry the next session by this one's token.
+    '  ControlPath none',
+    ...(variables.length === 0 ? [] : [`  SetEnv ${variables.map(configWord).join(' ')}`]),
+    // What is said first counts: one's own settings complete ours.
+    ...(existsSync(theirs) ? ['Host *', `  Include ${configWord(theirs)}`] : []),
+    '',
+  ].join('\n')
+}
+
+/** A word in quotes, as ssh_config reads it; a line has no way to hold a line break. */
+function configWord(text: string): string {
+  return `"${text.replace(/[\r\n]+/g, ' ').replace(/[\\"]/g, (one) => `\\${one}`)}"`
+}
+
+const shellWord = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`
