@@ -6,6 +6,7 @@ import { EnvironmentTag, foremostTag, Key } from '../parts/basics.tsx'
 import { shortWhen } from '../parts/time.ts'
 import { VisibleText } from '../parts/visible-text.tsx'
 import { showOutbox } from '../screens/outbox/open.ts'
+import { headline } from '../screens/queue/words.ts'
 import { offeredFormats, startExport } from './exporting.ts'
 import { pressKey } from './keys.ts'
 import { keep, useLibrary } from './library.ts'
@@ -86,7 +87,7 @@ function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) 
                 className={item}
               >
                 <span className="min-w-0 flex-1 truncate font-mono text-fine">
-                  <VisibleText>{oneLine(approval.command.text)}</VisibleText>
+                  <VisibleText>{oneLine(headline(approval))}</VisibleText>
                 </span>
                 <span className="max-w-48 truncate text-dim">
                   {approval.identity.name} · {approval.state}
@@ -138,6 +139,7 @@ function useActions(onKeys: () => void): Action[] {
   const settings = useWorld((world) => world.settings)
   const capabilities = useWorld((world) => world.capabilities)
   const shown = 'id' in route ? route.id : undefined
+  const asked = useWorld((world) => Boolean(shown && world.approvals.get(shown)?.access))
   const pinned = useLibrary((library) => Boolean(shown && library?.items.get(shown)?.pinnedAt))
   const theme = (next: 'system' | 'light' | 'dark') => () =>
     void saveSettings({ ...settings, theme: next }).catch(() => say('The setting could not be saved'))
@@ -150,10 +152,10 @@ function useActions(onKeys: () => void): Action[] {
   const here: Action[] = []
   if (route.screen === 'queue' && route.id) {
     here.push(
-      key('Approve this command', 'yes allow', 'a'),
-      key('Deny this command', 'no refuse', 'd'),
+      key(`Approve this ${asked ? 'request' : 'command'}`, 'yes allow', 'a'),
+      key(`Deny this ${asked ? 'request' : 'command'}`, 'no refuse', 'd'),
       key('Replay its session', 'recording play', 'r'),
-      key('Copy the command', 'clipboard', 'c'),
+      key(asked ? 'Copy the request' : 'Copy the command', 'clipboard', 'c'),
     )
   }
   if (route.screen === 'queue') here.push(key('Filter the queue', 'search find', '/'))
@@ -242,7 +244,9 @@ function useFound(words: string) {
     const all = (text: string) => wanted.every((word) => text.includes(word))
     return {
       approvals: take(approvals.values(), (a) =>
-        all(`${a.id} ${a.command.text} ${a.identity.name} ${a.connection} ${a.state}`.toLowerCase()),
+        all(
+          `${a.id} ${a.access?.title ?? ''} ${a.command.text} ${a.identity.name} ${a.connection} ${a.state}`.toLowerCase(),
+        ),
       ),
       sessions: take(sessions.values(), (s) =>
         all(`${s.id} ${s.identity.name} ${s.connection} ${s.purpose ?? ''} ${s.state}`.toLowerCase()),

@@ -163,12 +163,19 @@ export function core(): ConsoleApi {
 }
 
 /** Sends a decision; every step and every failure lands in the store. */
-export async function decide(approval: Approval, verdict: 'approve' | 'deny', reason: string, window: string) {
+export async function decide(
+  approval: Approval,
+  verdict: 'approve' | 'deny',
+  reason: string,
+  window: string,
+  { breakGlass = false }: { breakGlass?: boolean } = {},
+) {
   const id = approval.id
   const note = (decision: Progress) => receive({ type: 'decision', decision })
   note({ approval: id, verdict, state: 'sending' })
   try {
-    note(await core().call('decide', { approval: id, verdict, reason, window, digest: approval.command.digest }))
+    const { digest } = approval.command
+    note(await core().call('decide', { approval: id, verdict, reason, window, digest, breakGlass }))
   } catch (error) {
     note({ approval: id, verdict, state: 'refused', problem: wordsOf(error) })
   }

@@ -9,54 +9,69 @@ import { clock } from '../../parts/time.ts'
 import { linkLook } from './grant-facts.tsx'
 import { mayDo } from './words.ts'
 
+interface Props {
+  grant: Grant
+  onExtend: () => void
+  onRevoke: () => void
+}
+
 /** The foot of a grant: what can be done about it, how far that is, or why nothing can. */
-export function ActionBar(props: { grant: Grant; onExtend: () => void; onRevoke: () => void }) {
-  const { grant } = props
-  const me = useWorld((world) => world.me)
-  const link = useWorld((world) => world.link)
+export function ActionBar({ grant, onExtend, onRevoke }: Props) {
   const deed = useDeeds(({ deeds }) => deeds.get(grant.id))
-  const may = mayDo(grant, me)
   return (
     <section aria-label={`What to do about ${grant.id}`} className="mx-7 border-t border-line py-3.5 max-lg:mx-4">
       {/* As high as its buttons: what stands above never jumps. */}
       <div className="flex min-h-9 flex-wrap items-center gap-2.5">
         <Said grant={grant} deed={deed} />
-        {grant.state === 'requested' ? (
-          <Words>
-            It waits for a decision.{' '}
-            {grant.approval ? (
-              <a className={linkLook} href={hashOf({ screen: 'queue', id: grant.approval })}>
-                See its card <Key>O</Key>
-              </a>
-            ) : null}
-          </Words>
-        ) : grant.state !== 'active' ? (
-          deed ? null : (
-            <Words>Access is over; nothing is left to do.</Words>
-          )
-        ) : link.state !== 'live' ? (
-          <Words>
-            Access can’t be extended or revoked offline
-            {'since' in link ? `; there is no link since ${clock(link.since)}` : ''}.
-          </Words>
-        ) : !may.extend && !may.revoke ? (
-          <Words>Your role only looks at this.</Words>
-        ) : deed && deed.state !== 'refused' && deed.does === 'revoke' ? null : (
-          <>
-            {may.extend ? (
-              <Button tone="accent" onClick={props.onExtend}>
-                Extend <Key>E</Key>
-              </Button>
-            ) : null}
-            {may.revoke ? (
-              <Button tone="danger" onClick={props.onRevoke}>
-                Revoke <Key>X</Key>
-              </Button>
-            ) : null}
-          </>
-        )}
+        {grant.state === 'requested' ? <Waits grant={grant} /> : null}
+        <Offers grant={grant} deed={deed} onExtend={onExtend} onRevoke={onRevoke} />
       </div>
     </section>
+  )
+}
+
+function Waits({ grant }: { grant: Grant }) {
+  return (
+    <Words>
+      It waits for a decision.{' '}
+      {grant.approval ? (
+        <a className={linkLook} href={hashOf({ screen: 'queue', id: grant.approval })}>
+          See its card <Key>O</Key>
+        </a>
+      ) : null}
+    </Words>
+  )
+}
+
+function Offers({ grant, deed, onExtend, onRevoke }: Props & { deed: Deed | undefined }) {
+  const me = useWorld((world) => world.me)
+  const link = useWorld((world) => world.link)
+  const may = mayDo(grant, me)
+  const waits = grant.state === 'requested'
+  if (!waits && grant.state !== 'active') return deed ? null : <Words>Access is over; nothing is left to do.</Words>
+  if (waits && !may.revoke) return null
+  if (link.state !== 'live')
+    return (
+      <Words>
+        Access can’t be {waits ? 'withdrawn' : 'extended or revoked'} offline
+        {'since' in link ? `; there is no link since ${clock(link.since)}` : ''}.
+      </Words>
+    )
+  if (!may.extend && !may.revoke) return <Words>Your role only looks at this.</Words>
+  if (deed?.does === 'revoke' && deed.state !== 'refused') return null
+  return (
+    <>
+      {may.extend ? (
+        <Button tone="accent" onClick={onExtend}>
+          Extend <Key>E</Key>
+        </Button>
+      ) : null}
+      {may.revoke ? (
+        <Button tone="danger" onClick={onRevoke}>
+          {waits ? 'Withdraw' : 'Revoke'} <Key>X</Key>
+        </Button>
+      ) : null}
+    </>
   )
 }
 
@@ -84,7 +99,8 @@ function Said({ grant, deed }: { grant: Grant; deed: Deed | undefined }) {
         </button>
       </div>
     )
-  const applied = deed.does === 'revoke' ? grant.state !== 'active' : deed.made !== undefined
+  const applied =
+    deed.does === 'revoke' ? grant.state !== 'active' && grant.state !== 'requested' : deed.made !== undefined
   return (
     <div role="status" className="flex flex-wrap items-center gap-x-4 gap-y-1">
       <b className="font-semibold">{deed.does === 'revoke' ? 'Revoke' : 'Extend'}</b>

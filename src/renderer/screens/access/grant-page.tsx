@@ -10,6 +10,7 @@ import { clock, dateAndClock, duration, shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { StateWord } from '../sessions/session-row.tsx'
 import { ActionBar } from './action-bar.tsx'
+import { FullText } from './full-text.tsx'
 import { GrantFacts } from './grant-facts.tsx'
 import { PlanSteps } from './plan-steps.tsx'
 import { BreakGlassMark, StateMark } from './state-mark.tsx'
@@ -19,6 +20,9 @@ import { leftWords, span, spanOf } from './words.ts'
 export function GrantPage(props: { id: string; onExtend: (grant: Grant) => void; onRevoke: (grant: Grant) => void }) {
   const { id } = props
   const { grant, missing } = useGrant(id)
+  const approval = useWorld(({ approvals }) =>
+    grant?.approval === undefined ? undefined : approvals.get(grant.approval),
+  )
   const place = useRef<HTMLElement>(null)
   useKeys({
     enter: () => place.current?.focus(),
@@ -64,6 +68,7 @@ export function GrantPage(props: { id: string; onExtend: (grant: Grant) => void;
         <GrantFacts grant={grant} />
         {grant.plan ? <PlanSteps plan={grant.plan} here={grant.id} /> : null}
         <Uses grant={grant} />
+        {approval ? <FullText approval={approval} /> : null}
         <p className="mt-5 flex items-center gap-1 text-fine text-dim">
           <code>{grant.id}</code>
           <CopyButton text={grant.id} label="Copy the grant’s id" />

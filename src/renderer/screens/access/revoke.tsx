@@ -20,7 +20,8 @@ export function Revoke({ grant, onClose }: { grant: Grant; onClose: () => void }
     <Reasoned
       title={
         <>
-          Revoke the access of <VisibleText>{grant.identity.name}</VisibleText> to {grant.connection}?
+          {grant.state === 'requested' ? 'Withdraw the request for' : 'Revoke'} the access of{' '}
+          <VisibleText>{grant.identity.name}</VisibleText> to {grant.connection}?
         </>
       }
       description="It ends at once, on every gateway, and can’t be taken back: the agent has to ask anew. The agent is told the reason, and the log tells who revoked it."

@@ -179,9 +179,11 @@ export function approvedWords(grant: Grant, me: Me | null): string {
 export function mayDo(grant: Grant, me: Me | null): { extend: boolean; revoke: boolean } {
   if (me?.kind !== 'person') return { extend: false, revoke: false }
   const active = grant.state === 'active'
-  const own = [me.id, me.subject, me.name].includes(grant.identity.owner ?? '')
+  const own = grant.requestedBy.id === me.id || [me.id, me.subject, me.name].includes(grant.identity.owner ?? '')
+  const ends = own || me.roles.includes('admin')
   return {
     extend: active && me.roles.length > 0,
-    revoke: active && (own || me.roles.includes('admin') || me.roles.includes('approver')),
+    // A request is denied by those who decide it, on its card.
+    revoke: active ? ends || me.roles.includes('approver') : grant.state === 'requested' && ends,
   }
 }

@@ -1,4 +1,4 @@
-import type { Approval } from '@countersign/contract/approval'
+import type { Approval, Requirement } from '@countersign/contract/approval'
 import type { Me } from '../../app/store.ts'
 import { isToday } from '../../parts/time.ts'
 
@@ -66,7 +66,7 @@ export function standing(approval: Approval, me: Me | null): { may: true } | { m
   if (me?.kind !== 'person' || !me.roles.includes('approver'))
     return { may: false, because: 'Only people with the role approver decide.' }
   const open = approval.requirements.filter((need) => need.approvedBy.length < need.quorum)
-  const groups = [...new Set(open.flatMap((need) => need.groups))]
+  const groups = [...new Set(open.flatMap(askedGroups))]
   if (groups.some((group) => me.groups.includes(group))) return { may: true }
   return { may: false, because: `It waits for ${listed(groups, 'or')}; you are in none of them.` }
 }
@@ -75,7 +75,18 @@ export function standing(approval: Approval, me: Me | null): { may: true } | { m
 export function missing(approval: Approval): string[] {
   return approval.requirements
     .filter((need) => need.approvedBy.length < need.quorum)
-    .map((need) => `${need.quorum - need.approvedBy.length} more of ${listed(need.groups, 'or')}`)
+    .map((need) => `${need.quorum - need.approvedBy.length} more of ${listed(askedGroups(need), 'or')}`)
+}
+
+/** Groups that may decide by now: those of the policy, and those that are asked since nobody of these answered. */
+export function askedGroups({ groups, escalatedTo }: Requirement): string[] {
+  return escalatedTo ? [...new Set([...groups, ...escalatedTo])] : groups
+}
+
+/** Groups that are asked since others didn't answer; none where it didn't come to that, or it is over. */
+export function escalatedTo(approval: Approval): string[] {
+  if (approval.state !== 'pending') return []
+  return [...new Set(approval.requirements.flatMap((need) => need.escalatedTo ?? []))]
 }
 
 /** When it was decided, or else when it was over. */
@@ -112,7 +123,9 @@ function haystack(approval: Approval): string {
     ...approval.connectionTags,
     approval.purpose,
     approval.state,
-    ...requirements.flatMap((need) => [need.policy, ...need.groups]),
+    ...requirements.flatMap((need) => [need.policy, ...askedGroups(need)]),
+    ...(approval.access ? ['access', approval.access.title ?? '', approval.access.requestedBy.name] : []),
+    ...(escalatedTo(approval).length > 0 ? ['escalated'] : []),
     ...decisions.map((decision) => decision.person),
   ]
     .join('\n')

@@ -10,21 +10,11 @@ import { Stages } from '../../parts/stages.tsx'
 import { clock, countdown, spokenLeft } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { missing, standing } from './arrange.ts'
-import { ending, windowWords } from './words.ts'
+import { BreakGlass } from './break-glass.tsx'
+import { windowsOf } from './windows.ts'
+import { ending } from './words.ts'
 
 type Verdict = 'approve' | 'deny'
-
-const WINDOWS = [
-  { value: 'once', label: 'Once' },
-  { value: 'session', label: 'Session' },
-  { value: '30m', label: '30 min' },
-] as const
-
-const APPROVES: Record<string, string> = {
-  once: 'approves this command once',
-  session: 'approves this command for this session',
-  '30m': 'approves this command for 30 minutes',
-}
 
 /** A card that has only just come can't be decided on: the key press was meant for another one. */
 const READ_AT_LEAST_MS = 600
@@ -48,6 +38,11 @@ export function DecisionBar({ approval, onBack }: { approval: Approval; onBack: 
         <Message title={mine ? `You approved at ${clock(mine.at)}.` : 'Not yours to decide.'}>
           {mine ? `Still needed: ${missing(approval).join(' and ')}.` : may.because}
         </Message>
+        {link.state === 'live' && !over ? (
+          <div className="mt-1.5 flex justify-end">
+            <BreakGlass approval={approval} />
+          </div>
+        ) : null}
       </Foot>
     )
   if (link.state !== 'live') {
@@ -79,6 +74,8 @@ function Decide({ approval, onBack }: { approval: Approval; onBack: () => void }
   const [hint, setHint] = useState('')
   const field = useRef<HTMLInputElement>(null)
   const since = useRef(performance.now())
+  const windows = windowsOf(approval)
+  const chosen = windows.find((each) => each.value === window) ?? windows[0]!
   const armed = choice?.digest === approval.command.digest ? choice.verdict : undefined
 
   const tooSoon = () => {
@@ -102,7 +99,7 @@ function Decide({ approval, onBack }: { approval: Approval; onBack: () => void }
   useKeys({
     a: (event) => choose('approve', event),
     d: (event) => choose('deny', event),
-    w: () => setWindow((now) => WINDOWS[(WINDOWS.findIndex((each) => each.value === now) + 1) % WINDOWS.length]!.value),
+    w: () => setWindow((now) => windows[(windows.findIndex((each) => each.value === now) + 1) % windows.length]!.value),
   })
 
   const failed = progress?.state === 'refused' || progress?.state === 'dropped'
@@ -150,13 +147,13 @@ function Decide({ approval, onBack }: { approval: Approval; onBack: () => void }
           value={window}
           onValueChange={setWindow}
           aria-label="How long an approval lasts"
-          className="flex h-9 overflow-hidden rounded-box border border-line bg-panel"
+          className="flex h-9 overflow-hidden rounded-box border border-line bg-panel whitespace-nowrap"
         >
-          {WINDOWS.map(({ value, label }) => (
+          {windows.map(({ value, label, says }) => (
             <RadioGroup.Item
               key={value}
               value={value}
-              title={windowWords(value)}
+              title={says}
               className="px-2 text-dim outline-offset-[-2px] hover:text-ink data-[state=checked]:bg-sunken data-[state=checked]:font-semibold data-[state=checked]:text-ink"
             >
               {label}
@@ -167,16 +164,20 @@ function Decide({ approval, onBack }: { approval: Approval; onBack: () => void }
           <Verdicts armed={armed} onSend={send} />
         </span>
       </div>
-      <p role="status" className="mt-1.5 h-4.5 truncate text-fine text-dim">
-        {armed ? (
-          <span className="text-ink">
-            <Key>Enter</Key> {armed === 'deny' ? 'denies this command' : APPROVES[window]} · <Key>Esc</Key> takes the
-            choice back
-          </span>
-        ) : (
-          hint || windowWords(window)
-        )}
-      </p>
+      <div className="mt-1.5 flex h-4.5 items-center gap-4">
+        <p role="status" className="min-w-0 flex-1 truncate text-fine text-dim">
+          {armed ? (
+            <span className="text-ink">
+              <Key>Enter</Key>{' '}
+              {armed === 'deny' ? `denies this ${approval.access ? 'request' : 'command'}` : chosen.approves} ·{' '}
+              <Key>Esc</Key> takes the choice back
+            </span>
+          ) : (
+            hint || chosen.says
+          )}
+        </p>
+        <BreakGlass approval={approval} />
+      </div>
     </Foot>
   )
 }
@@ -289,7 +290,7 @@ function useResolvedAnnouncement(approval: Approval) {
   const was = useRef(approval.state)
   useEffect(() => {
     if (was.current === 'pending' && approval.state !== 'pending')
-      say(`This command is settled: ${ending(approval, me).text}`)
+      say(`This ${approval.access ? 'request' : 'command'} is settled: ${ending(approval, me).text}`)
     was.current = approval.state
   }, [approval, me])
 }

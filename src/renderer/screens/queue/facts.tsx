@@ -1,11 +1,13 @@
 import type { Approval, Requirement } from '@countersign/contract/approval'
+import { BellRing } from 'lucide-react'
 import { Fragment, type ReactNode } from 'react'
 import { hostOf } from '../../app/header.tsx'
 import { useWorld } from '../../app/store.ts'
 import { Chip, EnvironmentTag } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
-import { age } from '../../parts/time.ts'
+import { age, clock } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
+import { BreakGlassMark } from '../access/state-mark.tsx'
 import { listed } from './arrange.ts'
 import type { SoFar } from './so-far.tsx'
 import { effectWords, protocolName, unusual } from './words.ts'
@@ -40,10 +42,9 @@ export function Facts({ approval, soFar }: { approval: Approval; soFar: SoFar })
         <Effects approval={approval} />
       </Fact>
       <Fact name="Held by">
-        {approval.requirements.map((need) => (
-          <Need key={need.policy} need={need} />
-        ))}
+        <Needs approval={approval} />
       </Fact>
+      <Decisions approval={approval} />
       {odd.length > 0 ? (
         <Fact name="Unusual">
           <span className="flex min-h-5 flex-wrap items-center gap-1.5">
@@ -138,8 +139,18 @@ function weight(verb: string, everyRow: boolean): number {
   return verb === 'reads' ? 1 : 2
 }
 
-function Need({ need }: { need: Requirement }) {
+/** The policies that hold it, who may release it, and who is asked since nobody answered. */
+export function Needs({ approval }: { approval: Approval }) {
+  return approval.requirements.map((need) => (
+    <Need key={need.policy} need={need} pending={approval.state === 'pending'} />
+  ))
+}
+
+function Need({ need, pending }: { need: Requirement; pending: boolean }) {
   const met = need.approvedBy.length >= need.quorum
+  const escalated = need.escalatedTo ?? []
+  const next =
+    pending && !met ? need.escalation?.find(({ groups }) => !groups.every((one) => escalated.includes(one))) : undefined
   return (
     <div>
       <code className="text-fine">{need.policy}</code>
@@ -155,6 +166,59 @@ function Need({ need }: { need: Requirement }) {
         </span>
       ) : null}
       {need.reason ? <div className="text-dim">{need.reason}</div> : null}
+      {escalated.length > 0 ? (
+        <div
+          className={`mt-0.5 flex items-start gap-1.5 ${pending ? 'rounded-tag bg-warn-pale px-2 py-1 font-semibold text-warn' : 'text-dim'}`}
+        >
+          <BellRing size={13} className="mt-[3.5px] shrink-0" aria-hidden />
+          <span>
+            Nobody of {listed(need.groups, 'or')} answered: {listed(escalated)}{' '}
+            {escalated.length === 1 ? 'was' : 'were'} asked, too.
+          </span>
+        </div>
+      ) : null}
+      {next ? (
+        <div className="text-dim">
+          {listed(next.groups)} {next.groups.length === 1 ? 'is' : 'are'} asked, too, if nobody answers within{' '}
+          {next.after}
+        </div>
+      ) : null}
     </div>
+  )
+}
+
+/** Who decided what, in whose place, alone in an emergency, and with which words. */
+export function Decisions({ approval }: { approval: Approval }) {
+  const me = useWorld((world) => world.me)
+  if (approval.decisions.length === 0) return null
+  return (
+    <Fact name="Decided">
+      {approval.decisions.map((decision) => (
+        <div key={`${decision.personId} ${decision.at}`}>
+          <b className="font-semibold">
+            <VisibleText>{decision.personId === me?.id ? 'you' : decision.person}</VisibleText>
+          </b>
+          {decision.inPlaceOf?.length ? (
+            <>
+              {' in place of '}
+              <VisibleText>{listed(decision.inPlaceOf)}</VisibleText>
+            </>
+          ) : null}{' '}
+          <span className={decision.verdict === 'deny' ? 'text-danger' : 'text-ok'}>
+            {decision.verdict === 'deny' ? 'denied' : 'approved'}
+          </span>{' '}
+          at {clock(decision.at)}{' '}
+          {decision.breakGlass ? <BreakGlassMark words="break-glass: alone, in an emergency" /> : null}
+          {decision.reason ? (
+            <>
+              {' '}
+              <q className="inline-block max-w-full rounded-tag bg-sunken px-2 break-words">
+                <VisibleText>{decision.reason}</VisibleText>
+              </q>
+            </>
+          ) : null}
+        </div>
+      ))}
+    </Fact>
   )
 }

@@ -1,5 +1,5 @@
 import type { Approval } from '@countersign/contract/approval'
-import { Check, Minus, X } from 'lucide-react'
+import { BellRing, Check, KeyRound, Minus, X } from 'lucide-react'
 import { memo } from 'react'
 import { oneLine } from '../../../visible.ts'
 import { useWorld } from '../../app/store.ts'
@@ -8,8 +8,8 @@ import { useNow } from '../../parts/clock.ts'
 import { clock, countdown } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { erasedCommand } from '../retention/words.ts'
-import { decidedAt, missing, type Section } from './arrange.ts'
-import { ending } from './words.ts'
+import { decidedAt, escalatedTo, missing, type Section } from './arrange.ts'
+import { ending, headline } from './words.ts'
 
 export const ROW_HEIGHT = 57
 
@@ -28,8 +28,13 @@ export const QueueRow = memo(function QueueRow({ approval, section, selected }: 
   return (
     <div className={`flex h-full flex-col justify-center gap-0.5 border-l-2 pr-4 pl-4 ${look}`}>
       <div className="flex items-baseline gap-3">
-        <span className={`min-w-0 flex-1 truncate font-mono text-fine ${over ? 'text-dim' : ''}`}>
-          <VisibleText>{oneLine(approval.command.text) || erasedCommand}</VisibleText>
+        <span
+          className={`min-w-0 flex-1 truncate ${approval.access ? 'font-semibold' : 'font-mono text-fine'} ${over ? 'text-dim' : ''}`}
+        >
+          {approval.access ? (
+            <KeyRound size={12} strokeWidth={2.4} className="mr-1.5 inline align-[-1px] text-dim" aria-hidden />
+          ) : null}
+          <VisibleText>{oneLine(headline(approval)) || erasedCommand}</VisibleText>
         </span>
         {over ? (
           <time dateTime={decidedAt(approval)} className="text-dim tabular-nums">
@@ -40,6 +45,7 @@ export const QueueRow = memo(function QueueRow({ approval, section, selected }: 
         )}
       </div>
       <div className="flex items-center gap-2">
+        {escalatedTo(approval).length > 0 ? <Escalated groups={escalatedTo(approval)} /> : null}
         <span className="min-w-0 flex-1 truncate text-fine text-dim">
           {over ? <Ending approval={approval} /> : <Whose approval={approval} section={section} myId={me?.id} />}
         </span>
@@ -48,6 +54,19 @@ export const QueueRow = memo(function QueueRow({ approval, section, selected }: 
     </div>
   )
 })
+
+/** Others are asked, too, since nobody answered: louder than the rest. */
+function Escalated({ groups }: { groups: readonly string[] }) {
+  return (
+    <span
+      className="inline-flex shrink-0 items-center gap-1 rounded-tag bg-warn-pale px-1.5 py-px text-tag leading-4 font-semibold text-warn"
+      title={`nobody answered: ${groups.join(', ')} ${groups.length === 1 ? 'is' : 'are'} asked, too`}
+    >
+      <BellRing size={11} aria-hidden />
+      escalated
+    </span>
+  )
+}
 
 function Whose({ approval, section, myId }: { approval: Approval; section: Section; myId: string | undefined }) {
   const { identity } = approval

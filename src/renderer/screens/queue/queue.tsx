@@ -7,6 +7,7 @@ import { core, say, useWorld } from '../../app/store.ts'
 import { Notice } from '../../parts/basics.tsx'
 import { useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts/listbox.tsx'
+import { AccessCard } from './access-card.tsx'
 import { arrange, type Kept, type Section, sectionOf, waitingForMe } from './arrange.ts'
 import { Card } from './card.tsx'
 import { QueueRow, ROW_HEIGHT } from './queue-row.tsx'
@@ -154,7 +155,10 @@ function useFresh(mine: readonly Approval[]) {
     const ids = mine.filter((approval) => approval.state === 'pending').map((approval) => approval.id)
     if (known.current) {
       const added = mine.filter((approval) => approval.state === 'pending' && !known.current!.has(approval.id))
-      if (added.length === 1) say(`New hold: ${added[0]!.identity.name} on ${added[0]!.connection}`)
+      if (added.length === 1)
+        say(
+          `${added[0]!.access ? 'Access asked for' : 'New hold'}: ${added[0]!.identity.name} on ${added[0]!.connection}`,
+        )
       else if (added.length > 1) say(`${added.length} new holds`)
       setFresh((old) => {
         const all = [...old, ...added.map((approval) => approval.id)]
@@ -175,13 +179,17 @@ function CardPlace(props: { id: string | undefined; onBack: () => void; empty: b
   if (id === undefined)
     return props.empty ? (
       <Notice title="All quiet">
-        <p>Nothing is held. When a policy holds a command that you may decide, its card opens here.</p>
+        <p>
+          Nothing is held. When a policy holds a command, or a request for access, that you may decide, its card opens
+          here.
+        </p>
       </Notice>
     ) : (
       <Notice title="Choose a command">
         <p>J and K move through the list.</p>
       </Notice>
     )
+  if (approval?.access) return <AccessCard key={approval.id} approval={approval} onBack={props.onBack} />
   if (approval) return <Card key={approval.id} approval={approval} onBack={props.onBack} />
   if (asked.missing !== undefined)
     return (

@@ -3,22 +3,25 @@ import { hiddenCount, mixedWords } from '../../../visible.ts'
 import type { Me } from '../../app/store.ts'
 import type { Tone } from '../../parts/basics.tsx'
 import { duration } from '../../parts/time.ts'
+import { span } from '../access/words.ts'
 import { listed } from './arrange.ts'
 
 /** How a decided approval ended, in a line: what was decided, by whom, and what then happened. */
 export function ending(approval: Approval, me: Me | null): { tone: Tone; sign: 'yes' | 'no' | 'none'; text: string } {
   const approvers = approval.decisions.filter((decision) => decision.verdict === 'approve')
-  const by = listed(approvers.map((decision) => (decision.personId === me?.id ? 'you' : decision.person)))
+  const by = listed(approvers.map((decision) => nameOf(decision, me)))
   switch (approval.state) {
     case 'pending':
       return { tone: 'plain', sign: 'none', text: 'waiting' }
     case 'approved':
+      if (approval.access) return { tone: 'ok', sign: 'yes', text: `approved by ${by} · access is being given` }
       return {
         tone: 'ok',
         sign: 'yes',
         text: `approved by ${by} · ${approval.hold === 'fail' ? 'not run yet' : 'running'}`,
       }
     case 'used':
+      if (approval.access) return { tone: 'ok', sign: 'yes', text: `approved by ${by} · access was given` }
       return {
         tone: approval.outcome?.status === 'failed' ? 'warn' : 'ok',
         sign: 'yes',
@@ -26,7 +29,7 @@ export function ending(approval: Approval, me: Me | null): { tone: Tone; sign: '
       }
     case 'denied': {
       const no = approval.decisions.findLast((decision) => decision.verdict === 'deny')
-      const who = no ? (no.personId === me?.id ? 'you' : no.person) : undefined
+      const who = no && nameOf(no, me)
       if (!who) return { tone: 'danger', sign: 'no', text: approval.closedBecause ?? 'denied' }
       return {
         tone: 'danger',
@@ -47,6 +50,21 @@ export function ending(approval: Approval, me: Me | null): { tone: Tone; sign: '
         text: `cancelled${approval.closedBecause ? ` · ${approval.closedBecause}` : ''}`,
       }
   }
+}
+
+/** Who decided, and how, where that is out of the ordinary. */
+function nameOf({ person, personId, inPlaceOf, breakGlass }: Approval['decisions'][number], me: Me | null): string {
+  const name = personId === me?.id ? 'you' : person
+  if (breakGlass) return `${name} alone (break-glass)`
+  return inPlaceOf?.length ? `${name} in place of ${listed(inPlaceOf)}` : name
+}
+
+/** In a few words, what a request for access asks for; where it is a command, its text. */
+export function headline(approval: Approval): string {
+  const { access, connection } = approval
+  if (!access) return approval.command.text
+  if (access.plan) return `plan: ${access.title ?? access.plan} · ${access.grants.length} steps`
+  return `access to ${connection} for ${span(access.seconds)}`
 }
 
 function ran(approval: Approval): string {
@@ -132,17 +150,11 @@ export function shortDigest(digest: string): string {
   return hex.length > 12 ? `${algorithm}:${hex.slice(0, 4)}…${hex.slice(-4)}` : digest
 }
 
-/** What an approval's window lets happen again. */
-export function windowWords(window: string): string {
-  if (window === 'once') return 'Approve lets this run once.'
-  if (window === 'session') return 'Approve also lets exactly this command run again in this session.'
-  const words = { m: 'minutes', h: 'hours', s: 'seconds', d: 'days' }[window.at(-1) ?? ''] ?? ''
-  return `Approve also lets exactly this command run again for ${window.slice(0, -1)} ${words}.`
-}
-
 /** How a protocol is called. */
 export function protocolName(protocol: string): string {
   return (
-    { postgres: 'PostgreSQL', ssh: 'SSH', kubernetes: 'Kubernetes', mcp: 'MCP', http: 'HTTP' }[protocol] ?? protocol
+    { postgres: 'PostgreSQL', ssh: 'SSH', kubernetes: 'Kubernetes', mcp: 'MCP', http: 'HTTP', access: 'access' }[
+      protocol
+    ] ?? protocol
   )
 }
