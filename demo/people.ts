@@ -41,5 +41,11 @@ export const agents: IssuerAgent[] = [
     owner: 'admin@shop.example',
     secret: 'sample-secret-of-schema-bot',
   },
+  {
+    subject: 'planner',
+    name: 'Month-end planner',
+    groups: ['shop-agents', 'maintenance-agents'],
+    secret: 'sample-secret-of-planner',
+  },
   { subject: 'you', groups: ['shop-agents', 'maintenance-agents', 'support-agents'], secret: 'sample-secret-of-you' },
 ]

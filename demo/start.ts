@@ -65,13 +65,14 @@ async function main(): Promise<void> {
   // Only now: these import parts that need the pinned Node, which scripts/runtime.cjs has checked.
   const { sampleMasking, startWorld } = await import('./world.ts')
   const { runAgents } = await import('./agents.ts')
+  const { makeAccess, sampleAccess } = await import('./access.ts')
   const { makeHistory } = await import('./history.ts')
   const { freePort } = await import('./postgres.ts')
 
   stack.use(await takeFolder())
   log('starting an issuer, a PostgreSQL and the gateway …')
   const ports = { api: await freePort(7440), postgres: await freePort(7432) }
-  const world = await startWorld({ folder: join(folder, 'world'), ports, ...sampleMasking })
+  const world = await startWorld({ folder: join(folder, 'world'), ports, ...sampleMasking, ...sampleAccess })
   stack.use(world)
   if (stopping.signal.aborted) return
   world.gateway.process.once('exit', (code) => {
@@ -81,6 +82,7 @@ async function main(): Promise<void> {
   })
 
   await makeHistory(world)
+  await makeAccess(world)
   const agents = runAgents(world, stopping.signal, () => {})
   stack.defer(() => agents)
   const token = join(folder, 'token')

@@ -14,6 +14,10 @@ export interface WorldOptions {
   config?: Record<string, unknown>
   /** More keys of the connection `orders`, data classes for example. */
   connection?: Record<string, unknown>
+  /** More connections beside it. */
+  connections?: (orders: Record<string, unknown>) => Record<string, Record<string, unknown>>
+  /** `approvals` of the configuration. */
+  approvals?: Record<string, unknown>
   /** Environment variables of the gateway, besides one's own. */
   env?: Record<string, string>
   /** How its database is started. */
@@ -68,11 +72,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     const write = (ports: { api: number; postgres: number }) =>
       writeFileSync(
         configFile,
-        JSON.stringify(
-          { ...sampleConfig(forPeople, forAgents, database, ports, options.connection), ...options.config },
-          null,
-          2,
-        ),
+        JSON.stringify({ ...sampleConfig(forPeople, forAgents, database, ports, options), ...options.config }, null, 2),
       )
     write(options.ports ?? { api: 0, postgres: 0 })
 
@@ -139,8 +139,19 @@ function sampleConfig(
   forAgents: RunningIssuer,
   database: RunningPostgres,
   ports: { api: number; postgres: number },
-  more: Record<string, unknown> = {},
+  { connection = {}, connections = () => ({}), approvals = { expires: '10m' } }: WorldOptions,
 ) {
+  const orders = {
+    kind: 'postgres',
+    tags: ['production'],
+    host: database.host,
+    port: database.port,
+    database: 'orders',
+    user: 'app_rw',
+    password: { file: './orders-password' },
+    tls: { mode: 'disable' },
+    ...connection,
+  }
   const { url: issuer, clientId: client_id, resource } = forPeople
   return {
     data: './data',
@@ -165,21 +176,9 @@ function sampleConfig(
         admin: ['platform'],
       },
     },
-    connections: {
-      orders: {
-        kind: 'postgres',
-        tags: ['production'],
-        host: database.host,
-        port: database.port,
-        database: 'orders',
-        user: 'app_rw',
-        password: { file: './orders-password' },
-        tls: { mode: 'disable' },
-        ...more,
-      },
-    },
+    connections: { orders, ...connections(orders) },
     policy: './policy',
-    approvals: { expires: '10m' },
+    approvals,
     limits: { drain: '5s' },
   }
 }
