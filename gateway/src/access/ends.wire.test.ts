@@ -185,7 +185,7 @@ test('a token that runs out ends it within a second of its end', async () => {
   const client = await connected(token.access_token)
   await middles['within a query']!(client)
   const { words } = await ended(client)
-  expect(words).toBe('E 57P01 the token of this session has expired')
+  expect(words).toBe('E 57P01 access ended: its token has expired')
   expect(Date.now() - until).toBeLessThan(1000)
 })
 

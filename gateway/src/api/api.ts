@@ -151,7 +151,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   await app.register(async (scope) => {
     const typed = scope as Routes
     serviceRoutes(typed, options)
-    approvalRoutes(typed, options.approvals)
+    approvalRoutes(typed, options.approvals, options.access.freezes.over)
     peopleRoutes(typed, options.approvals)
     sessionRoutes(typed, options.sessions, options.retention)
     commandRoutes(typed, options.sessions)

@@ -1,6 +1,7 @@
 import { ListQuery, listOf } from '@countersign/contract/api'
 import { Approval, ApprovalState, DecisionRequest } from '@countersign/contract/approval'
 import { z } from 'zod'
+import { type Freezes, frozenWords } from '../access/freezes.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import type { Principal } from '../identity/principal.ts'
 import { HttpProblem } from './problem.ts'
@@ -14,7 +15,7 @@ const Query = ListQuery.extend({
   mayDecide: z.enum(['true', 'false']).optional().describe('only such as the caller may decide now, or may not'),
 })
 
-export function approvalRoutes(app: Routes, approvals: Approvals): void {
+export function approvalRoutes(app: Routes, approvals: Approvals, frozen: Freezes['over']): void {
   app.get(
     '/v1/approvals',
     {
@@ -79,11 +80,20 @@ export function approvalRoutes(app: Routes, approvals: Approvals): void {
     async ({ caller, params, body }) => {
       if (caller.kind === 'agent' || !hasRole(caller, 'approver'))
         throw forbidden(caller, 'Held commands are decided by approvers')
+      if (body.verdict === 'approve') await notFrozen(caller, params.id)
       const decided = await approvals.decide(params.id, caller, body)
       if (decided.ok) return forCaller(approvals, caller, decided.approval)
       throw new HttpProblem(statusOf[decided.problem], sentence(decided.message))
     },
   )
+
+  /** Nobody comes in where it is frozen, so nobody could use it: better said now. It may be denied. */
+  const notFrozen = async (caller: Principal, id: string) => {
+    const approval = await approvals.get(id)
+    if (approval?.state !== 'pending' || !seesApproval(approvalScope(caller), approval)) return
+    const freeze = frozen(approval.connection)
+    if (freeze) throw new HttpProblem(409, `Nothing is approved while it is frozen: ${frozenWords(freeze)}.`)
+  }
 }
 
 const statusOf = { 'not-found': 404, forbidden: 403, conflict: 409, invalid: 400 } as const

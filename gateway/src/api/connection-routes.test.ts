@@ -83,6 +83,22 @@ test('everybody who has a role hears of it, and no agent', async () => {
   await Promise.all([ada.close(), agent.close()])
 })
 
+test('nothing of it is approved meanwhile; it may be denied', async () => {
+  const session = await world.session()
+  const [one, two] = [await world.hold(session), await world.hold(session)]
+  const decide = (approval: typeof one, verdict: 'approve' | 'deny') =>
+    post(`approvals/${approval.id}/decisions`, 'ada', { verdict, reason: 'so', digest: approval.command.digest })
+  await post('connections/orders/freeze', 'max')
+  const refused = await decide(one, 'approve')
+  expect([refused.status, await refused.json()]).toMatchObject([
+    409,
+    { detail: 'Nothing is approved while it is frozen: orders was frozen by max: odd.' },
+  ])
+  expect((await decide(two, 'deny')).status).toBe(200)
+  await post('connections/orders/unfreeze', 'max')
+  expect((await decide(one, 'approve')).status).toBe(200)
+})
+
 describe('who sees connections', () => {
   it.each<[Caller, number]>([
     ['ada', 200],

@@ -95,7 +95,7 @@ export class Live implements LiveSession {
 
   #expireAt(when: number): void {
     const left = when - this.#options.clock()
-    if (left <= 0) this.end(new EndReason('token-expired', 'the token of this session has expired'))
+    if (left <= 0) this.end(new EndReason('token-expired', 'access ended: its token has expired'))
     else this.#timer = setTimeout(() => this.#expireAt(when), Math.min(left, longestTimeout)).unref()
   }
 }
