@@ -85,7 +85,10 @@ describe('who may what', () => {
     ['POST', () => `/v1/sessions/${ended.id}/terminate`, 409, 404, 403, 403, 403, 409, 403, 403, 403, 401],
     ['POST', () => `/v1/sessions/${other.id}/terminate`, 404, 202, 403, 403, 403, 403, 403, 403, 403, 401],
     ['GET', () => '/v1/feed', 426, 426, 426, 426, 426, 426, 403, 426, 426, 401],
-    ['GET', () => '/v1/grants', 404, 404, 404, 404, 404, 404, 404, 404, 404, 404],
+    ['GET', () => '/v1/grants', 200, 200, 200, 200, 200, 200, 403, 200, 200, 401],
+    ['GET', () => '/v1/tokens', 200, 200, 200, 200, 200, 200, 200, 200, 200, 401],
+    ['GET', () => '/v1/tokens/tk_none', 404, 404, 404, 404, 404, 404, 404, 404, 404, 401],
+    ['POST', () => '/v1/tokens/tk_none/revoke', 404, 404, 404, 404, 404, 404, 404, 404, 404, 401],
     ['GET', () => '/nothing', 404, 404, 404, 404, 404, 404, 404, 404, 404, 404],
     ['DELETE', () => '/v1/approvals', 405, 405, 405, 405, 405, 405, 405, 405, 405, 405],
   ]
@@ -579,20 +582,40 @@ describe('the OpenAPI document', () => {
       openapi: string
       paths: Record<
         string,
-        Record<string, { summary?: string; responses: Record<string, { content: object }>; security?: object[] }>
+        Record<
+          string,
+          { summary?: string; tags?: string[]; responses: Record<string, { content: object }>; security?: object[] }
+        >
       >
       components: { schemas: Record<string, object> }
     }
     expect(document.openapi).toBe('3.1.0')
     expect(Object.keys(document.paths).toSorted()).toEqual([
+      '/.well-known/countersign',
+      '/.well-known/oauth-authorization-server',
+      '/.well-known/oauth-protected-resource',
       '/healthz',
       '/metrics',
       '/readyz',
+      '/v1/agents',
+      '/v1/agents/{id}',
       '/v1/approvals',
       '/v1/approvals/{id}',
       '/v1/approvals/{id}/decisions',
+      '/v1/break-glass',
+      '/v1/break-glass/{id}/review',
       '/v1/commands',
+      '/v1/connections',
+      '/v1/connections/{name}/freeze',
+      '/v1/connections/{name}/unfreeze',
+      '/v1/delegations',
+      '/v1/delegations/{id}/end',
       '/v1/feed',
+      '/v1/freeze',
+      '/v1/grants',
+      '/v1/grants/{id}',
+      '/v1/grants/{id}/extend',
+      '/v1/grants/{id}/revoke',
       '/v1/ledger',
       '/v1/ledger/checkpoint',
       '/v1/ledger/cosignatures',
@@ -600,6 +623,11 @@ describe('the OpenAPI document', () => {
       '/v1/legal-holds',
       '/v1/legal-holds/{id}/lift',
       '/v1/me',
+      '/v1/people',
+      '/v1/people/{id}',
+      '/v1/people/{id}/left',
+      '/v1/plans',
+      '/v1/plans/{id}',
       '/v1/policy',
       '/v1/retention',
       '/v1/retention/runs',
@@ -615,6 +643,12 @@ describe('the OpenAPI document', () => {
       '/v1/sessions/{id}/recording',
       '/v1/sessions/{id}/terminate',
       '/v1/sign-in',
+      '/v1/token',
+      '/v1/token/revoke',
+      '/v1/tokens',
+      '/v1/tokens/{id}',
+      '/v1/tokens/{id}/revoke',
+      '/v1/unfreeze',
     ])
     for (const path of Object.values(document.paths))
       for (const call of Object.values(path)) {
@@ -622,9 +656,12 @@ describe('the OpenAPI document', () => {
         if (call.security) expect(Object.keys(call.responses)).toEqual(expect.arrayContaining(['401', '429']))
         for (const [status, response] of Object.entries(call.responses))
           if (Number(status) >= 400 && status !== '503')
-            expect(response.content).toMatchObject({
-              'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } },
-            })
+            // Those of the token endpoint are RFC 6749's.
+            expect(response.content).toMatchObject(
+              call.tags?.includes('tokens') && !call.security
+                ? { 'application/json': {} }
+                : { 'application/problem+json': { schema: { $ref: '#/components/schemas/Problem' } } },
+            )
       }
     expect(document.components.schemas).toHaveProperty('Approval')
     expect(document.components.schemas).toHaveProperty('Session')
