@@ -79,6 +79,8 @@ export interface Approvals extends AsyncDisposable {
   mayBreakGlass(person: PersonPrincipal, approval: Approval): boolean
   /** Requirements of policy as they count now: with those to whom the same ones of an approval have escalated. */
   asAsked(now: readonly Requirement[], before: readonly Asked[]): Asked[]
+  /** How long access lasts at most that one person gave alone (s): a minute where nobody may any more. */
+  breakGlassMost(): number
   /** Whoever calls, with what they may do at the moment besides what their groups say. */
   knowing<P extends Principal>(caller: P): P
   readonly delegations: Delegations
@@ -204,6 +206,7 @@ export function createApprovals(options: {
       return (!before || before.verdict === 'approve') && isOwn(person, approval, sponsorsOf) === undefined
     },
     asAsked: (now, before) => asAsked(now, before, config().escalate),
+    breakGlassMost: () => Math.floor((config().break_glass?.max ?? 60_000) / 1000),
     knowing(caller) {
       if (caller.kind === 'agent') return caller
       const standing = () => ({ duties: delegations.dutiesOf(caller.id), breakGlass: breakGlass.isOf(caller) })

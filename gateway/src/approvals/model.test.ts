@@ -33,8 +33,7 @@ test('whatever people do in whatever order, it is what a naive count says', asyn
       const votes = new Map<number, string>()
       for (const { do: act, who } of steps) {
         const once = people[who]!
-        const mayAtAll =
-          once.name !== 'Bot' && requirements.some((r) => r.groups.some((g) => once.groups.includes(g)))
+        const mayAtAll = once.name !== 'Bot' && requirements.some((r) => r.groups.some((g) => once.groups.includes(g)))
         if (act === 'approve' || act === 'deny') {
           const before = votes.get(who)
           const accepted = mayAtAll && (before === undefined ? state === 'pending' : before === act)

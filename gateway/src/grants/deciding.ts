@@ -1,5 +1,5 @@
 import type { AgentRef } from '@countersign/contract/identity'
-import { approvalContext, unmet, type Vote } from '../approvals/quorum.ts'
+import { type Asked, approvalContext, unmet, type Vote } from '../approvals/quorum.ts'
 import type { ConnectionRef, Effect } from '../gate/command.ts'
 import type { Policies, PolicyDecision, Requirement } from '../policy/policy.ts'
 import { spelledOut } from './actions.ts'
@@ -37,12 +37,16 @@ export function requestEffect({ connection, actions, seconds }: Omit<AccessQuest
 /**
  * What policy says of a request for a grant. With votes it is the decision at release: whatever holds now must be met by
  * them, each requirement counted anew, and with them as its approval policy must allow.
+ * @param asked requirements with those to whom they have escalated
  */
 export function decideAccess(
   policies: Policies,
   question: AccessQuestion,
   time: Date,
-  votes: readonly Vote[] = [],
+  { votes, asked }: { votes: readonly Vote[]; asked: (now: readonly Requirement[]) => Asked[] } = {
+    votes: [],
+    asked: (now) => [...now],
+  },
 ): AccessDecision {
   const decide = (approval?: Approved) =>
     policies.decide({
@@ -57,8 +61,10 @@ export function decideAccess(
   if (first.outcome === 'deny') return denial(policies, first)
   const { requirements } = first
   const held = requirements.map(({ policy }) => policy)
-  if (unmet(requirements, [...votes]).length > 0) return { outcome: 'hold', policies: held, requirements }
-  const approved = approvalContext(requirements, [...votes])
+  // Those who were asked later count, where policy would ask them still.
+  const counted = asked(requirements)
+  if (unmet(counted, votes).length > 0) return { outcome: 'hold', policies: held, requirements }
+  const approved = approvalContext(counted, votes)
   const then = decide(approved)
   // Named are the policies that held it, since they, met, are why it is given.
   if (then.outcome === 'allow') return { outcome: 'allow', policies: held, approved }

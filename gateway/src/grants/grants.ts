@@ -90,7 +90,7 @@ export interface Grants extends AsyncDisposable {
 
 export interface GrantsOptions {
   store: Store
-  approvals: Pick<Approvals, 'reopen' | 'cancel'>
+  approvals: Pick<Approvals, 'cancel' | 'reopen' | 'asAsked' | 'breakGlassMost'>
   policies: () => Policies
   connection: (name: string) => ConnectionRef | undefined
   agents: KnownAgents
@@ -151,6 +151,8 @@ export function createGrants(options: GrantsOptions): Grants {
     policies: policies(),
     connection: options.connection,
     disabled: options.agents.disabled,
+    asAsked: options.approvals.asAsked,
+    breakGlassMost: options.approvals.breakGlassMost,
     at,
   })
 

@@ -18,9 +18,9 @@ export async function recheckOne(tx: Tx, id: string, ground: Ground): Promise<Gr
 
 async function recheckActive(tx: Tx, row: GrantRow, ground: Ground): Promise<Grant[]> {
   const { at } = ground
-  const votes = row.approval === null ? [] : ((await readApproval(tx, row.approval))?.votes ?? [])
+  const held = row.approval === null ? undefined : await readApproval(tx, row.approval)
   // As of when it was given: that it is night by now is no change of policy.
-  const decision = decideAgain(row, ground, votes, new Date(row.active_from!))
+  const decision = decideAgain(row, ground, held, new Date(row.active_from!))
   if (decision.outcome !== 'deny') return []
   const because = `revoked since policy has changed: ${decision.reason}`
   const to = ended('revoked', theGateway, because, at.toISOString())

@@ -1,7 +1,7 @@
 import type { Grant } from '@countersign/contract/access'
 import type { AgentRef } from '@countersign/contract/identity'
 import { cancelAccess, useAccess } from '../approvals/access.ts'
-import { milliseconds, type Vote } from '../approvals/quorum.ts'
+import { type Asked, milliseconds, type Vote } from '../approvals/quorum.ts'
 import type { Held } from '../approvals/rows.ts'
 import { readApproval } from '../approvals/transitions.ts'
 import type { ConnectionRef } from '../gate/command.ts'
@@ -17,6 +17,10 @@ export interface Ground {
   connection(name: string): ConnectionRef | undefined
   /** Why an agent may do nothing, where it is disabled. */
   disabled(agent: string): { reason: string } | undefined
+  /** Requirements of policy with those to whom the same ones of an approval have escalated. */
+  asAsked(now: readonly Requirement[], before: readonly Asked[]): Asked[]
+  /** How long access lasts at most that one person gave alone (s). */
+  breakGlassMost(): number
   at: Date
 }
 
@@ -54,8 +58,8 @@ export async function settle(tx: Tx, approval: string, ground: Ground): Promise<
 async function release(tx: Tx, held: Held, rows: readonly GrantRow[], ground: Ground): Promise<Settled> {
   const { at } = ground
   const { id } = held.approval
-  const seconds = shortened(held.votes)
-  const decided = rows.map((row) => ({ row, decision: decideAgain(row, ground, held.votes) }))
+  const seconds = shortened(held.votes, ground.breakGlassMost())
+  const decided = rows.map((row) => ({ row, decision: decideAgain(row, ground, held) }))
   const no = decided.find(({ decision }) => decision.outcome === 'deny')
   if (no?.decision.outcome === 'deny') {
     const because = `refused after it was approved: ${stepOf(no.row)}${no.decision.reason}`
@@ -107,7 +111,7 @@ export function activate(
 export function decideAgain(
   row: GrantRow,
   ground: Ground,
-  votes: readonly Vote[] = [],
+  held?: Pick<Held, 'votes' | 'requirements'>,
   time: Date = ground.at,
 ): AccessDecision {
   const no = (reason: string): AccessDecision => ({ outcome: 'deny', policies: [], reason, named: true })
@@ -118,7 +122,10 @@ export function decideAgain(
   const identity = JSON.parse(row.identity) as AgentRef
   const actions = JSON.parse(row.actions) as string[]
   const { seconds, purpose } = row
-  return decideAccess(ground.policies, { identity, connection, actions, seconds, purpose }, time, votes)
+  const question = { identity, connection, actions, seconds, purpose }
+  if (!held) return decideAccess(ground.policies, question, time)
+  const asked = (now: readonly Requirement[]) => ground.asAsked(now, held.requirements)
+  return decideAccess(ground.policies, question, time, { votes: held.votes, asked })
 }
 
 export async function denyAll(
@@ -160,8 +167,8 @@ function stepIn({ step }: Pick<GrantRow, 'step'>): Grant['step'] {
   return step === null ? undefined : (JSON.parse(step) as NonNullable<Grant['step']>)
 }
 
-/** The shortest of the durations that approvers chose, in seconds; Infinity where none did. */
-function shortened(votes: readonly Vote[]): number {
+/** The shortest of the durations that approvers chose, in seconds, and of what one alone may give; Infinity without any. */
+function shortened(votes: readonly Vote[], alone: number): number {
   const chosen = votes.map(({ window }) => milliseconds(window) / 1000).filter((seconds) => seconds > 0)
-  return Math.min(Number.POSITIVE_INFINITY, ...chosen)
+  return Math.min(votes.some((vote) => vote.breakGlass) ? alone : Number.POSITIVE_INFINITY, ...chosen)
 }
