@@ -51,7 +51,7 @@ import { retentionRoutes } from './retention-routes.ts'
 import type { Routes } from './routes.ts'
 import { serviceRoutes } from './service-routes.ts'
 import { sessionRoutes } from './session-routes.ts'
-import { tokenRoutes } from './token-routes.ts'
+import { boundGatewayTokens, tokenRoutes } from './token-routes.ts'
 
 export interface ApiOptions {
   /** HOST:PORT; port 0 is any free one. */
@@ -145,6 +145,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     if (request.is404 || request.routeOptions.config.open) return
     request.caller = options.approvals.knowing(await callers.of(request))
   })
+  boundGatewayTokens(app)
   boundCalls(app, { ...callBounds, ...options.callBounds }, () => performance.now())
 
   await app.register(swagger, documentOf(options.url))

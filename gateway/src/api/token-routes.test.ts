@@ -544,6 +544,19 @@ describe('revoking', () => {
   })
 })
 
+it('by a gateway token an agent sees what agents may, and gives itself back; it asks for nothing', async () => {
+  const { text, id } = await token()
+  for (const path of ['/v1/me', '/v1/sessions', '/v1/approvals', '/v1/grants', `/v1/tokens/${id}`])
+    expect([path, (await call(path, text)).status]).toEqual([path, 200])
+  for (const path of ['/v1/policy', '/v1/connections', '/v1/people', '/v1/delegations'])
+    expect([path, (await call(path, text)).status]).toEqual([path, 403])
+  const asked = { connection: 'vault', actions: ['sql:read'], duration: '10m', purpose: 'more' }
+  const { status, body } = await call('/v1/grants', text, asked)
+  expect([status, body.detail]).toEqual([403, expect.stringContaining('send the token of your issuer')])
+  expect((await call(`/v1/tokens/${id}/revoke`, text, {})).status).toBe(200)
+  expect((await call('/v1/me', text)).status).toBe(401)
+})
+
 describe('the list', () => {
   it('has for each what is theirs', async () => {
     const subject_token = await ofAgent({ subject: 'listed' })

@@ -1,7 +1,7 @@
 import { TokenAnswer, TokenRecord } from '@countersign/contract/access'
 import { ListQuery, listOf } from '@countersign/contract/api'
 import type { Actor } from '@countersign/contract/ledger/payloads'
-import type { FastifyReply } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
 import { Counter, type Registry } from 'prom-client'
 import { z } from 'zod'
 import { agentRef, type PersonPrincipal, type Principal, personRef } from '../identity/principal.ts'
@@ -17,6 +17,25 @@ import { forbidden, hasRole } from './visibility.ts'
 
 const tags = ['tokens']
 const FORM = 'application/x-www-form-urlencoded'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Changes something, and takes a gateway token nevertheless. */
+    byGatewayToken?: boolean
+  }
+}
+
+/**
+ * A gateway token is for a connection. Of the API it shows an agent what agents may see, and gives itself back; to ask
+ * for access, or to change anything else, takes a token of the issuer. To be called after the hook that finds out who
+ * calls.
+ */
+export function boundGatewayTokens(app: Pick<FastifyInstance, 'addHook'>): void {
+  app.addHook('onRequest', async ({ caller, method, routeOptions }) => {
+    if (caller?.kind !== 'agent' || !caller.token || method === 'GET' || routeOptions.config.byGatewayToken) return
+    throw new HttpProblem(403, 'A gateway token is for its connection alone: send the token of your issuer for this.')
+  })
+}
 
 export interface TokenRoutesOptions {
   tokens: Tokens
@@ -206,6 +225,7 @@ function listRoutes(app: Routes, { tokens, answersFor }: TokenRoutesOptions): vo
   app.post(
     '/v1/tokens/:id/revoke',
     {
+      config: { byGatewayToken: true },
       schema: {
         tags,
         summary: 'Revoke a gateway token: its sessions end at once',
