@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Grant, TokenAnswer } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
 import type { Session } from '@countersign/contract/session'
+import Database from 'better-sqlite3'
 import { pino } from 'pino'
 import { type RunningIssuer, startIssuer } from '../../../../demo/issuer.ts'
 import { type RunningPostgres, startPostgres } from '../../../../demo/postgres.ts'
@@ -178,6 +179,15 @@ export class AccessWorld implements AsyncDisposable {
 
   async approvals(query = ''): Promise<Approval[]> {
     return (await this.as<{ items: Approval[] }>('ada', `/v1/approvals?limit=1000${query}`)).items
+  }
+
+  /** Sign-ins that were refused, as the ledger has them. */
+  refusedSignIns(): { reason: string }[] {
+    const database = new Database(join(this.folder, 'countersign-data', 'ledger', 'entries.sqlite'), { readonly: true })
+    const rows = database.prepare("select payload from entries where type = 'sign-in' order by n").all()
+    database.close()
+    const said = (rows as { payload: string | Buffer }[]).map(({ payload }) => JSON.parse(String(payload)))
+    return said.filter(({ outcome }) => outcome === 'refused')
   }
 
   async [Symbol.asyncDispose]() {
