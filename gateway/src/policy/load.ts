@@ -51,8 +51,22 @@ export type Read = { ok: true; files: PolicyFiles } | { ok: false; problems: Pol
 export async function readPolicies(folder: string): Promise<Read> {
   const problems: PolicyProblem[] = []
   const warnings: PolicyProblem[] = []
-  const policies: LoadedPolicy[] = []
   const texts = await readTexts(folder, problems, warnings)
+  return checked(folder, texts, problems, warnings)
+}
+
+/** As readPolicies, of texts that were read before: an old set as it was in force. */
+export function readPolicyTexts(texts: { file: string; text: string }[]): Read {
+  return checked('', texts, [], [])
+}
+
+function checked(
+  folder: string,
+  texts: { file: string; text: string }[],
+  problems: PolicyProblem[],
+  warnings: PolicyProblem[],
+): Read {
+  const policies: LoadedPolicy[] = []
   for (const { file, text } of texts) policies.push(...readFilePolicies(file, text, problems, warnings))
   refuseDuplicates(policies, problems)
   // Against the schema only what is otherwise whole: a policy that is wrong twice is still one thing to mend at a time.
