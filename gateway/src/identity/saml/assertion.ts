@@ -1,5 +1,5 @@
 import type { IssuerConfig } from '../../config/schema.ts'
-import type { Claims } from '../claim.ts'
+import { type Claims, checkRequired } from '../claim.ts'
 import type { CheckedClaims } from '../claims.ts'
 import { TokenError, type TokenFault } from '../principal.ts'
 import { skew } from '../token.ts'
@@ -65,13 +65,15 @@ export function checkAssertion(assertion: Element, issuer: IssuerConfig, now: nu
   const attributes = attributesOf(assertion)
   const sub = name.text.trim()
   const presentable = Math.min(window, confirmed)
+  const claims: CheckedClaims = {
+    ...picked(attributes, issuer, format === EMAIL ? sub : undefined),
+    sub,
+    iss: issuer.issuer,
+    exp: Math.floor((sessionEnd(assertion, now) ?? presentable) / 1000),
+  }
+  checkRequired(claims, issuer)
   return {
-    claims: {
-      ...picked(attributes, issuer, format === EMAIL ? sub : undefined),
-      sub,
-      iss: issuer.issuer,
-      exp: Math.floor((sessionEnd(assertion, now) ?? presentable) / 1000),
-    },
+    claims,
     id: attributeOf(assertion, 'ID')!,
     until: new Date(Math.max(window, confirmed)),
   }
