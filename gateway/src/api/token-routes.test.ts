@@ -23,6 +23,7 @@ vi.setConfig({ testTimeout: 30_000, hookTimeout: 120_000 })
 const EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const type = (word: string) => `urn:ietf:params:oauth:token-type:${word}`
 const policy = `permit (principal in Group::"ci", action in Action::"sql", resource);
+permit (principal in Group::"ci", action == Action::"access:request", resource);
 forbid (principal, action, resource in Connection::"payroll");
 @id("purposeful") permit (principal in Group::"purposeful", action in Action::"sql", resource in Connection::"orders")
 when { context has purpose && context.purpose == "spring cleaning" };
@@ -541,6 +542,71 @@ describe('revoking', () => {
     await vi.waitFor(async () => expect((await call(`/v1/tokens/${id}`, bearer)).status).toBe(seen))
     expect((await call(`/v1/tokens/${id}/revoke`, bearer, {})).status).toBe(status)
     if (status === 200) expect((await call(`/v1/tokens/${id}/revoke`, bearer, {})).status).toBe(409)
+  })
+})
+
+describe('with a grant', () => {
+  const granted = async (bearer: string, asked: object = {}) => {
+    const wish = { connection: 'vault', actions: ['sql:read'], duration: '10m', purpose: 'to look', ...asked }
+    const { status, body } = await call('/v1/grants', bearer, wish)
+    expect(status).toBe(201)
+    expect(body).toMatchObject({ state: 'active' })
+    return body.id as string
+  }
+
+  it('a token is given for a connection that needs one, and ends with it where it is bound', async () => {
+    const subject_token = await ofAgent({ subject: 'granted' })
+    const mine = { subject_token, audience: 'vault', requested_token_lifetime: '1800' }
+    expect((await exchange(mine)).json.error).toBe('invalid_target')
+    const grant = await granted(subject_token, { duration: '5m' })
+    expect((await exchange(mine)).json.expires_in).toBe(1800)
+    const { json } = await exchange({ ...mine, grant })
+    expect(json.expires_in).toBeLessThanOrEqual(300)
+    expect(json.expires_in).toBeGreaterThan(290)
+    const { body } = await call(`/v1/tokens/${json.token_id}`, subject_token)
+    expect(body).toMatchObject({ grant, connection: 'vault' })
+
+    const another = await granted(subject_token)
+    const client = await connected(json.access_token as string, 'vault')
+    const over = once(client, 'error').then(undefined, (error: unknown) => error)
+    await call(`/v1/grants/${grant}/revoke`, subject_token, { reason: 'done' })
+    expect([await over].flat()[0]).toMatchObject({ code: '57P01' })
+    // There is another grant, but it isn't this token's.
+    expect(await sqlstate(json.access_token as string, 'vault')).toBe('42501')
+    expect(await exchange({ ...mine, grant })).toMatchObject({ status: 400, json: { error: 'invalid_grant' } })
+    expect((await exchange({ ...mine, grant: another })).status).toBe(200)
+  })
+
+  it('that is another agent’s, for another connection, or on behalf of another, none is given', async () => {
+    const [mine, theirs] = [await ofAgent({ subject: 'one' }), await ofAgent({ subject: 'two' })]
+    const elsewhere = await granted(mine, { connection: 'second' })
+    const own = await granted(mine)
+    const notMine = await granted(theirs)
+    const asks = async (fields: Fields) =>
+      (await exchange({ subject_token: mine, audience: 'vault', ...fields })).json.error
+    const forAda = { subject_token: await ofPerson(), actor_token: mine, actor_token_type: type('jwt') }
+    expect(await asks({ grant: own })).toBeUndefined()
+    expect(await asks({ grant: notMine })).toBe('invalid_grant')
+    expect(await asks({ grant: elsewhere })).toBe('invalid_grant')
+    expect(await asks({ ...forAda, grant: own })).toBe('invalid_target')
+    expect(await asks({ ...forAda, audience: 'second', grant: elsewhere })).toBe('invalid_grant')
+  })
+
+  it('or without, a disabled agent is given none, and what it has is of no use', async () => {
+    const subject_token = await ofAgent({ subject: 'to-be-disabled' })
+    const { text } = await token({ subject_token })
+    const client = await connected(text)
+    const over = once(client, 'error').then(undefined, (error: unknown) => error)
+    const path = `${url}/v1/agents/${encodeURIComponent(`${agents.url}#to-be-disabled`)}`
+    const bearer = await people.personToken({ subject: 'max', name: 'max', groups: ['platform'] })
+    const headers = { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }
+    const body = JSON.stringify({ disabled: true, reason: 'it ran wild' })
+    await vi.waitFor(async () => expect((await fetch(path, { method: 'PATCH', headers, body })).status).toBe(200))
+    expect([await over].flat()[0]).toMatchObject({ code: '57P01' })
+    expect(await sqlstate(text)).toBe('42501')
+    const { status, json } = await exchange({ subject_token })
+    expect([status, json.error]).toEqual([400, 'invalid_target'])
+    expect((await call('/v1/me', text)).status).toBe(403)
   })
 })
 
