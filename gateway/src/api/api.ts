@@ -44,6 +44,7 @@ import { discoveryRoutes, type Reached, reached } from './discovery-routes.ts'
 import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
 import { grantRoutes } from './grant-routes.ts'
+import type { GrantRules } from './grant-visibility.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { peopleRoutes } from './people-routes.ts'
 import { answerBadUrl, answerBrokenHttp, answerProblems } from './problem.ts'
@@ -173,6 +174,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       feed: options.feed,
       approvals: options.approvals,
       sessions: options.sessions,
+      grantRules: grantRulesOf(options),
       watch: options.access.watch,
       bounds: { ...feedBounds, ...options.feedBounds },
       perCaller: options.feedsPerCaller ?? 20,
@@ -206,13 +208,16 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   }
 }
 
+function grantRulesOf({ approvals, access }: ApiOptions): GrantRules {
+  return { approval: approvals.get, answersFor: access.answersFor }
+}
+
 /** What the rooms of access serve: each room adds its routes here. */
 function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reached): void {
   const { access, signIns, issuers, metrics, log } = options
   connectionRoutes(typed, access)
   agentRoutes(typed, access.registry)
-  const { grants, answersFor } = access
-  grantRoutes(typed, { grants, rules: { approval: options.approvals.get, answersFor } })
+  grantRoutes(typed, { grants: access.grants, rules: grantRulesOf(options) })
   discoveryRoutes(typed, { reached: reachedNow, issuers })
   const { tokens, exchange } = access
   const listeners = () => reachedNow().listeners

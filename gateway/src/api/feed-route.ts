@@ -7,6 +7,7 @@ import type { SessionsRoom } from '../sessions/sessions.ts'
 import type { Feed, StoredMessage } from '../store/feed.ts'
 import { forCaller } from './approval-routes.ts'
 import { type FeedBounds, serveFeed } from './feed.ts'
+import { type GrantRules, seesGrant } from './grant-visibility.ts'
 import { HttpProblem } from './problem.ts'
 import { bearer, problemsOf, type Routes } from './routes.ts'
 import { approvalScope, hasRole, mayUseFeed, seesApproval, sessionScope } from './visibility.ts'
@@ -31,6 +32,7 @@ export function feedRoute(
     feed: Feed
     approvals: Approvals
     sessions: SessionsRoom
+    grantRules: GrantRules
     /** Tells when a caller must go. */
     watch: Watchers['watch']
     bounds: FeedBounds
@@ -106,7 +108,12 @@ function viewOf(
   {
     approvals,
     sessions,
-  }: { approvals: Pick<Approvals, 'mayDecide' | 'mayBreakGlass'>; sessions: Pick<SessionsRoom, 'isHeldFor'> },
+    grantRules,
+  }: {
+    approvals: Pick<Approvals, 'mayDecide' | 'mayBreakGlass'>
+    sessions: Pick<SessionsRoom, 'isHeldFor'>
+    grantRules: GrantRules
+  },
 ): (message: StoredMessage) => StoredMessage | undefined | Promise<StoredMessage | undefined> {
   const seesApprovals = caller.kind === 'agent' || hasRole(caller, 'approver', 'admin')
 
@@ -129,6 +136,12 @@ function viewOf(
         // Asked anew each time: what is handed over to somebody comes and goes.
         if (!seesApprovals || !seesApproval(approvalScope(caller), message.data)) return undefined
         return { ...message, data: forCaller(approvals, caller, message.data) }
+      case 'grant.requested':
+      case 'grant.activated':
+      case 'grant.denied':
+      case 'grant.expired':
+      case 'grant.revoked':
+        return seesGrant(caller, message.data, grantRules).then((sees) => (sees ? message : undefined))
       case 'session.opened':
       case 'session.closed':
         return seesSession(message.data).then((sees) => (sees ? message : undefined))

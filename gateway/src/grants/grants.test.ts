@@ -120,8 +120,7 @@ describe('a request', () => {
     else if (how === 'expire') {
       await w.approvals.until(() => w.approvals.clock.alarms.length > 0)
       w.approvals.clock.advance(10 * minute)
-    }
-    else await w.approvals.approvals.cancel(grant.approval!, 'no more')
+    } else await w.approvals.approvals.cancel(grant.approval!, 'no more')
     await w.untilState(grant.id, 'denied')
     const denied = (await w.grants.get(grant.id))!
     expect(denied.endedBecause).toMatch(because)
