@@ -10,6 +10,9 @@ const forEverybody: Record<string, { whose: string; claim: string }> = {
   'https://accounts.google.com': { whose: 'everybody with a Google account', claim: 'email, or hd' },
 }
 
+/** Claims that name the client of a token, whoever it is about. */
+const clients = ['azp', 'appid', 'cid', 'client_id']
+
 /** What has the right shape in `identity.issuers` and still can't be right, or is likely not meant. */
 export function checkIssuers(parts: Parts, findings: Findings): void {
   const { problem, warning } = findings
@@ -103,6 +106,12 @@ function checkTokens(issuer: IssuerEntry, path: Path, { problem, warning }: Find
       [...path, 'authorized_party'],
       'tokens of these clients are accepted whatever they were made for: who gets one elsewhere can use it here',
       'let the issuer write the audience instead',
+    )
+  if (issuer.subject !== undefined && clients.includes(issuer.subject) && Object.keys(require ?? {}).length === 0)
+    warning(
+      [...path, 'subject'],
+      `${issuer.subject} names everybody who uses that client, people too, where the issuer writes it for them`,
+      'require a claim that only the client’s own tokens have (docs/access.md), or write subject: sub',
     )
   const everybody = forEverybody[issuer.issuer]
   if (everybody && Object.keys(require ?? {}).length === 0)
