@@ -197,6 +197,7 @@ export const payloads = {
     purpose: z.string().optional(),
     expiresAt: z.string(),
     address: z.string().optional(),
+    fingerprint: sha256.optional().describe('SHA-256 of the SHA-256 (in hex) that its text is kept as'),
   }),
   'token.revoked': z.looseObject({ token: z.string(), agent: z.string(), by: Actor, reason }),
   'agent.seen': z
