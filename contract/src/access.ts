@@ -78,7 +78,9 @@ export const GrantRequest = z.strictObject({
     .string()
     .max(2000)
     .optional()
-    .describe('where another agent is named: whom it acts for then; absent: nobody, in a plan the one its planner acts for'),
+    .describe(
+      'where another agent is named: whom it acts for then; absent: nobody, in a plan the one its planner acts for',
+    ),
 })
 export type GrantRequest = z.input<typeof GrantRequest>
 
@@ -215,6 +217,7 @@ export const Permission = z.object({
   verdict: z.enum(['allow', 'hold', 'deny', 'depends']),
   policies: z.array(z.string()),
   grant: z.string().optional().describe('the live grant that it takes, where the connection needs one'),
+  observed: z.boolean().optional().describe('true where mode: observe refuses nothing, whatever policy says'),
 })
 export type Permission = z.infer<typeof Permission>
 
@@ -224,6 +227,7 @@ export const AgentAccess = z.object({
   since: time.describe('use is counted from this day on'),
   permitted: z.array(Permission),
   used: z.array(AgentUse),
+  notes: z.array(z.string()).optional().describe('what the answer leaves out, in sentences'),
 })
 export type AgentAccess = z.infer<typeof AgentAccess>
 
@@ -235,6 +239,7 @@ export const AccessThen = z.object({
   action: z.string(),
   resource: z.string(),
   verdict: z.enum(['allow', 'hold', 'depends']),
+  observed: z.boolean().optional().describe('true where mode: observe refused nothing, whatever policy said'),
   through: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('policy'), policies: z.array(z.string()) }),
     z.object({
@@ -253,6 +258,7 @@ export const AccessAnswer = z.object({
   at: time,
   policy: z.string().describe('version of the policy set that was in force'),
   items: z.array(AccessThen),
+  notes: z.array(z.string()).optional().describe('what the answer can’t tell, in sentences'),
   next: z.string().nullable(),
 })
 export type AccessAnswer = z.infer<typeof AccessAnswer>

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import type { AgentPrincipal } from '../../identity/principal.ts'
 import { readPolicyTexts } from '../load.ts'
 import { CONTRACT_EXAMPLE, policiesOf } from '../testing/policies.ts'
-import { createPermitted, type Permitted, type PermittedQuestion } from './permitted.ts'
+import { createPermitted, type Permitted, type PermittedQuestion, readableOf } from './permitted.ts'
 
 const orders = { name: 'orders', kind: 'postgres', tags: ['production'] }
 const subject = { id: 'https://idp#bot', issuer: 'https://idp', groups: ['ci'] }
@@ -11,7 +11,7 @@ const subject = { id: 'https://idp#bot', issuer: 'https://idp', groups: ['ci'] }
 function permittedBy(text: string): Permitted {
   const read = readPolicyTexts([{ file: 'base.cedar', text }])
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
-  return createPermitted(read.files)
+  return createPermitted(read.files.version, readableOf(read.files.policies))
 }
 const ask = (text: string, question: Partial<PermittedQuestion> = {}) =>
   permittedBy(text).answer({ subject, connection: orders, action: 'sql:write', resource: 'others', ...question })

@@ -1,16 +1,18 @@
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
-import type { LoadedPolicy, PolicyFiles } from '../load.ts'
+import type { LoadedPolicy } from '../load.ts'
 import { actionsIn } from './actions.ts'
 import { type EntityValue, entity, evaluate, type Surroundings, type Truth, UNKNOWN, type Value } from './expression.ts'
 import { mentionsIn } from './mentioned.ts'
 import { attributesOf, type NamedResource } from './resources.ts'
 
-/** Who is asked about, whoever it acts for. */
+/** Who is asked about. */
 export interface Subject {
   id: string
   issuer: string
   groups: readonly string[]
-  owner?: string
+  owner?: string | undefined
+  /** On whose behalf, empty for nobody's; absent: it may be anybody's. */
+  onBehalfOf?: string | undefined
 }
 
 export interface Where {
@@ -41,28 +43,34 @@ export interface Permitted {
   readonly version: string
   /** Resources that policies name, by their ids. */
   readonly named: readonly NamedResource[]
+  /** Whether it makes a difference to any policy that there is a grant, and which. */
+  readonly tellsGrants: boolean
   answer(question: PermittedQuestion): PermittedAnswer
   /** Subjects of the same class are answered the same. */
   classOf(subject: Subject): string
 }
 
-interface Readable {
+/** A policy as it was loaded, and as Cedar parses it. */
+export interface Readable {
   policy: LoadedPolicy
   json: cedar.PolicyJson
 }
 
-/**
- * Answers for every context at once: it holds what is unknown (command, time, purpose, on whose behalf) for unknown, and
- * says `allow`, `hold` or `deny` only where policy says the same whatever that is. Reads policies as Cedar parses them,
- * without Cedar's preparsed sets: an old set is as good as the one in force, and disturbs it in nothing.
- * @throws Error where a policy can't be read
- */
-export function createPermitted({ policies, version }: Pick<PolicyFiles, 'policies' | 'version'>): Permitted {
-  const readable = policies.map((policy): Readable => {
+/** Has Cedar parse policies that were loaded. @throws Error where one can't be read */
+export function readableOf(policies: readonly LoadedPolicy[]): Readable[] {
+  return policies.map((policy) => {
     const parsed = cedar.policyToJson(policy.text)
     if (parsed.type === 'failure') throw new Error(`${policy.id} can’t be read: ${parsed.errors[0]?.message}`)
     return { policy, json: parsed.json }
   })
+}
+
+/**
+ * Answers for every context at once: it holds what is unknown (command, time, purpose, on whose behalf) for unknown, and
+ * says `allow`, `hold` or `deny` only where policy says the same whatever that is. It evaluates policies by itself, as
+ * Cedar parses them: an old set is as good as the one in force, and disturbs it in nothing.
+ */
+export function createPermitted(version: string, readable: readonly Readable[]): Permitted {
   const mentioned = mentionsIn(readable.map(({ json }) => json))
   const byAction = new Map<string, Readable[]>()
   const ofAction = (action: string): Readable[] => {
@@ -77,12 +85,14 @@ export function createPermitted({ policies, version }: Pick<PolicyFiles, 'polici
   return {
     version,
     named: mentioned.resources,
-    classOf: ({ id, issuer, groups, owner }) =>
+    tellsGrants: mentioned.attributes.has('grant'),
+    classOf: ({ id, issuer, groups, owner, onBehalfOf }) =>
       JSON.stringify([
         groups.filter((group) => mentioned.groups.has(group)).sort(),
         mentioned.attributes.has('issuer') ? issuer : '',
         mentioned.attributes.has('owner') ? (owner ?? null) : '',
         mentioned.agents.has(id) ? id : '',
+        mentioned.attributes.has('onBehalfOf') ? (onBehalfOf ?? null) : '',
       ]),
     answer(question) {
       const some = ofAction(question.action)
@@ -257,8 +267,9 @@ function surroundingsOf(
       if (is(one, principal)) {
         if (name === 'issuer') return subject.issuer
         if (name === 'owner') return subject.owner
+        if (name !== 'onBehalfOf') return undefined
         // An agent may come for one and for another.
-        return name === 'onBehalfOf' ? UNKNOWN : undefined
+        return subject.onBehalfOf === undefined ? UNKNOWN : subject.onBehalfOf || undefined
       }
       if (is(one, gateway)) return name === 'kind' ? connection.kind : name === 'tags' ? connection.tags : undefined
       return is(one, target) ? (attributes ? attributes.get(name) : UNKNOWN) : undefined
