@@ -78,7 +78,10 @@ test('a whole file: paths are absolute, secrets are read, defaults are there', a
     postgres: { listen: { host: '127.0.0.1', port: 7432 } },
     approvals: { expires: 600_000, use_within: 600_000, max_window: 28_800_000, hold: 'wait', in_transaction: 'fail' },
     limits: { max_statement: 1024 ** 2, sessions_per_agent: 50, drain: 30_000 },
-    identity: { roles: { approver: ['oncall-dba'], admin: [] } },
+    identity: {
+      roles: { approver: ['oncall-dba'], admin: [] },
+      tokens: { lifetime: 900_000, max_lifetime: 3_600_000 },
+    },
   })
   expect(config?.connections.get('orders')).toMatchObject({
     name: 'orders',
@@ -350,6 +353,17 @@ describe('problems', () => {
       '16: approvals.escalate[0].after is "soon"; a duration is a number and s, m, h or d, 7d at most, for example 3m',
       '16: approvals.escalate[1].after is "8d"; a duration is a number and s, m, h or d, 7d at most, for example 3m',
       '16: approvals.escalate[2].groups has 0 entries; needs at least 1',
+    ],
+    [
+      'tokens that live longer than they may',
+      withLine(7, '  tokens: { lifetime: 2h, max_lifetime: 1h }\n  roles: { approver: [oncall-dba] }'),
+      '7: gateway tokens would live longer than max_lifetime; make lifetime shorter, or max_lifetime longer',
+    ],
+    [
+      'tokens for no time, or for ever',
+      withLine(7, '  tokens: { lifetime: 0s, max_lifetime: 25h }\n  roles: { approver: [oncall-dba] }'),
+      '7: identity.tokens.lifetime is "0s"; must be between 1s and 24h',
+      '7: identity.tokens.max_lifetime is "25h"; must be between 1s and 24h',
     ],
     [
       'break-glass for nobody, for ever',
