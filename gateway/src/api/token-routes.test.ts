@@ -27,6 +27,7 @@ import {
 import { newTokenText } from '../identity/tokens/text.ts'
 import { entriesIn } from '../sessions/scribe/testing/read.ts'
 import { createTelemetry } from '../telemetry/telemetry.ts'
+import { FeedClient } from './testing/world.ts'
 
 vi.setConfig({ testTimeout: 30_000, hookTimeout: 120_000 })
 
@@ -576,6 +577,13 @@ describe('revoking', () => {
     expect([await over].flat()[0]).toMatchObject({ code: '57P01', message: expect.stringContaining('it leaked') })
     expect((await stays.query('select 1 as one')).rows).toEqual([{ one: 1 }])
     await stays.end()
+  })
+
+  it('closes the feed that is listened to by it', async () => {
+    const { text, id } = await token()
+    const feed = await FeedClient.connect(`${url.replace('http', 'ws')}/v1/feed`, text)
+    await asPerson('max', ['platform'], `/v1/tokens/${id}/revoke`, { reason: 'it leaked' })
+    expect(await feed.untilClosed()).toEqual({ code: 4401, reason: expect.stringContaining('it leaked') })
   })
 
   it('is for whoever holds it (RFC 7009), and tells nobody whether it was one', async () => {

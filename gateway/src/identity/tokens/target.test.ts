@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { targetOf } from './target.ts'
 
@@ -46,6 +47,39 @@ it.each<[what: string, given: Parameters<typeof targetOf>[0], from?: Parameters<
   ['nothing', {}],
 ])('%s is no target', (_what, given, from = listeners) => {
   expect(targetOf(given, from)).toBeUndefined()
+})
+
+it('is ours, whatever is written, or none', () => {
+  const part = fc.oneof(
+    fc.constantFrom(
+      'gw.example.com',
+      'evil.example',
+      ':7432',
+      ':7443',
+      '@',
+      '/',
+      '//',
+      '\\',
+      '%2f',
+      'orders',
+      '.',
+      '[::1]',
+    ),
+    fc.string({ maxLength: 4 }),
+  )
+  const resources = fc.tuple(fc.constantFrom('postgres://', 'ssh://', 'https://', ''), fc.array(part, { maxLength: 8 }))
+  fc.assert(
+    fc.property(resources, ([scheme, parts]) => {
+      const resource = scheme + parts.join('')
+      const target = targetOf({ resource }, listeners)
+      if (target)
+        expect([URL.parse(resource)?.hostname, target.name]).toEqual([
+          'gw.example.com',
+          expect.stringMatching(/^[a-z0-9][a-z0-9-]*$/),
+        ])
+    }),
+    { seed: 8707, numRuns: 300 },
+  )
 })
 
 it('says of which kinds a URL can be', () => {
