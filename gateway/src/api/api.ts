@@ -33,6 +33,7 @@ import type { Ledger } from '../sessions/ledger/ledger.ts'
 import type { Retention } from '../sessions/retention/retention.ts'
 import type { SessionsRoom } from '../sessions/sessions.ts'
 import type { Feed } from '../store/feed.ts'
+import { accessQuestionRoutes } from './access-routes.ts'
 import { agentRoutes } from './agent-routes.ts'
 import { annotationRoutes } from './annotation-routes.ts'
 import { approvalRoutes } from './approval-routes.ts'
@@ -217,6 +218,7 @@ function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reac
   const { access, signIns, issuers, metrics, log } = options
   connectionRoutes(typed, access)
   agentRoutes(typed, access.registry)
+  accessQuestionRoutes(typed, access.questions, options.clock ?? Date.now)
   grantRoutes(typed, { grants: access.grants, rules: grantRulesOf(options) })
   discoveryRoutes(typed, { reached: reachedNow, issuers })
   const { tokens, exchange } = access
@@ -287,7 +289,11 @@ function documentOf(url: string | undefined) {
       ...(url !== undefined && { servers: [{ url }] }),
       components: {
         securitySchemes: {
-          bearer: { type: 'http' as const, scheme: 'bearer', description: 'An access token of a configured issuer.' },
+          bearer: {
+            type: 'http' as const,
+            scheme: 'bearer',
+            description: 'An access token of a configured issuer, or of POST /v1/token.',
+          },
         },
       },
     },
