@@ -2,7 +2,7 @@ import type { Approval } from '@countersign/contract/approval'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Settings } from '../../console-api.ts'
-import { createAttention, noticeOf, plainText, quietFor, undoTime } from './attention.ts'
+import { createAttention, loudEvery, noticeOf, plainText, quietFor, undoTime } from './attention.ts'
 import { seenNotices, standingClock } from './testing/console.ts'
 import { someApproval } from './testing/small-gateway.ts'
 
@@ -87,6 +87,78 @@ test('is quiet in quiet hours, and says what still waits when they are over', ()
   expect(counts.at(-1)).toBe(1)
   clock.move(9 * minute)
   expect(notifier.history).toHaveLength(1)
+})
+
+const need = someApproval().requirements[0]!
+const escalated = { requirements: [{ ...need, escalatedTo: ['sre'] }] }
+const asked: Partial<Approval> = {
+  session: '',
+  purpose: 'refund \u202eof ticket 8812',
+  access: {
+    grants: ['gr_1'],
+    requestedBy: { kind: 'agent', id: 'x', name: 'support-copilot' },
+    seconds: 5400,
+  },
+}
+
+test('what is escalated is said again and again, for as long as it can be decided, until somebody has', () => {
+  const { attention, notifier, clock } = arrange()
+  attention.pending([held('ap_1')])
+  clock.move(minute)
+  attention.pending([held('ap_1', escalated)])
+  expect(notifier.history).toHaveLength(2)
+  expect(notifier.history.at(-1)).toMatchObject({
+    title: 'Nobody answered: billing-cleanup waits on orders',
+    urgent: true,
+  })
+  clock.move(loudEvery)
+  clock.move(loudEvery)
+  expect(notifier.history).toHaveLength(4)
+  expect(new Set(notifier.history.map(({ tag }) => tag)).size).toBe(1)
+  attention.focused(true)
+  clock.move(loudEvery)
+  expect(notifier.history).toHaveLength(4)
+  attention.pending([])
+  attention.focused(false)
+  clock.move(60 * minute)
+  expect(notifier.history).toHaveLength(4)
+})
+
+test('what becomes mine by escalation is told at once, and loud', () => {
+  const { attention, notifier, clock } = arrange()
+  attention.pending([held('ap_1', { mayDecide: false })])
+  expect(notifier.history).toEqual([])
+  attention.pending([held('ap_1', escalated)])
+  clock.move(60 * minute)
+  expect(notifier.history.length).toBeGreaterThan(2)
+  expect(notifier.history.length).toBeLessThanOrEqual(5)
+})
+
+test('quiet hours let through what a policy calls critical, and nothing else, however loud', () => {
+  const time = (minutes: number) => {
+    const at = new Date(start + minutes * minute)
+    return `${String(at.getHours()).padStart(2, '0')}:${String(at.getMinutes()).padStart(2, '0')}`
+  }
+  const { attention, notifier, clock } = arrange({ quietHours: { from: time(-60), to: time(60) } })
+  const critical = { requirements: [{ ...need, critical: true }] }
+  attention.pending([held('ap_1'), held('ap_2', escalated), held('ap_3', critical)])
+  expect(notifier.history.map(({ target }) => target)).toEqual(['/queue/ap_3'])
+  clock.move(6 * minute)
+  expect(notifier.history.map(({ target }) => target)).toEqual(['/queue/ap_3', '/queue/ap_3'])
+})
+
+test('a request for access says who asks for what, for how long; how much is the person’s setting', () => {
+  const notice = (content: 'command' | 'name' | 'nothing', more: Partial<Approval> = {}) =>
+    noticeOf(held('ap_1', { ...asked, ...more }), 't', content)
+  expect(notice('command')).toMatchObject({
+    title: 'billing-cleanup asks for access to orders',
+    body: 'for 1 h 30 min: refund \uFFFDof ticket 8812',
+    action: 'deny',
+  })
+  expect(notice('name').body).toBe('It waits for your decision.')
+  expect(notice('nothing').body).not.toContain('refund')
+  const plan = { access: { ...asked.access!, plan: 'pl_1', title: 'Month end', grants: ['a', 'b', 'c'] } }
+  expect(notice('command', plan).body).toMatch(/^Month end, 3 steps: refund/)
 })
 
 test('a click opens the card by an opaque tag; an unknown tag opens nothing', () => {

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Approval } from '@countersign/contract/approval'
 import type { Settings } from '../../console-api.ts'
+import { span } from '../../span.ts'
 import type { Badge } from './ports/badge.ts'
 import type { Clock } from './ports/clock.ts'
 import type { Notice, Notifier } from './ports/notifier.ts'
@@ -21,15 +22,25 @@ export interface Attention extends Disposable {
 /** Milliseconds in which a Deny from a notification can be undone. */
 export const undoTime = 6_000
 
+/** What is escalated is said again this often (ms), until somebody has decided. */
+export const loudEvery = 120_000
+
 interface Announced {
   tag: string
   approval: Approval
+  loud: boolean
   cancelRepeat(): void
   denying?: () => void
 }
 
 /** Whether an approval waits for this person. */
 export const waitsForMe = (approval: Approval) => approval.state === 'pending' && approval.mayDecide === true
+
+/** Whether others were asked, since nobody answered: it may not be overheard. */
+export const isLoud = (approval: Approval) => approval.requirements.some((need) => need.escalatedTo?.length)
+
+/** Whether a policy says that it may disturb in quiet hours. */
+export const isCritical = (approval: Approval) => approval.requirements.some((need) => need.critical)
 
 export function createAttention(options: {
   notifier: Notifier
@@ -54,15 +65,30 @@ export function createAttention(options: {
   }
 
   function announce(approval: Approval, repeatOnly: boolean) {
-    const entry: Announced = { tag: newTag(), approval, cancelRepeat: () => {} }
+    const entry: Announced = { tag: newTag(), approval, loud: false, cancelRepeat: () => {} }
     announced.set(approval.id, entry)
     if (!repeatOnly) show(entry)
+    if (isLoud(approval)) return repeat(entry)
     const start = Math.max(clock.now(), Date.parse(approval.requestedAt))
     const half =
       Date.parse(approval.requestedAt) + (Date.parse(approval.expiresAt) - Date.parse(approval.requestedAt)) / 2
     if (half <= start) return
-    entry.cancelRepeat = clock.after(half - clock.now(), () => {
-      if (!looking && mayNotify() && !entry.denying) show(entry)
+    entry.cancelRepeat = clock.after(half - clock.now(), () => again(entry))
+  }
+
+  /** Says it once more, where nobody looks and it may be said now. */
+  function again(entry: Announced) {
+    if (!looking && mayNotify(entry.approval) && !entry.denying) show(entry)
+  }
+
+  /** Says it again and again, for as long as it can be decided. */
+  function repeat(entry: Announced) {
+    entry.cancelRepeat()
+    entry.loud = true
+    if (clock.now() + loudEvery >= Date.parse(entry.approval.expiresAt)) return
+    entry.cancelRepeat = clock.after(loudEvery, () => {
+      again(entry)
+      repeat(entry)
     })
   }
 
@@ -73,7 +99,8 @@ export function createAttention(options: {
     announced.delete(id)
   }
 
-  const mayNotify = () => settings.enabled && quietFor(settings.quietHours, clock.now()) === 0
+  const mayNotify = (approval: Approval) =>
+    settings.enabled && (isCritical(approval) || quietFor(settings.quietHours, clock.now()) === 0)
 
   function review() {
     const mine = new Map(waiting.filter(waitsForMe).map((approval) => [approval.id, approval]))
@@ -88,13 +115,17 @@ export function createAttention(options: {
     cancelQuiet = () => {}
     if (!settings.enabled) return
     const quiet = quietFor(settings.quietHours, clock.now())
-    if (quiet > 0) {
-      // What still waits when the night is over is said then.
-      if (mine.size > 0) cancelQuiet = clock.after(quiet, review)
-      return
-    }
+    // What still waits when the night is over is said then.
+    if (quiet > 0 && mine.size > 0) cancelQuiet = clock.after(quiet, review)
     for (const approval of mine.values()) {
-      if (announced.has(approval.id)) continue
+      if (!mayNotify(approval)) continue
+      const entry = announced.get(approval.id)
+      if (entry) {
+        if (entry.loud || !isLoud(approval)) continue
+        again(entry)
+        repeat(entry)
+        continue
+      }
       // What came in under the person's eyes isn't said at once; only if it still waits at half time, and nobody looks.
       announce(approval, looking || seen.has(approval.id))
       seen.add(approval.id)
@@ -154,18 +185,30 @@ export function createAttention(options: {
   }
 }
 
-/** What a notification says of a held command; how much is the person's setting, since a lock screen shows it too. */
+/** What a notification says of a held command, or of a request for access; how much is the person's setting, since a lock screen shows it too. */
 export function noticeOf(approval: Approval, tag: string, content: Settings['notifications']['content']): Notice {
   const target = `/queue/${encodeURIComponent(approval.id)}`
   if (content === 'nothing')
     return { tag, target, title: 'Something waits for you', body: 'Open Countersign to see it.' }
   const who = plainText(approval.identity.name, 60)
   const where = plainText(approval.connection, 60)
-  const title = `${who} waits on ${where}`
-  if (content === 'name') return { tag, target, title, body: 'A command is held for your decision.', action: 'deny' }
+  const loud = isLoud(approval)
+  const urgent = loud ? ({ urgent: true } as const) : {}
+  const does = approval.access ? `${who} asks for access to ${where}` : `${who} waits on ${where}`
+  const title = loud ? `Nobody answered: ${does}` : does
+  const said = { tag, target, title, action: 'deny', ...urgent } as const
+  if (approval.access) return { ...said, body: content === 'name' ? 'It waits for your decision.' : askedFor(approval) }
+  if (content === 'name') return { ...said, body: 'A command is held for your decision.' }
   const [first = '', ...more] = approval.command.text.trim().split(/\r\n|\r|\n/)
   const body = plainText(first, 180) + (more.length > 0 ? ` … (${more.length + 1} lines)` : '')
-  return { tag, target, title, body, action: 'deny' }
+  return { ...said, body }
+}
+
+/** for 2 h: refund of ticket 8812 */
+function askedFor({ access, purpose = '' }: Approval): string {
+  const { plan, title = '', grants, seconds } = access!
+  const what = plan ? `${plainText(title, 80)}, ${grants.length} steps` : `for ${span(seconds)}`
+  return `${what}: ${plainText(purpose, 120)}`
 }
 
 /** One line without control, bidi and other invisible characters: a command can't rewrite what a notification says. */

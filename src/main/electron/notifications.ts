@@ -23,6 +23,7 @@ export function nativeNotifier(on: { click(tag: string): void; deny(tag: string)
         title: notice.title,
         body: safeBody(notice.body),
         timeoutType: 'never',
+        ...(notice.urgent ? { urgency: 'critical' as const } : {}),
         ...(hasActions && notice.action ? { actions: [{ type: 'button' as const, text: label[notice.action] }] } : {}),
       })
       notification.on('click', () => on.click(notice.tag))

@@ -314,7 +314,10 @@ export function believableRequests(now: number): Approval[] {
     {
       ...escalated,
       requirements: [
-        { ...escalated.requirements[0]!, groups: ['support'], escalatedTo: ['oncall-dba'], critical: true },
+        {
+          ...{ ...escalated.requirements[0]!, groups: ['support'], critical: true },
+          ...{ escalation: [{ after: '4m', groups: ['oncall-dba'] }], escalatedTo: ['oncall-dba'] },
+        },
       ],
     },
     request('ap_plan', ['gr_plan1', 'gr_plan2', 'gr_plan3', 'gr_plan4'], {

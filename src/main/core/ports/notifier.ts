@@ -8,6 +8,8 @@ export interface Notice {
   target: string
   /** Whether a Deny action makes sense, or an Undo. A shell whose platform has no actions leaves it out. */
   action?: 'deny' | 'undo'
+  /** It was said before, and nobody answered: a shell may show it louder. */
+  urgent?: true
 }
 
 /** Shows notifications. Clicks come back through the core's `notificationClicked` call. */

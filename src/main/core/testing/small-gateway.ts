@@ -10,9 +10,10 @@ import type { Me, Role } from '@countersign/contract/identity'
 import type { RecordingLine } from '@countersign/contract/recording'
 import { Session } from '@countersign/contract/session'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { type SmallAccess, smallAccess } from './small-access.ts'
 
 /** A gateway as the console meets it, small enough to be made to misbehave. What it says is checked by the contract. */
-export interface SmallGateway extends AsyncDisposable {
+export interface SmallGateway extends SmallAccess, AsyncDisposable {
   url: string
   approvals: Map<string, Approval>
   sessions: Map<string, Session>
@@ -56,6 +57,8 @@ export interface SmallGateway extends AsyncDisposable {
   /** Stops listening, and listens again on the same port. */
   down(): Promise<void>
   up(): Promise<void>
+  /** Says something on the feed, as it is. */
+  say(type: FeedMessage['type'], data: unknown): void
   /** Says something of a type that this console doesn't know yet. */
   sayUnknown(): void
 }
@@ -75,13 +78,16 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
   const sockets = new WebSocketServer({ noServer: true })
   let port = 0
 
-  const say = (type: 'approval.opened' | 'approval.decided' | 'approval.closed' | 'session.opened', data: unknown) => {
+  const say = (type: FeedMessage['type'], data: unknown) => {
     const message = FeedMessage.parse({ seq: log.length + 1, at: new Date().toISOString(), type, data })
     log.push(message)
     for (const feed of feeds) feed.send(JSON.stringify(message))
   }
 
+  const access = smallAccess(say, () => gateway.access)
   const gateway: SmallGateway = {
+    ...access.rooms,
+    access: 'gives',
     url: '',
     approvals: new Map(),
     sessions: new Map(),
@@ -144,6 +150,7 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
       server.listen(port, '127.0.0.1')
       await once(server, 'listening')
     },
+    say,
     sayUnknown() {
       const message = {
         seq: log.length + 1,
@@ -206,6 +213,10 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     if (room === 'sessions' && deed === 'terminate') return send(response, {})
     if (room === 'sessions' && id) return one(response, gateway.sessions.get(id))
     if (room === 'sessions') return page(url, response, [...gateway.sessions.values()].reverse())
+    const told = await access.answer(url, person, request)
+    if (told && 'items' in told) return page(url, response, told.items)
+    if (told && 'problem' in told) return problem(response, told.status, told.problem, told.members)
+    if (told) return one(response, told.item)
     problem(response, 404, 'There is no such place.')
   }
 
@@ -321,9 +332,9 @@ function send(response: ServerResponse, body: unknown): void {
   response.end(JSON.stringify(body))
 }
 
-function problem(response: ServerResponse, status: number, detail: string): void {
+function problem(response: ServerResponse, status: number, detail: string, members: object = {}): void {
   response.writeHead(status, { 'content-type': 'application/problem+json' })
-  response.end(JSON.stringify({ type: 'about:blank', title: 'Refused', status, detail }))
+  response.end(JSON.stringify({ type: 'about:blank', title: 'Refused', status, detail, ...members }))
 }
 
 const agent = {

@@ -2,6 +2,7 @@ import type { ConnectionRecord } from '@countersign/contract/access'
 import { Dialog } from 'radix-ui'
 import { useEffect, useId, useState } from 'react'
 import type { AskableAgent } from '../../../access-api.ts'
+import { secondsOf } from '../../../span.ts'
 import { ask } from '../../app/access.ts'
 import { wordsOf } from '../../app/api.ts'
 import { hostOf } from '../../app/header.tsx'
@@ -11,7 +12,6 @@ import { Chooser } from '../../parts/chooser.tsx'
 import { protocolName } from '../queue/words.ts'
 import { ActionChoice } from './action-choice.tsx'
 import { DurationField } from './duration-field.tsx'
-import { secondsOf } from './words.ts'
 
 /** Asks for access for an agent. What policy will say isn't promised. */
 export function Ask({ onClose, onMade }: { onClose: () => void; onMade: (grant: string) => void }) {

@@ -1,5 +1,5 @@
 import { useId } from 'react'
-import { secondsOf, span } from './words.ts'
+import { secondsOf, span } from '../../../span.ts'
 
 const PRESETS = ['15m', '30m', '1h', '4h', '8h']
 

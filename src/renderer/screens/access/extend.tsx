@@ -1,11 +1,11 @@
 import type { Grant } from '@countersign/contract/access'
 import { Dialog } from 'radix-ui'
 import { useRef, useState } from 'react'
+import { secondsOf } from '../../../span.ts'
 import { extend } from '../../app/access.ts'
 import { Button } from '../../parts/basics.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { DurationField } from './duration-field.tsx'
-import { secondsOf } from './words.ts'
 
 /** Asks to prolong access: the same agent, actions and resources, decided anew. */
 export function Extend({ grant, onClose }: { grant: Grant; onClose: () => void }) {

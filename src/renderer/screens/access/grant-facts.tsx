@@ -1,5 +1,6 @@
 import type { Grant } from '@countersign/contract/access'
 import { Fragment, type ReactNode } from 'react'
+import { secondsOf, span } from '../../../span.ts'
 import { useAccess } from '../../app/access.ts'
 import { hostOf } from '../../app/header.tsx'
 import { hashOf } from '../../app/route.ts'
@@ -10,7 +11,7 @@ import { clock, dateAndClock } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { protocolName } from '../queue/words.ts'
 import { BreakGlassMark, StateMark } from './state-mark.tsx'
-import { actionWords, doerWords, secondsOf, span } from './words.ts'
+import { actionWords, doerWords } from './words.ts'
 
 export const factGrid = 'mt-4 grid grid-cols-[118px_minmax(0,1fr)] gap-y-2 max-lg:grid-cols-[92px_minmax(0,1fr)]'
 

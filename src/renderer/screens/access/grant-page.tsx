@@ -1,5 +1,6 @@
 import type { Grant } from '@countersign/contract/access'
 import { useRef } from 'react'
+import { span } from '../../../span.ts'
 import { useGrant } from '../../app/access.ts'
 import { useKeys } from '../../app/keys.ts'
 import { go, hashOf } from '../../app/route.ts'
@@ -14,7 +15,7 @@ import { FullText } from './full-text.tsx'
 import { GrantFacts } from './grant-facts.tsx'
 import { PlanSteps } from './plan-steps.tsx'
 import { BreakGlassMark, StateMark } from './state-mark.tsx'
-import { leftWords, span, spanOf } from './words.ts'
+import { leftWords, spanOf } from './words.ts'
 
 /** All that is known of one grant, and what can be done about it. */
 export function GrantPage(props: { id: string; onExtend: (grant: Grant) => void; onRevoke: (grant: Grant) => void }) {

@@ -1,10 +1,11 @@
 import type { Grant } from '@countersign/contract/access'
 import { memo } from 'react'
+import { span } from '../../../span.ts'
 import { EnvironmentTag, foremostTag } from '../../parts/basics.tsx'
 import { shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { BreakGlassMark, StateMark, TimeLeft } from './state-mark.tsx'
-import { endOf, span } from './words.ts'
+import { endOf } from './words.ts'
 
 export const ROW_HEIGHT = 57
 

@@ -1,12 +1,12 @@
 import type { Grant } from '@countersign/contract/access'
 import { useEffect, useMemo, useState } from 'react'
+import { span } from '../../../span.ts'
 import { useAccess } from '../../app/access.ts'
 import { hashOf } from '../../app/route.ts'
 import { core, useConsole } from '../../app/store.ts'
 import { EnvironmentTag, foremostTag } from '../../parts/basics.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { StateMark, TimeLeft } from './state-mark.tsx'
-import { span } from './words.ts'
 
 /** The plan that a grant is a step of: all its steps in their order, and how each stands. */
 export function PlanSteps({ plan, here }: { plan: string; here: string }) {

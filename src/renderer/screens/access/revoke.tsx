@@ -70,14 +70,16 @@ function useLive(grant: Grant): readonly Session[] {
   const sessions = useWorld((world) => world.sessions)
   return useMemo(() => {
     const used = grant.usedBy && new Set(grant.usedBy.map(({ session }) => session))
-    return [...sessions.values()].filter(
-      (session) =>
-        session.state === 'open' &&
-        session.connection === grant.connection &&
-        session.agent === grant.agent &&
-        session.identity.onBehalfOf === grant.identity.onBehalfOf &&
-        (used === undefined || used.has(session.id) || grant.sessions > used.size),
-    )
+    const could = (session: Session) =>
+      session.connection === grant.connection &&
+      session.agent === grant.agent &&
+      session.identity.onBehalfOf === grant.identity.onBehalfOf
+    return [...sessions.values()].filter((session) => {
+      if (session.state !== 'open') return false
+      if (session.grants?.includes(grant.id) || used?.has(session.id)) return true
+      // Where not all that used it are told, those that could have.
+      return used === undefined || grant.sessions > used.size ? could(session) : false
+    })
   }, [sessions, grant])
 }
 

@@ -1,6 +1,7 @@
 import type { Approval } from '@countersign/contract/approval'
 import { Fragment, type ReactNode, useRef } from 'react'
 import type { AskedGrant } from '../../../access-api.ts'
+import { span } from '../../../span.ts'
 import { type Asked, useAsked } from '../../app/access.ts'
 import { useKeys } from '../../app/keys.ts'
 import { go, hashOf } from '../../app/route.ts'
@@ -12,10 +13,10 @@ import { VisibleText } from '../../parts/visible-text.tsx'
 import { FullText } from '../access/full-text.tsx'
 import { Actions, Fact, Identity, linkLook, Quoted, Resources } from '../access/grant-facts.tsx'
 import { BreakGlassMark, StateMark, TimeLeft } from '../access/state-mark.tsx'
-import { span, spanOf } from '../access/words.ts'
+import { spanOf } from '../access/words.ts'
 import { unusualAccess } from './access-words.ts'
 import { DecisionBar } from './decision-bar.tsx'
-import { Decisions, Needs } from './facts.tsx'
+import { Decisions, Escalation, Needs } from './facts.tsx'
 import { headline, shortDigest } from './words.ts'
 
 /** A request for access as a person decides on it: what, for whom, how long, what for, what is unusual; nothing cut. */
@@ -42,6 +43,7 @@ export function AccessCard({ approval, onBack }: { approval: Approval; onBack: (
       className="@container flex min-h-0 min-w-0 flex-col outline-none"
     >
       <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
+        <Escalation approval={approval} />
         <Request approval={approval} asked={asked} problem={problem} />
         <AccessFacts approval={approval} asked={asked} />
         <Happened approval={approval} asked={asked} />

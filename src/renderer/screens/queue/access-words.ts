@@ -1,9 +1,9 @@
 import type { Approval } from '@countersign/contract/approval'
+import { span } from '../../../span.ts'
 import { hiddenCount, mixedWords } from '../../../visible.ts'
 import type { Asked } from '../../app/access.ts'
 import type { Tone } from '../../parts/basics.tsx'
 import { clock } from '../../parts/time.ts'
-import { span } from '../access/words.ts'
 
 /** What is out of the ordinary about a request for access, from what is really known: never guessed. */
 export function unusualAccess(approval: Approval, asked: Asked | undefined): { tone: Tone; text: string }[] {

@@ -7,7 +7,7 @@ import { CopyButton } from '../../parts/basics.tsx'
 import { CommandText, ParameterValue } from '../../parts/command-text.tsx'
 import { erasedCommand } from '../retention/words.ts'
 import { DecisionBar } from './decision-bar.tsx'
-import { Facts } from './facts.tsx'
+import { Escalation, Facts } from './facts.tsx'
 import { SessionSoFar, useSoFar } from './so-far.tsx'
 import { protocolName, shortDigest } from './words.ts'
 
@@ -30,6 +30,7 @@ export function Card({ approval, onBack }: { approval: Approval; onBack: () => v
       className="@container flex min-h-0 min-w-0 flex-col outline-none"
     >
       <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
+        <Escalation approval={approval} />
         <Command approval={approval} />
         <Facts approval={approval} soFar={soFar} />
         <SessionSoFar approval={approval} soFar={soFar} />

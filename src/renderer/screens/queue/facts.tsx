@@ -8,7 +8,7 @@ import { useNow } from '../../parts/clock.ts'
 import { age, clock } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { BreakGlassMark } from '../access/state-mark.tsx'
-import { listed } from './arrange.ts'
+import { escalatedTo, listed } from './arrange.ts'
 import type { SoFar } from './so-far.tsx'
 import { effectWords, protocolName, unusual } from './words.ts'
 
@@ -167,14 +167,8 @@ function Need({ need, pending }: { need: Requirement; pending: boolean }) {
       ) : null}
       {need.reason ? <div className="text-dim">{need.reason}</div> : null}
       {escalated.length > 0 ? (
-        <div
-          className={`mt-0.5 flex items-start gap-1.5 ${pending ? 'rounded-tag bg-warn-pale px-2 py-1 font-semibold text-warn' : 'text-dim'}`}
-        >
-          <BellRing size={13} className="mt-[3.5px] shrink-0" aria-hidden />
-          <span>
-            Nobody of {listed(need.groups, 'or')} answered: {listed(escalated)}{' '}
-            {escalated.length === 1 ? 'was' : 'were'} asked, too.
-          </span>
+        <div className={pending ? 'text-warn' : 'text-dim'}>
+          {listed(escalated)} {escalated.length === 1 ? 'was' : 'were'} asked, too, since nobody answered
         </div>
       ) : null}
       {next ? (
@@ -183,6 +177,26 @@ function Need({ need, pending }: { need: Requirement; pending: boolean }) {
           {next.after}
         </div>
       ) : null}
+    </div>
+  )
+}
+
+/** Over a card whose people didn't answer: louder than the rest, with who is asked now. */
+export function Escalation({ approval }: { approval: Approval }) {
+  const groups = escalatedTo(approval)
+  const now = useNow()
+  if (groups.length === 0) return null
+  const asked = approval.requirements.filter((need) => need.escalatedTo?.length).flatMap((need) => need.groups)
+  return (
+    <div
+      role="note"
+      className="mb-3 flex items-start gap-2.5 rounded-box border border-warn bg-warn-pale px-3.5 py-2 text-warn"
+    >
+      <BellRing size={16} className="mt-0.5 shrink-0" aria-hidden />
+      <p>
+        <b className="font-semibold">Escalated to {listed(groups)}.</b> Nobody of {listed([...new Set(asked)], 'or')}{' '}
+        answered in time; it has waited for {age(now - Date.parse(approval.requestedAt))}.
+      </p>
     </div>
   )
 }

@@ -1,5 +1,5 @@
 import type { Approval } from '@countersign/contract/approval'
-import { secondsOf, span } from '../access/words.ts'
+import { secondsOf, span } from '../../../span.ts'
 
 /** What an approval may cover: for a command how often, for access how long. */
 export interface Window {

@@ -1,9 +1,9 @@
 import type { Approval, Effect } from '@countersign/contract/approval'
+import { span } from '../../../span.ts'
 import { hiddenCount, mixedWords } from '../../../visible.ts'
 import type { Me } from '../../app/store.ts'
 import type { Tone } from '../../parts/basics.tsx'
 import { duration } from '../../parts/time.ts'
-import { span } from '../access/words.ts'
 import { listed } from './arrange.ts'
 
 /** How a decided approval ended, in a line: what was decided, by whom, and what then happened. */
