@@ -34,25 +34,48 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const put = (name: string, bytes: Uint8Array) => writeFileSync(join(folder, name), bytes)
 function run(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { cwd: folder, encoding: 'utf8' })
+  const env = { PATH: process.env.PATH, HOME: folder }
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { cwd: folder, env, encoding: 'utf8' })
   return { status, stdout, stderr }
 }
 
 describe('countersign', () => {
   it.each<[args: string[], status: number, words: RegExp]>([
     [['--help'], 0, /usage: countersign COMMAND/],
-    [['verify', '--help'], 0, /usage: countersign COMMAND/],
+    [['verify', '--help'], 0, /usage: countersign verify/],
     [['--version'], 0, /^\d+\.\d+\.\d+\n$/],
     [[], 2, /a command is missing; see countersign --help/],
     [['surf'], 2, /there is no command "surf"/],
-    [['login'], 2, /login is not in this version/],
-    [['token', '--audience', 'orders'], 2, /token is not in this version/],
-    [['grants'], 2, /not in this version/],
-    [['approvals', 'list'], 2, /not in this version/],
-    [['sessions'], 2, /not in this version/],
-    [['kube-credential'], 2, /not in this version/],
-    [['verify'], 2, /verify needs a FILE/],
-    [['verify', 'a', 'b'], 2, /unexpected "b" after verify/],
+    [['approvals'], 2, /a command is missing/],
+    [['approvals', 'surf'], 2, /there is no command "surf"/],
+    [['login', '--devise'], 2, /unknown option '--devise'/],
+    [['whoami', 'me'], 2, /too many arguments/],
+    [['whoami'], 2, /which gateway\? give --gateway URL or set COUNTERSIGN_GATEWAY/],
+    [['whoami', '--gateway', 'ftp://x'], 2, /a gateway is reached by https:/],
+    [['whoami', '--gateway', 'http://gw.example.com'], 2, /plain http:\/\/ is for one on this machine only/],
+    [['whoami', '--gateway', 'https://a:b@gw.example.com'], 2, /leave name and password out/],
+    [['whoami', '--gateway', 'https://gw.example.com', '--ca', 'nowhere.pem'], 2, /--ca nowhere\.pem can't be read/],
+    [['whoami', '--gateway', 'https://gw.example.com', '--ca', 'whole.tar'], 2, /holds no certificate/],
+    [['whoami', '--gateway', 'gw.example.com'], 4, /not signed in to https:\/\/gw\.example\.com: countersign login/],
+    [['login', '--gateway', 'http://127.0.0.1:1'], 1, /nothing answers at 127\.0\.0\.1:1/],
+    [['token'], 2, /which connection\?/],
+    [['token', 'orders', '--gateway', 'http://127.0.0.1:1'], 4, /nothing says which agent this is/],
+    [['token', 'orders', '--gateway', 'http://127.0.0.1:1', '--subject-token-file', 'nowhere'], 2, /no file nowhere/],
+    [['token', 'orders', '--gateway', 'http://127.0.0.1:1', '--lifetime', 'long'], 2, /--lifetime takes a duration/],
+    [['grants', 'request', 'orders'], 2, /--actions/],
+    [['approvals', 'approve', 'ap_x', '--gateway', 'http://127.0.0.1:1'], 2, /nobody is here to be asked/],
+    [['approvals', 'approve', 'ap_x', '--yes', '--gateway', 'http://127.0.0.1:1'], 2, /give its --digest/],
+    [['approvals', 'approve', 'ap_x', '--yes', '--digest', 'abc'], 2, /--digest takes sha256:/],
+    [['approvals', 'approve', 'ap_x', '--yes', '--break-glass'], 2, /--break-glass needs --reason/],
+    [['approvals', 'list', '--limit', 'all', '--gateway', 'http://127.0.0.1:1'], 2, /--limit takes a number/],
+    [['connections', 'freeze', '--reason', 'x'], 2, /takes the name of a connection, or --everything/],
+    [['away', '--until', '2d'], 2, /until when, and who decides meanwhile/],
+    [['access', '--at', 'then'], 2, /--at takes a time/],
+    [['completion', 'tcsh'], 2, /bash, zsh, fish/],
+    [['ssh-askpass', "deploy@gw's passphrase for key: "], 1, /no password prompt/],
+    [['ssh-askpass', 'Are you sure you want to continue connecting (yes/no)?'], 1, /the host key is not known/],
+    [['verify'], 2, /missing required argument 'file'/],
+    [['verify', 'a', 'b'], 2, /too many arguments for 'verify'/],
     [['verify', 'whole.tar', '--keys', 'x'], 2, /--keys/],
     [['verify', 'nowhere.tar'], 2, /nowhere\.tar can't be read: there is no such file/],
     [['verify', '.'], 2, /that is a folder/],
@@ -137,12 +160,5 @@ describe('countersign', () => {
     await to.close()
     expect(await said).toBe('countersign: stopped: nothing was found out\n')
     expect((await exit)[0]).toBe(130)
-  })
-
-  it('needs no package but contract', () => {
-    const { dependencies } = JSON.parse(
-      spawnSync('cat', [join(bin, '../../package.json')], { encoding: 'utf8' }).stdout,
-    ) as { dependencies: object }
-    expect(Object.keys(dependencies)).toEqual(['@countersign/contract'])
   })
 })

@@ -7,7 +7,7 @@ import { shown } from './terminal/text.ts'
 export async function main(args: string[]): Promise<void> {
   for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}) // whoever read it has gone
   try {
-    await createProgram().parseAsync(args, { from: 'user' })
+    await (await createProgram(args)).parseAsync(args, { from: 'user' })
   } catch (error) {
     process.exitCode = failed(error)
   }

@@ -1,22 +1,6 @@
 import { Command, Option } from 'commander'
 import metadata from '../package.json' with { type: 'json' }
-import { accessCommand } from './commands/access.ts'
-import { agentCommands } from './commands/agents.ts'
-import { approvalCommands } from './commands/approvals.ts'
-import { awayCommands } from './commands/away.ts'
-import { completionCommand } from './commands/completion.ts'
-import { connectCommand } from './commands/connect.ts'
-import { connectionNamesCommand } from './commands/connection-names.ts'
-import { connectionCommands } from './commands/connections.ts'
-import { grantCommands } from './commands/grants.ts'
 import { withoutAction } from './commands/group.ts'
-import { kubeCredentialCommand } from './commands/kube-credential.ts'
-import { loginCommands } from './commands/login.ts'
-import { planCommands } from './commands/plans.ts'
-import { sessionCommands } from './commands/sessions.ts'
-import { sshAskpassCommand } from './commands/ssh-askpass.ts'
-import { tokenCommand } from './commands/token.ts'
-import { verifyCommand } from './commands/verify.ts'
 import { tokenTypes } from './subject/sources.ts'
 
 const epilogue = `
@@ -27,8 +11,30 @@ as the person who is signed in; --as says which where both are.
 exit status: 0 done, 1 refused or failed, 2 used wrongly or can't tell, 3 held, 4 not signed in; connect: its client's,
 126 refused before it ran, 127 no such client. More: docs/cli.md`
 
-/** All commands. */
-export function createProgram(): Command {
+type Register = (program: Command) => void
+
+/** Every command, in the order of the help, by the file that has it. A file is read once somebody needs it. */
+const files: [names: string[], load: () => Promise<Register>][] = [
+  [['login', 'logout', 'whoami'], async () => (await import('./commands/login.ts')).loginCommands],
+  [['connect'], async () => (await import('./commands/connect.ts')).connectCommand],
+  [['token'], async () => (await import('./commands/token.ts')).tokenCommand],
+  [['grants'], async () => (await import('./commands/grants.ts')).grantCommands],
+  [['plans'], async () => (await import('./commands/plans.ts')).planCommands],
+  [['approvals'], async () => (await import('./commands/approvals.ts')).approvalCommands],
+  [['sessions'], async () => (await import('./commands/sessions.ts')).sessionCommands],
+  [['agents'], async () => (await import('./commands/agents.ts')).agentCommands],
+  [['connections'], async () => (await import('./commands/connections.ts')).connectionCommands],
+  [['access'], async () => (await import('./commands/access.ts')).accessCommand],
+  [['away'], async () => (await import('./commands/away.ts')).awayCommands],
+  [['kube-credential'], async () => (await import('./commands/kube-credential.ts')).kubeCredentialCommand],
+  [['ssh-askpass'], async () => (await import('./commands/ssh-askpass.ts')).sshAskpassCommand],
+  [['verify'], async () => (await import('./commands/verify.ts')).verifyCommand],
+  [['completion'], async () => (await import('./commands/completion.ts')).completionCommand],
+  [['connection-names'], async () => (await import('./commands/connection-names.ts')).connectionNamesCommand],
+]
+
+/** The commands that these arguments may be for; all of them where that can't be told, and for a list of them. */
+export async function createProgram(args: string[]): Promise<Command> {
   const program = new Command('countersign')
     .description('evidence, access and approvals from a terminal')
     .usage('COMMAND [OPTIONS]')
@@ -41,29 +47,18 @@ export function createProgram(): Command {
     .option('--subject-token-file <file>', "the agent's own token; - is standard input")
     .addOption(new Option('--subject-token-type <type>', 'what it is, where it can’t be seen').choices(tokenTypes))
     .addHelpText('after', epilogue)
-  loginCommands(program)
-  connectCommand(program)
-  tokenCommand(program)
-  grantCommands(program)
-  planCommands(program)
-  approvalCommands(program)
-  sessionCommands(program)
-  agentCommands(program)
-  connectionCommands(program)
-  accessCommand(program)
-  awayCommands(program)
-  kubeCredentialCommand(program)
-  sshAskpassCommand(program)
-  verifyCommand(program)
-  completionCommand(program)
-  connectionNamesCommand(program)
+  const end = args.indexOf('--')
+  const words = new Set(end < 0 ? args : args.slice(0, end))
+  const named = files.filter(([names]) => names.some((name) => words.has(name)))
+  const all = named.length === 0 || words.has('completion')
+  for (const register of await Promise.all((all ? files : named).map(([, load]) => load()))) register(program)
   withoutAction(program)
   for (const command of everyCommand(program)) settle(command)
   return program
 }
 
 /** A command and all below it. */
-export function everyCommand(command: Command): Command[] {
+function everyCommand(command: Command): Command[] {
   return [command, ...command.commands.flatMap(everyCommand)]
 }
 
@@ -74,13 +69,14 @@ function settle(command: Command): void {
     .showHelpAfterError(false)
     .showSuggestionAfterError(true)
     .configureHelp({ showGlobalOptions: command.parent !== null, styleTitle: (title) => title.toLowerCase() })
-    .configureOutput({
-      outputError: (text, write) =>
-        write(
-          `countersign: ${text
-            .replace(/^error: /, '')
-            .trim()
-            .replaceAll('\n', ' ')}; see countersign --help\n`,
-        ),
-    })
+    .configureOutput({ outputError: (text, write) => write(`countersign: ${words(text)}; see countersign --help\n`) })
+}
+
+/** A complaint of commander's as ours are. */
+function words(text: string): string {
+  return text
+    .replace(/^error: /, '')
+    .trim()
+    .replace(/\.$/, '')
+    .replaceAll('\n', ' ')
 }

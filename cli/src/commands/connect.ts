@@ -17,6 +17,7 @@ import { gatewayToken, type TokenOptions, tokenOptions } from './token.ts'
 
 const kinds = ['postgres', 'ssh'] as const
 type Kind = (typeof kinds)[number]
+const called: Record<Kind, string> = { postgres: 'PostgreSQL', ssh: 'SSH' }
 
 /** connect: runs a client with everything set. */
 export function connectCommand(program: Command): void {
@@ -73,19 +74,25 @@ async function connect(
 ): Promise<number> {
   const { env } = context
   const kind = options.kind ?? kindOf(command[0]!)
+  const sender = senderIn(context)
+  const endpoints = await getOpenly(sender, Endpoints, '/.well-known/countersign')
+  if (endpoints[kind] === undefined)
+    throw new CliError(
+      exits.notRun,
+      `this gateway has no listener for ${called[kind]}: tell its operator (${kind}.listen)`,
+    )
   const grant = await whatIsNeeded(context, options, connection)
   if (grant?.state === 'requested') return exits.pending
-  const sender = senderIn(context)
   let answer: TokenAnswer | undefined
   try {
-    const endpoints = await getOpenly(sender, Endpoints, '/.well-known/countersign')
     answer = await beforehand(() =>
       gatewayToken(context, { ...options, ...(grant && { grant: grant.id }) }, connection),
     )
     using folder = privateFolder(env)
     const { purpose, hold } = options
     const setting = {
-      endpoints,
+      listener: endpoints[kind],
+      tls: endpoints.tls,
       gateway: sender.base,
       ca: sender.ca,
       connection,

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { ConnectionRecord } from '@countersign/contract/access'
 import type { Command } from 'commander'
 import { addressIn, type Context, gatewayIn, runs } from '../context.ts'
@@ -26,7 +27,7 @@ async function connectionNames(context: Context): Promise<undefined> {
 }
 
 async function asked(context: Context, origin: string): Promise<string[] | undefined> {
-  const limit = new Promise<undefined>((resolve) => setTimeout(resolve, patience).unref())
+  const limit = pause(patience, undefined, { ref: false })
   const answer = gatewayIn(context)
     .list(ConnectionRecord, '/v1/connections', { limit: 1000 })
     .then(({ items }) => items.map(({ name }) => name))

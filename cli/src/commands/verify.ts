@@ -1,4 +1,3 @@
-import { processTerminal, verifyBundleFile } from '@countersign/contract/node/verify-file'
 import type { Command } from 'commander'
 
 /** verify: no gateway and no network is asked. */
@@ -13,6 +12,7 @@ export function verifyCommand(program: Command): void {
 }
 
 async function verify(file: string, _options: object, command: Command): Promise<void> {
+  const { processTerminal, verifyBundleFile } = await import('@countersign/contract/node/verify-file')
   const terminal = processTerminal('countersign')
   try {
     process.exitCode = await verifyBundleFile(file, command.optsWithGlobals(), terminal)

@@ -1,11 +1,11 @@
 import { getCACertificates } from 'node:tls'
-import type { Endpoints } from '@countersign/contract/access'
-import { refused } from '../errors.ts'
 import { hostAndPort } from './address.ts'
 import type { PrivateFolder } from './private-folder.ts'
 
 export interface PostgresSetting {
-  endpoints: Endpoints
+  /** HOST:PORT */
+  listener: string
+  tls: boolean
   gateway: URL
   ca: string | undefined
   connection: string
@@ -40,16 +40,13 @@ const others = [
 /**
  * The environment of a PostgreSQL client whose connection is the one asked for. The token is in a file that only this user
  * reads and that is good for this host and port alone: nobody sees it in a list of processes.
- * @throws CliError where the gateway has no such listener
  */
 export function postgresEnvironment(
-  { endpoints, gateway, ca, connection, token, purpose, hold, inEnvironment }: PostgresSetting,
+  { listener, tls, gateway, ca, connection, token, purpose, hold, inEnvironment }: PostgresSetting,
   folder: PrivateFolder,
   env: NodeJS.ProcessEnv,
 ): Record<string, string | undefined> {
-  if (endpoints.postgres === undefined)
-    throw refused('this gateway has no listener for PostgreSQL: tell its operator (postgres.listen)')
-  const { host, port } = hostAndPort(endpoints.postgres, gateway)
+  const { host, port } = hostAndPort(listener, gateway)
   const settings = { 'countersign.purpose': purpose, 'countersign.hold': hold }
   const options = Object.entries(settings).flatMap(([name, value]) =>
     value === undefined ? [] : [`-c ${name}=${optionText(value)}`],
@@ -66,7 +63,7 @@ export function postgresEnvironment(
     ...(inEnvironment
       ? { PGPASSWORD: token }
       : { PGPASSFILE: folder.write('pgpass', `${[host, port, '*', '*', token].map(passText).join(':')}\n`) }),
-    ...(endpoints.tls
+    ...(tls
       ? { PGSSLMODE: 'verify-full', PGSSLROOTCERT: folder.write('roots.pem', roots(ca)) }
       : { PGSSLMODE: 'prefer' }),
   }

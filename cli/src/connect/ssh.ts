@@ -1,13 +1,12 @@
 import { existsSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { basename, join } from 'node:path'
-import type { Endpoints } from '@countersign/contract/access'
-import { refused } from '../errors.ts'
 import { hostAndPort } from './address.ts'
 import type { PrivateFolder } from './private-folder.ts'
 
 export interface SshSetting {
-  endpoints: Endpoints
+  /** HOST:PORT */
+  listener: string
   gateway: URL
   connection: string
   token: string
@@ -24,16 +23,13 @@ const own = ['ssh', 'scp', 'sftp']
  * How an SSH client reaches a connection: a configuration in which the connection is a host of that name, and a helper that
  * answers the password prompt with the token. `ssh` alone goes there; other clients find it by GIT_SSH_COMMAND and
  * RSYNC_RSH.
- * @throws CliError where the gateway has no such listener
  */
 export function sshSetting(
-  { endpoints, gateway, connection, token, purpose, hold, self }: SshSetting,
+  { listener, gateway, connection, token, purpose, hold, self }: SshSetting,
   folder: PrivateFolder,
   command: string[],
 ): { command: string[]; changes: Record<string, string | undefined> } {
-  if (endpoints.ssh === undefined)
-    throw refused('this gateway has no listener for SSH: tell its operator (ssh.listen), or use a gateway that has one')
-  const { host, port } = hostAndPort(endpoints.ssh, gateway)
+  const { host, port } = hostAndPort(listener, gateway)
   const config = folder.write('ssh_config', configText({ connection, host, port, purpose, hold }))
   // The prompt is an argument of the helper's, so that it must be one program.
   const askpass = folder.write(

@@ -1,6 +1,5 @@
 import type { FeedMessage } from '@countersign/contract/feed'
 import { refused } from '../errors.ts'
-import { feed } from './feed.ts'
 import type { Gateway } from './gateway.ts'
 
 /** It is looked at so often, too, even if the feed tells nothing (ms). */
@@ -21,6 +20,7 @@ export interface Waiting<T> {
  * @throws CliError where the feed or the look is refused
  */
 export async function waitFor<T>(gateway: Gateway, { look, isOver, concerns, timeout }: Waiting<T>): Promise<T> {
+  const { feed } = await import('./feed.ts')
   const over = new AbortController()
   let due = Promise.withResolvers<void>()
   const poke = () => due.resolve()
@@ -57,6 +57,7 @@ export async function watch(
 ): Promise<void> {
   const { after } = options
   if (after !== undefined && !/^\d{1,15}$/.test(after)) throw refused('--after takes the seq of a message of the feed')
+  const { feed } = await import('./feed.ts')
   const signal = new AbortController().signal
   const heard = {
     ...(after === undefined ? {} : { after: Number(after) }),

@@ -1,0 +1,108 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
+
+export const root = join(import.meta.dirname, '..', '..', '..')
+export const bin = join(root, 'cli', 'bin', 'countersign.js')
+
+export interface Ran {
+  code: number | null
+  signal: NodeJS.Signals | null
+  out: string
+  err: string
+}
+
+export interface Started {
+  process: ChildProcess
+  /** Resolves with what has been said on standard error once it matches; rejects when the process ends before. */
+  said(pattern: RegExp): Promise<RegExpExecArray>
+  ended: Promise<Ran>
+}
+
+/** Somebody with a home of their own, who runs the real program. */
+export interface User extends Disposable {
+  home: string
+  config: string
+  env: Record<string, string>
+  run(args: string[], more?: Record<string, string>, input?: string): Promise<Ran>
+  start(args: string[], more?: Record<string, string>): Started
+  /** The one JSON value that a command prints. */
+  json(args: string[], more?: Record<string, string>): Promise<unknown>
+}
+
+/** What stands in for the system's browser: it signs that person in. */
+export const browserAs = (person: string) =>
+  `"${process.execPath}" "${join(root, 'demo', 'sign-in.ts')}" --as ${person}`
+
+export function newUser(gateway: string): User {
+  const home = mkdtempSync(join(tmpdir(), 'countersign-cli-'))
+  const env = {
+    PATH: process.env.PATH ?? '',
+    LANG: 'C.UTF-8',
+    HOME: home,
+    TMPDIR: join(home, 'tmp'),
+    XDG_CONFIG_HOME: join(home, 'config'),
+    COUNTERSIGN_GATEWAY: gateway,
+  }
+  mkdirSync(env.TMPDIR)
+  const start: User['start'] = (args, more = {}) => started(spawnCli(args, { ...env, ...more }))
+  const run: User['run'] = async (args, more = {}, input = '') => {
+    const { process: child, ended } = start(args, more)
+    child.stdin!.on('error', () => {}).end(input)
+    return ended
+  }
+  return {
+    home,
+    config: join(env.XDG_CONFIG_HOME, 'countersign'),
+    env,
+    run,
+    start,
+    async json(args, more) {
+      const { out, err, code } = await run([...args, '--json'], more)
+      if (!out.endsWith('\n') || out.split('\n').length !== 2) throw new Error(`not one line (${code}): ${out}\n${err}`)
+      return JSON.parse(out)
+    },
+    [Symbol.dispose]: () => rmSync(home, { recursive: true, force: true }),
+  }
+}
+
+function spawnCli(args: string[], env: Record<string, string>): ChildProcess {
+  return spawn(process.execPath, [bin, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] })
+}
+
+function started(child: ChildProcess): Started {
+  let err = ''
+  const look = new Set<() => void>()
+  child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
+    err += chunk
+    for (const one of look) one()
+  })
+  const ended = Promise.all([once(child, 'close'), text(child.stdout!)]).then(([[code, signal], out]) => {
+    for (const one of look) one()
+    return { code, signal, out, err } as Ran
+  })
+  let gone = false
+  void ended.then(() => {
+    gone = true
+    for (const one of look) one()
+  })
+  return {
+    process: child,
+    ended,
+    said: (pattern) =>
+      new Promise((resolve, reject) => {
+        const one = () => {
+          const match = pattern.exec(err)
+          if (!match && !gone) return
+          look.delete(one)
+          if (match) resolve(match)
+          else reject(new Error(`ended without saying ${pattern}: ${err}`))
+        }
+        look.add(one)
+        one()
+      }),
+  }
+}
