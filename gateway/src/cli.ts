@@ -30,6 +30,8 @@ usage: countersign-gateway COMMAND [OPTIONS]
                            print the verifier key of the ledger, for people to write down
   ledger rotate-key --config FILE --reason TEXT
                            put a new key in the place of the ledger's, while the gateway is stopped
+  webhook-secret --config FILE
+                           print the secret by which receivers of webhooks check signatures, made where there is none
 
 options:
   --config FILE            the configuration (gateway.yaml)
@@ -103,6 +105,11 @@ export async function main(args: string[]): Promise<void> {
       if (rest[0] === 'show-key') return showKey(values.config)
       if (!values.reason?.trim()) return misused('ledger rotate-key needs --reason TEXT: the log tells it to everybody')
       return rotateKey(values.config, values.reason.trim())
+    }
+    case 'webhook-secret': {
+      if (rest.length > 0) return misused(`unexpected ${JSON.stringify(rest[0])} after webhook-secret`)
+      if (values.config === undefined) return misused('webhook-secret needs --config FILE')
+      return (await import('./told.ts')).showWebhookSecret(values.config)
     }
     case undefined:
       return misused('a command is missing')

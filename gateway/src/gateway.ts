@@ -37,6 +37,7 @@ import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
 import { StartError } from './start-error.ts'
 import { openStore, type Store } from './store/store.ts'
 import { createTelemetry, type Logger, type Telemetry } from './telemetry/telemetry.ts'
+import { webhooksOf } from './told.ts'
 
 export interface GatewayOptions {
   telemetry?: Telemetry
@@ -141,6 +142,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
 
   metrics.watch({ sessionsOpen: () => room.live, holdsPending: () => pendingIn(store), ledger: () => ledger })
 
+  const webhooks = stack.use(await webhooksOf({ config: () => inForce.config, store, metrics, log }))
   const state = { phase: 'starting' as 'starting' | 'ready' | 'stopping' }
   const postgres = config.postgres
     ? stack.use(
@@ -210,6 +212,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     // A class that was added must not stay unmasked, nor a mode unenforced, for those who are connected already.
     if (changed.length > 0) postgres?.endChanged(changed)
     access.reconfigured({ policy })
+    webhooks.reconfigured()
     api.renewTls()
   }
   const renewing = setInterval(() => void renew(), day).unref()
@@ -251,6 +254,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   }
 
   await logged.started()
+  await webhooks.start()
   retention.start()
   state.phase = 'ready'
   metrics.ready.set(1)

@@ -24,7 +24,7 @@ export interface DataFolder extends AsyncDisposable {
  * @throws DataFolderError
  */
 export async function takeDataFolder(path: string): Promise<DataFolder> {
-  const doubt = await makeFolder(path)
+  const doubt = await makeDataFolder(path)
   const lock = openLock(path)
   return {
     path,
@@ -35,7 +35,12 @@ export async function takeDataFolder(path: string): Promise<DataFolder> {
   }
 }
 
-async function makeFolder(path: string): Promise<string | undefined> {
+/**
+ * Makes the data folder (mode 0700) where it isn't there, without taking it.
+ * @returns what is doubtful about it, in words
+ * @throws DataFolderError
+ */
+export async function makeDataFolder(path: string): Promise<string | undefined> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 })
     const { mode } = await stat(path)

@@ -39,8 +39,6 @@ export interface GrantsTable {
   requester: ColumnType<string, string | undefined, string>
   approval: string | null
   policies: Json
-  /** {groups, people} of the approval that gave it. */
-  approved: Json | null
   active_from: Timestamp | null
   /** While it is requested: when the request lapses. */
   expires_at: Timestamp | null
@@ -197,6 +195,12 @@ export interface DeliveriesTable {
   next_at: Timestamp
 }
 
+/** How far the feed was read for webhooks: one row, while any are configured. */
+export interface WebhookCursorTable {
+  one: number
+  seq: number
+}
+
 export interface AccessTables {
   plans: PlansTable
   grants: GrantsTable
@@ -213,4 +217,5 @@ export interface AccessTables {
   delegations: DelegationsTable
   break_glass: BreakGlassTable
   deliveries: DeliveriesTable
+  webhook_cursor: WebhookCursorTable
 }

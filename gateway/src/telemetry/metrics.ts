@@ -23,6 +23,8 @@ export interface Metrics {
   authentications: Counter<'result'>
   reloads: Counter<'result'>
   ready: Gauge
+  /** By result: delivered, failed (and tried again), given-up, dropped. */
+  webhooks: Counter<'result'>
   retention: {
     /** By result: done, failed. */
     runs: Counter<'result'>
@@ -93,6 +95,12 @@ export function createMetrics(): Metrics {
     reloads: new Counter({
       name: 'countersign_reloads_total',
       help: 'Reloads of the configuration',
+      labelNames: ['result'],
+      registers,
+    }),
+    webhooks: new Counter({
+      name: 'countersign_webhook_deliveries_total',
+      help: 'Calls of webhooks, by result: delivered, failed (tried again), given-up, dropped',
       labelNames: ['result'],
       registers,
     }),

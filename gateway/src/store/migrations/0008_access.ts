@@ -54,8 +54,6 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('requester', 'text', (c) => c.notNull().defaultTo(''))
     .addColumn('approval', 'text')
     .addColumn('policies', 'text', (c) => c.notNull())
-    // {groups, people} of the approval, for deciding it again when policy changes.
-    .addColumn('approved', 'text')
     .addColumn('active_from', 'text')
     .addColumn('expires_at', 'text')
     .addColumn('ended_at', 'text')
@@ -236,5 +234,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('tries', 'integer', (c) => c.notNull().defaultTo(0))
     .addColumn('next_at', 'text', (c) => c.notNull())
     .execute()
-  await db.schema.createIndex('deliveries_by_time').on('deliveries').columns(['next_at']).execute()
+  await db.schema.createIndex('deliveries_by_time').on('deliveries').columns(['url', 'next_at']).execute()
+  // How far the feed, which is the outbox, was read for them.
+  await db.schema
+    .createTable('webhook_cursor')
+    .addColumn('one', 'integer', (c) => c.primaryKey().notNull().check(sql`one = 1`))
+    .addColumn('seq', 'integer', (c) => c.notNull())
+    .execute()
 }
