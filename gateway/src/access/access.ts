@@ -8,13 +8,15 @@ import { createGrants, type Grants } from '../grants/grants.ts'
 import { knownAgents } from '../grants/known-agents.ts'
 import { createIdentity } from '../identity/identity.ts'
 import type { Identity, PersonPrincipal, Principal } from '../identity/principal.ts'
+import { type AccessQuestions, createAccessQuestions } from '../identity/registry/access/questions.ts'
 import { noting, notingSubjects } from '../identity/registry/noting.ts'
-import { openRegistry, type Registry, type UsedConnections } from '../identity/registry/registry.ts'
+import { openRegistry, type Registry } from '../identity/registry/registry.ts'
 import { createSubjectTokens } from '../identity/subject-tokens.ts'
 import { bothKinds } from '../identity/tokens/both-kinds.ts'
 import { createExchange, type Exchange } from '../identity/tokens/exchange.ts'
 import { createTokens, type Tokens } from '../identity/tokens/tokens.ts'
 import type { Policies } from '../policy/policy.ts'
+import type { Used } from '../sessions/ledger/used.ts'
 import type { Store } from '../store/store.ts'
 import { createEntrance, type EntranceRoom } from './entrance.ts'
 import { type Freezes, openFreezes } from './freezes.ts'
@@ -26,7 +28,7 @@ export interface AccessOptions {
   policies: () => Policies
   approvals: Approvals
   /** What agents used, as it is counted beside the ledger. */
-  used: UsedConnections
+  used: Pick<Used, 'connections' | 'of'>
   gate: Pick<Gate, 'preview'>
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   /** Milliseconds since the epoch. */
@@ -42,6 +44,7 @@ export interface Access extends AsyncDisposable {
   tokens: Tokens
   exchange: Exchange
   registry: Registry
+  questions: AccessQuestions
   grants: Grants
   // Each room adds itself here: people.
   /** All connections that are configured, by name. */
@@ -81,6 +84,16 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
         return { agentIssuers: new Set(ofAgents), sponsorFrom: sponsor_from, leftAfter: left_after }
       },
       log,
+      clock,
+    }),
+  )
+  const questions = stack.use(
+    createAccessQuestions({
+      store,
+      registry,
+      policies: options.policies,
+      connections: () => [...config().connections.values()].sort((a, b) => (a.name < b.name ? -1 : 1)),
+      used: options.used,
       clock,
     }),
   )
@@ -159,6 +172,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   return {
     identity: noting(bothKinds(identity, tokens), registry),
     registry,
+    questions,
     grants,
     tokens,
     exchange,

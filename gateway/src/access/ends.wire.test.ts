@@ -213,13 +213,32 @@ test('one grant of two ends nothing but what it alone covered, also of a command
   await client.until((frame) => frame[0] === T.NoticeResponse)
   const [held] = (await world.approvals('&state=pending')).filter(({ agent }) => agent === world.agent('bot-two'))
   await world.as('max', `/v1/grants/${writes.id}/revoke`, { reason: 'read only' })
-  const verdict = { verdict: 'approve', reason: 'fine', digest: held!.command.digest }
-  await world.as('ada', `/v1/approvals/${held!.id}/decisions`, verdict)
-  expect(told(await client.ready())).toEqual(['E 42501 no live grant covers sql:write on orders/public.items', 'Z I'])
+  expect(told(await client.ready())).toEqual([
+    `E 57014 canceling statement: access ended: grant ${writes.id} was revoked by Max: read only`,
+    'Z I',
+  ])
+  expect(await world.as('ada', `/v1/approvals/${held!.id}`)).toMatchObject({ state: 'cancelled' })
   client.send(Q('select count(*) from items'))
   expect(told(await client.ready())).toContain('C SELECT 1')
   await world.as('max', `/v1/grants/${reads.id}/revoke`, {})
   expect((await ended(client)).words).toBe(`E 57P01 access ended: grant ${reads.id} was revoked by Max`)
+})
+
+test('a command that runs by one grant of two ends the session with that', async () => {
+  const jwt = await world.jwt('bot-running')
+  await world.grant(jwt, { actions: ['sql:read'] })
+  const writes = await world.grant(jwt, { actions: ['sql:write', 'sql:call'] })
+  const reading = await connected(jwt)
+  const client = await connected(jwt)
+  const insert = "insert into items select 1, 'x' from pg_sleep(60)"
+  client.send(Q(insert))
+  await untilRunning(insert.replaceAll("'", "''"))
+  await world.as('max', `/v1/grants/${writes.id}/revoke`, { reason: 'read only' })
+  const { words, ms } = await ended(client)
+  expect(words).toBe(`E 57P01 access ended: grant ${writes.id} was revoked by Max: read only`)
+  expect(ms).toBeLessThan(1000)
+  reading.send(Q('select count(*) from items'))
+  expect(told(await reading.ready())).toContain('C SELECT 1')
 })
 
 test('a hundred sessions of a hundred agents end at once where everything is frozen, and none comes in', async () => {

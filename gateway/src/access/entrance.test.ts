@@ -84,8 +84,15 @@ class Around {
   open(agent: AgentPrincipal, ref: ConnectionRef, id = 'se_1') {
     const entry = this.enter(agent, ref)
     const ends: EndReason[] = []
-    entry.opened({ id, connect, end: (reason) => void ends.push(reason) })
-    return { entry, ends, words: () => ends.map(({ cause_, message }) => `${cause_}: ${message}`) }
+    const less: EndReason[] = []
+    entry.opened({
+      id,
+      connect,
+      end: (reason) => void ends.push(reason),
+      lessened: (reason) => void less.push(reason),
+    })
+    const words = (of: EndReason[]) => of.map(({ cause_, message }) => `${cause_}: ${message}`)
+    return { entry, ends, words: () => words(ends), lessened: () => words(less) }
   }
 }
 const none: readonly LiveGrant[] = []
@@ -299,7 +306,7 @@ describe('what ends it', () => {
     expect(said()).toEqual([words])
     if (words.startsWith('policy')) return // Opening it asks policy itself.
     const ends: EndReason[] = []
-    early.opened({ id: 'se_2', connect, end: (reason) => void ends.push(reason) })
+    early.opened({ id: 'se_2', connect, end: (reason) => void ends.push(reason), lessened() {} })
     expect(ends.map(({ cause_, message }) => `${cause_}: ${message}`)).toEqual([words])
   })
 
@@ -325,9 +332,12 @@ describe('what ends it', () => {
 
   test('not one grant of two', () => {
     around.give(bot, [grant('gr_1'), grant('gr_2')])
-    const { entry, words } = around.open(bot, jit)
+    const { entry, words, lessened } = around.open(bot, jit)
+    around.give(bot, [...around.live.get(key(bot, 'orders'))!, grant('gr_3')], { state: 'active' })
+    expect(lessened()).toEqual([])
     around.give(bot, [grant('gr_2')])
     expect(words()).toEqual([])
+    expect(lessened()).toEqual(['grant-ended: access ended: grant gr_1 was revoked by Ada: no longer needed'])
     expect(entry.backing.grants.map(({ id }) => id)).toEqual(['gr_2'])
   })
 
@@ -382,7 +392,7 @@ describe('what ends it', () => {
   test('policy is asked with what the session is', () => {
     around.give(bot, [grant('gr_1')])
     const entry = around.enter(bot, jit)
-    entry.opened({ id: 'se_1', purpose: 'cleaning', connect, end() {} })
+    entry.opened({ id: 'se_1', purpose: 'cleaning', connect, end() {}, lessened() {} })
     around.entrance.policyChanged()
     expect(around.previews).toMatchObject([
       {
@@ -450,7 +460,7 @@ test('in whatever order things happen: it is open with a live grant alone, ended
         const last = entries.findLast(({ left }) => !left)
         if (one.do === 'open' && last && !last.open) {
           last.open = true
-          last.entry.opened({ id: 's', connect, end: () => void last.ends++ })
+          last.entry.opened({ id: 's', connect, end: () => void last.ends++, lessened() {} })
         }
         if (one.do === 'leave' && last) {
           last.left = true

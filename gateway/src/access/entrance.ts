@@ -1,6 +1,13 @@
 import type { Freeze, GrantState } from '@countersign/contract/access'
 import type { Command, ConnectionRef, Effect, Gate } from '../gate/command.ts'
-import { type Backing, type Entrance, type Entry, type LiveGrant, standing } from '../gate/entrance.ts'
+import {
+  type Backing,
+  type Entrance,
+  type Entry,
+  type LiveGrant,
+  type OpenedSession,
+  standing,
+} from '../gate/entrance.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import { type EndCause, EndReason } from '../sessions/session.ts'
 import { EVERYTHING, frozenWords } from './freezes.ts'
@@ -114,8 +121,6 @@ export function createEntrance(options: EntranceOptions): EntranceRoom {
   }
 }
 
-type Opened = Parameters<Entry['opened']>[0]
-
 /** Somebody who was let in. Nothing is told to the session but what stands behind it, and that it must end. */
 class Inside implements Entry {
   readonly agent: AgentPrincipal
@@ -125,7 +130,7 @@ class Inside implements Entry {
   readonly #needed: boolean
   #live: readonly LiveGrant[]
   #backing: Backing
-  #session: Opened | undefined
+  #session: OpenedSession | undefined
   #ended: EndReason | undefined
   #timer: NodeJS.Timeout | undefined
   #recheck: NodeJS.Timeout | undefined
@@ -154,7 +159,7 @@ class Inside implements Entry {
     return this.#session !== undefined
   }
 
-  opened(session: Opened): void {
+  opened(session: OpenedSession): void {
     this.#session = session
     if (this.#ended) session.end(this.#ended)
     else {
@@ -193,6 +198,8 @@ class Inside implements Entry {
     this.#watch()
     // Where no grant is needed policy may still ask for one.
     if (!this.#needed) this.decideAnew('grant-ended', () => words)
+    const gone = before.grants.some(({ id }) => !backing.grants.some((one) => one.id === id))
+    if (gone && !this.#ended) this.#session?.lessened(new EndReason('grant-ended', `access ended: ${words}`))
   }
 
   /** Ends it where policy would not let it connect now. */

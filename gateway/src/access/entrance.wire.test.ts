@@ -212,6 +212,26 @@ describe('what a grant lets do', () => {
   })
 })
 
+test('what a grant shows unmasked is shown while it lives, in the same session', async () => {
+  const jwt = await world.jwt('showing')
+  const client = await connected(jwt, 'masked')
+  const emails = async () => {
+    client.send(Q('select email from customers'))
+    const rows = (await client.ready()).filter((frame) => frame[0] === T.DataRow)
+    return rows.map((frame) => frame.toString('utf8', 11))
+  }
+  expect(await emails()).toEqual(['[masked: email]'])
+  const grant = await world.grant(jwt, { connection: 'masked', actions: ['data:reveal'] })
+  expect(await emails()).toEqual(['jane@example.com'])
+  // What is being shown can't be masked any more.
+  client.send(
+    Q("copy (select email, repeat('x', 20000), pg_sleep(0.02) from customers, generate_series(1, 100000)) to stdout"),
+  )
+  await client.until((frame) => frame[0] === T.CopyData)
+  await asMax(`/v1/grants/${grant.id}/revoke`, { reason: 'enough' })
+  expect(told(await client.closed()).at(-1)).toBe(`E 57P01 access ended: grant ${grant.id} was revoked by Max: enough`)
+})
+
 test('the purpose is the token’s where the client says none', async () => {
   const jwt = await world.jwt('purposeful')
   const { access_token } = await world.exchange(jwt, 'files', { purpose: 'mending orders' })

@@ -24,15 +24,25 @@ export interface Backing {
 /** No grant is needed, and there is none. */
 export const standing: Backing = { needed: false, grants: [] }
 
+/** What the entrance is told of a session that was opened. */
+export interface OpenedSession {
+  id: string
+  purpose?: string
+  /** The effect by which the connection was opened: decided anew when policy has changed. */
+  connect: Effect
+  end: (reason: EndReason) => void
+  /** A grant is gone, and others stay: what runs by that one alone has to end. */
+  lessened: (reason: EndReason) => void
+}
+
 /** Somebody who was let in, from before their session is opened until it has ended. */
 export interface Entry {
   /** What stands behind it now. */
   readonly backing: Backing
   /**
    * The session is open: from now on it is ended, by `end`, when it must. Where it must already, at once.
-   * @param connect the effect by which the connection was opened: decided anew when policy has changed
    */
-  opened(session: { id: string; purpose?: string; connect: Effect; end: (reason: EndReason) => void }): void
+  opened(session: OpenedSession): void
   /** The session is over, or was never opened. Idempotent. */
   left(): void
 }

@@ -56,6 +56,7 @@ export class Commands {
   /** Who the commands are of, as the gate is told: `backing` is what it is whenever the gate looks. */
   readonly session: Command['session']
   readonly #touching: Touching | undefined
+  #held: Command | undefined
 
   /** @param touching what texts touch of classified data; absent where the connection has no rules of masking */
   constructor(live: LiveSession, gate: Gate, purpose: string | undefined, log: Logger, touching?: Touching) {
@@ -92,6 +93,7 @@ export class Commands {
       hold,
       signal,
       onHeld: (notice) => {
+        this.#held = command
         this.journal.write({ type: 'hold', command: under.id, approval: notice.approval, state: 'pending' })
         submission.onHeld(notice)
       },
@@ -105,8 +107,21 @@ export class Commands {
       },
     })
     return verdict instanceof Promise
-      ? verdict.then((verdict) => this.#answer(under, verdict))
+      ? verdict.then((verdict) => {
+          this.#held = undefined
+          return this.#answer(under, verdict)
+        })
       : this.#answer(under, verdict)
+  }
+
+  /** Whether what was let pass would still be, as policy and what stands behind the session are now. */
+  mayGoOn({ command, masked }: Run): boolean {
+    return this.#gate.preview(command).outcome !== 'deny' && !masked?.showsHidden
+  }
+
+  /** Whether something waits for people that would be denied by now. */
+  get holdsInVain(): boolean {
+    return this.#held !== undefined && this.#gate.preview(this.#held).outcome === 'deny'
   }
 
   /** Why nobody may run it, whatever policy says and also where it only observes; undefined where that's for the gate. */
@@ -204,7 +219,7 @@ export class Commands {
       if (approval !== undefined) this.journal.write({ type: 'hold', command: id, approval, state: 'used' })
       const { masking, reveals } = this.#touching ?? {}
       const masked = touched && masking && reveals && new MaskedResult(touched, masking, reveals)
-      return { run: new Run(id, this.journal, report, masked) }
+      return { run: new Run(id, under.command, this.journal, report, masked) }
     } catch (error) {
       if (!(error instanceof RecordingError)) throw error
       this.#log.error({ error: error.message }, 'a command could not be recorded')

@@ -91,6 +91,11 @@ export class Outstanding {
     return this.#entries.every((entry) => entry.kind === 'copy-end' || entry.ours)
   }
 
+  /** Commands that the server has not answered yet. */
+  get runs(): Run[] {
+    return this.#entries.flatMap(({ run }) => (run && !run.ended ? [run] : []))
+  }
+
   /** Whether something that writes is outstanding. */
   writes(): boolean {
     return this.#entries.some((entry) => entry.writes)

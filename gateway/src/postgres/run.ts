@@ -1,5 +1,6 @@
 import type { Outcome, Parameter } from '@countersign/contract/approval'
 import type { NewRecordingEvent } from '@countersign/contract/recording'
+import type { Command } from '../gate/command.ts'
 import type { Journal } from './journal.ts'
 import type { MaskedResult } from './masked/result.ts'
 import { shown } from './values.ts'
@@ -35,9 +36,18 @@ export class Run {
   ended = false
   /** What its results are masked by; absent where nothing of them can be classified. */
   readonly masked: MaskedResult | undefined
+  /** As the gate has let it pass. */
+  readonly command: Command
 
-  constructor(id: string, journal: Journal, report?: (outcome: Outcome) => void, masked?: MaskedResult) {
+  constructor(
+    id: string,
+    command: Command,
+    journal: Journal,
+    report?: (outcome: Outcome) => void,
+    masked?: MaskedResult,
+  ) {
     this.id = id
+    this.command = command
     this.masked = masked
     this.#journal = journal
     this.#report = report

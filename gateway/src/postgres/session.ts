@@ -70,6 +70,7 @@ export class Session {
   readonly #outstanding: Outstanding
   readonly #conversation: Conversation
   readonly #passage: Passage
+  readonly #commands: Commands
   readonly #journal: Journal
   readonly #frontend: Frontend
   readonly #bearings: Bearings
@@ -129,6 +130,7 @@ export class Session {
     const understanding = new Understanding(conversation, this.#bearings, options.analyst)
     const commands = new Commands(options.live, options.gate, options.purpose, options.log, touching)
     this.#conversation = conversation
+    this.#commands = commands
     this.#journal = commands.journal
     this.#passage = new Passage({
       conversation,
@@ -185,6 +187,7 @@ export class Session {
     this.#relay.attach(this.#log)
     if (outdated) return this.end(outdated, outdated.message)
     live.ended.addEventListener('abort', () => this.#endedFromOutside(), { once: true })
+    live.onLessened((reason) => this.#lessened(reason))
     if (live.ended.aborted) return this.#endedFromOutside()
     for (const frame of upstream.greeting.splice(0)) this.#client.write(frame)
     try {
@@ -267,6 +270,12 @@ export class Session {
     const { reason } = this.#options.live.ended
     const message = reason instanceof EndReason ? reason.message : 'the session was ended'
     this.end(ended(message), message)
+  }
+
+  /** A grant is gone and others stay: what runs by that alone can't be taken back from the server, so all of it ends. */
+  #lessened({ message }: EndReason): void {
+    if (this.#outstanding.runs.some((run) => !this.#commands.mayGoOn(run))) this.end(ended(message), message)
+    else if (this.#commands.holdsInVain) this.#passage.cancelHeld(message)
   }
 
   #clientEnded(): void {

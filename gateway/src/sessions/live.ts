@@ -45,6 +45,7 @@ export class Live implements LiveSession {
   #end: End | undefined
   #closing: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
+  #lessened: (reason: EndReason) => void = () => {}
 
   constructor(options: LiveOptions) {
     this.#options = options
@@ -80,6 +81,14 @@ export class Live implements LiveSession {
     }, this.#options.graceMs).unref()
     this.#ending.abort(reason)
     return true
+  }
+
+  onLessened(listener: (reason: EndReason) => void): void {
+    this.#lessened = listener
+  }
+
+  lessened(reason: EndReason): void {
+    if (!this.#ending.signal.aborted && !this.#closing) this.#lessened(reason)
   }
 
   /** Nothing has to end it any more. */

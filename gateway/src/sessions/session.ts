@@ -27,6 +27,8 @@ export interface LiveSession {
   /** Aborted when the session must end: terminated by a person, its token or access ended, gateway stopping. `reason` is an EndReason. */
   readonly ended: AbortSignal
   readonly recorder: Recorder
+  /** Calls `listener` when something behind it is gone, and something else stays: what runs by that alone has to end. */
+  onLessened(listener: (reason: EndReason) => void): void
   /** Ends the session in the store and seals the recording. Called once by its owner when the client or upstream has gone. */
   close(state: Exclude<SessionState, 'open'>, reason: string): Promise<void>
 }

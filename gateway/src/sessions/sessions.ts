@@ -372,6 +372,7 @@ function tellEntrance(session: Live, { entrance, purpose }: OpenRequest): void {
     ...(purpose !== undefined && { purpose }),
     connect: entrance.connect,
     end: (reason) => void session.end(reason),
+    lessened: (reason) => session.lessened(reason),
   })
 }
 

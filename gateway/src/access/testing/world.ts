@@ -27,13 +27,14 @@ permit (principal, action == Action::"access:request", resource) when { context.
 @id("deletes") @hold("dba") @reason("Deletes rows")
 forbid (principal, action == Action::"sql:write", resource)
 when { context.command.kind == "delete" } unless { context has approval };
+permit (principal, action == Action::"data:reveal", resource == DataClass::"email") when { context has grant };
 @id("mischief") forbid (principal, action == Action::"sql:connect", resource)
 when { context has purpose && context.purpose == "mischief" };
 `
 
 /**
  * A gateway as it is configured and served, with its issuers and a server: `orders` takes a grant, `files` needs none,
- * `watched` takes one and is only observed.
+ * `watched` takes one and is only observed, `masked` needs none, and shows e-mail addresses by one.
  */
 export class AccessWorld implements AsyncDisposable {
   readonly folder = mkdtempSync(join(tmpdir(), 'countersign-access-'))
@@ -49,7 +50,8 @@ export class AccessWorld implements AsyncDisposable {
 
   static async start(): Promise<AccessWorld> {
     const [people, agents, server] = await Promise.all([startIssuer(), startIssuer(), startPostgres()])
-    await server.query('create table items (id int, what text)')
+    await server.query(`create table items (id int, what text); create table customers (email text);
+      insert into customers values ('jane@example.com')`)
     const world = new AccessWorld(people, agents, server)
     mkdirSync(join(world.folder, 'policy'))
     writeFileSync(join(world.folder, 'password'), server.password, { mode: 0o600 })
@@ -83,6 +85,7 @@ export class AccessWorld implements AsyncDisposable {
       connections: {
         orders: { ...connection, access: 'jit', ...changes.orders },
         files: { ...connection, ...changes.files },
+        masked: { ...connection, data_classes: { 'public.customers.email': 'email' } },
         watched: { ...connection, access: 'jit', mode: 'observe', ...changes.watched },
       },
     }

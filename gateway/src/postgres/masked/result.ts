@@ -60,6 +60,12 @@ export class MaskedResult {
     this.#plan = undefined
   }
 
+  /** Whether it shows what policy hides by now. */
+  get showsHidden(): boolean {
+    const { classes, hidden } = this.#touched
+    return classes.some((dataClass) => !hidden.includes(dataClass) && !this.#reveals(dataClass))
+  }
+
   /** What one of its statements touches, by its place in the text. */
   touchAt(place: number): Touch | undefined {
     return this.#touched.statements[place]?.touch

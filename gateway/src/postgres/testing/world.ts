@@ -178,6 +178,8 @@ export class TestLive implements LiveSession {
     }
   }
 
+  onLessened(): void {}
+
   end(message: string): void {
     this.#end.abort(new EndReason('terminated', message))
   }
