@@ -10,13 +10,19 @@ import type { Identity } from '../identity/principal.ts'
 import { appendFeed, type StoredMessage } from '../store/feed.ts'
 import { openStore } from '../store/store.ts'
 import { type FeedBounds, feedBounds, serveFeed } from './feed.ts'
-import { type Caller, FeedClient, silent, startWorld, type World } from './testing/world.ts'
+import { type Caller, cast, FeedClient, silent, startWorld, type World } from './testing/world.ts'
 
 let world: World
 const clients: FeedClient[] = []
 beforeAll(async () => {
   world = await startWorld({ feedsPerCaller: 3 })
+  await everybodyKnown()
 })
+/** Who comes for the first time is news of its own. */
+const everybodyKnown = async () => {
+  for (const caller of [...Object.keys(cast), 'agent', 'other-agent'] as Caller[]) await world.call('/v1/me', caller)
+  await world.access.registry.flush()
+}
 afterEach(async () => {
   await Promise.all(clients.splice(0).map((client) => client.close()))
 })

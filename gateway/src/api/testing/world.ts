@@ -8,7 +8,7 @@ import type { FeedMessage } from '@countersign/contract/feed'
 import { Registry } from 'prom-client'
 import { WebSocket } from 'ws'
 import { type RunningIssuer, startIssuer } from '../../../../demo/issuer.ts'
-import { openAccess } from '../../access/access.ts'
+import { type Access, openAccess } from '../../access/access.ts'
 import { type Approvals, createApprovals } from '../../approvals/approvals.ts'
 import type { LoadedConfig } from '../../config/config.ts'
 import type { IssuerConfig } from '../../config/schema.ts'
@@ -51,6 +51,7 @@ export interface World extends AsyncDisposable {
   approvals: Approvals
   ledger: ScribeLedger
   identity: Identity
+  access: Access
   api: Api
   url: string
   people: RunningIssuer
@@ -202,6 +203,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     approvals,
     ledger,
     identity,
+    access,
     api,
     url,
     people,
