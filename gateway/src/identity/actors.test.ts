@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { actorOf, mayActOf } from './actors.ts'
 import { claimAt } from './claim.ts'
 import { principalOf } from './claims.ts'
+import { groupsOf } from './groups.ts'
 import { agentRef, TokenError } from './principal.ts'
 import { entry, roles } from './testing/providers.ts'
 
@@ -30,6 +31,7 @@ describe('who acts, and who did before', () => {
     ['an earlier one without a name', { sub: 'bot', act: {} }],
     ['an earlier one with a line break', { sub: 'bot', act: { sub: 'a\nb' } }],
     ['an earlier one that turns the line around', { sub: 'bot', act: { sub: 'a\u202eb' } }],
+    ['an earlier one that is half a character', { sub: 'bot', act: { sub: 'a\udc00' } }],
     ['an earlier issuer that is a number', { sub: 'bot', act: { sub: 'a', iss: 1 } }],
     ['one of another issuer that acts', { sub: 'bot', iss: 'https://other.example.com' }],
   ]
@@ -131,4 +133,70 @@ describe('a claim by its way', () => {
   ])('%s', (path, expected) => {
     expect(claimAt(claims, path)).toEqual(expected)
   })
+})
+
+describe('groups', () => {
+  const of = (claims: Record<string, unknown>, more = {}) => groupsOf(claims, entry({ issuer: iss, ...more }))
+  test('so many, and so long, and no more', () => {
+    const many = (count: number) => Array.from({ length: count }, (_, n) => `g${n}`)
+    expect(of({ groups: many(2000) })).toHaveLength(2000)
+    expect(() => of({ groups: many(2001) })).toThrow(/more than 2000/)
+    expect(of({ groups: 'x'.repeat(1024) })).toHaveLength(1)
+    expect(() => of({ groups: 'x'.repeat(1025) })).toThrow(/too long/)
+    expect(() => of({ groups: ['a\nb'] })).toThrow(/control/)
+    expect(() => of({ groups: ['half \ud83d'] })).toThrow(/control/)
+  })
+
+  test('claims that are lists, numbers or truth values become one each', () => {
+    const claims = { env: ['a', 'b', 'a', ''], n: 7, ok: true, none: null }
+    expect(of(claims, { groups_from: ['env', 'n', 'ok', 'none', 'missing'] })).toEqual([
+      'env=a',
+      'env=b',
+      'n=7',
+      'ok=true',
+    ])
+    expect(() => of({ env: { a: 1 } }, { groups_from: ['env'] })).toThrow(TokenError)
+    expect(() => of({ env: 0.5 }, { groups_from: ['env'] })).toThrow(TokenError)
+    expect(() => of({ env: 'x', groups: ['env=y'] }, { groups_from: ['env'] })).toThrow(/looks like a claim/)
+  })
+})
+
+test('whatever an issuer says, it is somebody or refused', () => {
+  const value = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.string(), fc.array(fc.string()))
+  const name = fc.constantFrom(
+    'sub',
+    'act',
+    'groups',
+    'email',
+    'email_verified',
+    'name',
+    'owner',
+    'azp',
+    'a.b',
+    'a',
+    '__proto__',
+    '_claim_names',
+  )
+  fc.assert(
+    fc.property(
+      fc.dictionary(name, value),
+      fc.constantFrom('sub', 'email', 'a.b', 'azp'),
+      fc.constantFrom('groups', 'a.b', 'a.b.c', 'email'),
+      fc.constantFrom('agents' as const, 'people' as const, 'both' as const),
+      (claims, subject, groups, whose) => {
+        try {
+          const config = entry({ issuer: iss, subject, groups, for: whose, groups_from: ['a'] })
+          const principal = principalOf({ ...claims, iss, exp: 4_000_000_000 }, config, roles)
+          const texts = [principal.subject, principal.name, ...principal.groups]
+          return (
+            principal.id === `${iss}#${principal.subject}` &&
+            texts.every((one) => typeof one === 'string' && !/\p{Cc}/u.test(one))
+          )
+        } catch (error) {
+          return error instanceof TokenError
+        }
+      },
+    ),
+    { seed: 10, numRuns: 2000 },
+  )
 })

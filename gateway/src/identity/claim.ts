@@ -64,9 +64,12 @@ export function checkRequired(claims: Claims, issuer: IssuerConfig): void {
   }
 }
 
-/** Control characters, line separators and bidirectional overrides: what could make a text look like another. */
+/**
+ * Control characters, line separators and bidirectional overrides: what could make a text look like another; and halves of
+ * characters, which have no one form in JSON or UTF-8.
+ */
 export function hasControl(text: string): boolean {
-  return /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(text)
+  return /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(text)
 }
 
 /** For people's eyes, so on one line: a name that breaks out of its place could pass for another text. */

@@ -1,5 +1,10 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { IssuerConfig } from '../config/schema.ts'
+import { parse } from 'yaml'
+import { loadConfig } from '../config/config.ts'
+import { Issuer, type IssuerConfig } from '../config/schema.ts'
 import {
   entry,
   identityOf,
@@ -36,10 +41,26 @@ interface Provider {
   others?: Claims[]
   header?: Claims
   claims: Claims
-  entry: Partial<IssuerConfig>
+  /** How the paragraph before its entry in docs/access.md begins. */
+  docs: string
   expected: Claims
   /** Who must not pass for it, and as what that is refused. */
   neighbours: [name: string, fault: string, claims: Claims, header?: Claims][]
+}
+
+const documented = readFileSync(new URL('../../../docs/access.md', import.meta.url), 'utf8')
+  .split('### Entries that were tried')[1]!
+  .split('\n### ')[0]!
+const entries = [...documented.matchAll(/(?:^|\n\n)(\S[^`]*(?:`[^`]+`[^`]*)*)\n```yaml\n([\s\S]*?)```/g)].map(
+  ([, words = '', yaml = '']) => ({ words: words.slice(words.lastIndexOf('\n\n') + 1).trim(), yaml }),
+)
+
+/** The entry of docs/access.md behind the paragraph that begins so, without what would have to be read from elsewhere. */
+function described(words: string): IssuerConfig {
+  const found = entries.filter((one) => one.words.startsWith(words))
+  if (found.length !== 1) throw new Error(`${found.length} paragraphs begin with ${words}`)
+  const { jwks: _, discovery: __, introspection, saml: ___, ...rest } = Issuer.parse(parse(found[0]!.yaml))
+  return { ...rest, ...(introspection && { introspection: { ...introspection, client_secret: 's3cret' } }) }
 }
 
 const entraKey = { use: 'sig', x5t: 'L1KfKFI_jnXbwWc22xZxw1sUHH0', x5c: ['MIIC/jCCAeagAwIBAgIJ'] }
@@ -144,7 +165,7 @@ const providers: Provider[] = [
     others: [{ alg: 'RSA-OAEP', use: 'enc' }],
     header: { typ: 'JWT' },
     claims: keycloak,
-    entry: { authorized_party: ['deployer'], subject: 'client_id', groups: 'realm_access.roles' },
+    docs: 'Keycloak, without',
     expected: {
       subject: 'deployer',
       name: 'service-account-deployer',
@@ -167,7 +188,7 @@ const providers: Provider[] = [
     key: { alg: 'RS256', use: 'sig' },
     header: { typ: 'JWT' },
     claims: { ...keycloak, iss: 'BASE/realms/shop', aud: ['countersign', 'account'] },
-    entry: { groups: 'resource_access.account.roles' },
+    docs: 'Keycloak, with an',
     expected: { subject: keycloak.sub, groups: ['manage-account', 'view-profile'] },
     neighbours: [
       ['a token for account alone', 'audience', { aud: 'account' }],
@@ -199,7 +220,7 @@ const providers: Provider[] = [
       uti: 'u',
       ver: '1.0',
     },
-    entry: { audience: 'api://countersign', subject: 'appid', groups: 'roles', require: { idtyp: ['app'] } },
+    docs: 'Entra, v1',
     expected: { subject: '11112222-bbbb-3333-cccc-4444dddd5555', groups: ['agents-ci'] },
     neighbours: [
       [
@@ -221,7 +242,7 @@ const providers: Provider[] = [
     key: { ...entraKey, issuer: `https://login.microsoftonline.com/${tenant}/v2.0` },
     header: { typ: 'JWT' },
     claims: entraV2,
-    entry: { audience: entraV2.aud, subject: 'azp', groups: 'roles', require: { idtyp: ['app'] } },
+    docs: 'Entra, v2',
     expected: { subject: entraV2.azp, groups: ['agents-ci'] },
     neighbours: [
       ['another tenant', 'issuer', { iss: `https://login.microsoftonline.com/${stranger}/v2.0`, tid: stranger }],
@@ -246,7 +267,7 @@ const providers: Provider[] = [
       scp: 'access',
       sub: 'pairwise',
     },
-    entry: { for: 'people', audience: entraV2.aud, subject: 'oid' },
+    docs: 'Entra, people',
     expected: { subject: entraV2.oid, groups: ['dba'], roles: ['approver'], name: 'Ada' },
     neighbours: [
       [
@@ -279,7 +300,7 @@ const providers: Provider[] = [
       sub: '0oabskvc6442nkvQO0h7',
       agent_groups: ['agents-ci'],
     },
-    entry: { audience: 'api://default', groups: 'agent_groups', require: { scp: ['countersign'] } },
+    docs: 'Okta, custom',
     expected: { subject: '0oabskvc6442nkvQO0h7', groups: ['agents-ci'] },
     neighbours: [
       ['another authorization server of the org', 'issuer', { iss: 'BASE/oauth2/aus1' }],
@@ -305,11 +326,7 @@ const providers: Provider[] = [
       gty: 'client-credentials',
       azp: 'awZfdIir8YFdGZWkvCejDoUb7SjTDicx',
     },
-    entry: {
-      audience: 'https://countersign',
-      groups: 'https://countersign/groups',
-      require: { gty: ['client-credentials'] },
-    },
+    docs: 'Auth0, an application',
     expected: { subject: 'awZfdIir8YFdGZWkvCejDoUb7SjTDicx@clients', groups: ['agents-ci'] },
     neighbours: [
       ['a person', 'subject', { gty: undefined, sub: 'auth0|6553da60a54af58e29493993' }],
@@ -334,7 +351,7 @@ const providers: Provider[] = [
       scope: 'openid',
       permissions: ['dba'],
     },
-    entry: { for: 'people', audience: 'https://countersign', groups: 'permissions' },
+    docs: 'Auth0, people',
     expected: { subject: 'auth0|6553da60a54af58e29493993', roles: ['approver'] },
     neighbours: [['its userinfo alone', 'audience', { aud: 'BASE/custom/userinfo' }]],
   },
@@ -346,7 +363,7 @@ const providers: Provider[] = [
     key: { alg: 'RS256', use: 'sig' },
     header: { typ: 'JWT' },
     claims: google,
-    entry: { audience: 'https://gw.example.com', subject: 'email', require: { email: [google.email] } },
+    docs: 'Google',
     expected: { subject: google.email, name: google.email, groups: [] },
     neighbours: [
       ['a service account of another project', 'subject', { email: 'deployer@evil-1.iam.gserviceaccount.com' }],
@@ -370,10 +387,7 @@ const providers: Provider[] = [
     key: { alg: 'RS256', use: 'sig', x5t: 'x', x5c: ['MIIDrDCCApSgAwIB'] },
     header: { typ: 'JWT', x5t: 'x' },
     claims: github,
-    entry: {
-      require: { repository_owner_id: ['65'], repository: ['octo-org/octo-repo', 'octo-org/other'] },
-      groups_from: ['repository', 'environment', 'ref_protected'],
-    },
+    docs: 'GitHub',
     expected: {
       subject: 'repo:octo-org/octo-repo:environment:prod',
       groups: ['repository=octo-org/octo-repo', 'environment=prod', 'ref_protected=true'],
@@ -424,7 +438,7 @@ const providers: Provider[] = [
       sub: 'project_path:my-group/my-project:ref_type:branch:ref:main',
       aud: 'countersign',
     },
-    entry: { require: { namespace_id: ['72'] }, groups_from: ['project_path', 'ref_protected'] },
+    docs: 'GitLab',
     expected: {
       subject: 'project_path:my-group/my-project:ref_type:branch:ref:main',
       groups: ['project_path=my-group/my-project', 'ref_protected=true'],
@@ -442,7 +456,7 @@ const providers: Provider[] = [
     key: { use: 'sig', alg: 'RS256' },
     header: {},
     claims: serviceAccount,
-    entry: { groups_from: ['kubernetes.io.namespace', 'kubernetes.io.serviceaccount.name'] },
+    docs: 'Kubernetes',
     expected: {
       subject: 'system:serviceaccount:agents:deployer',
       groups: ['kubernetes.io.namespace=agents', 'kubernetes.io.serviceaccount.name=deployer'],
@@ -480,11 +494,11 @@ describe.each(providers)('$name', (provider) => {
     const path = provider.metadata ?? `${new URL(issuer).pathname.replace(/\/$/, '')}/.well-known/openid-configuration`
     server.documents.set(path, metadata)
     const discovery = provider.metadata === undefined ? {} : { discovery: `${server.url}${provider.metadata}` }
-    config = entry({
+    config = {
+      ...described(provider.docs),
       issuer,
       ...(provider.keys === '' ? { jwks: { keys } } : discovery),
-      ...placed(provider.entry),
-    })
+    }
   })
   afterAll(() => server?.[Symbol.asyncDispose]())
 
@@ -504,6 +518,55 @@ describe.each(providers)('$name', (provider) => {
   test('is not somebody with the same claims and another key', async () => {
     expect(await outcome(identityOf([config]).authenticate(await token({}, {}, elsewhere)))).toBe('signature')
   })
+})
+
+test('Okta, org authorization server: its answer to introspection', async () => {
+  await using server = await serve()
+  const key = await signingKey('k')
+  const iss = 'https://example.okta.com'
+  const answer = {
+    active: true,
+    scope: 'countersign',
+    username: 'deployer',
+    exp: times.exp,
+    iat: times.iat,
+    sub: '0oabskvc6442nkvQO0h7',
+    aud: iss,
+    iss,
+    jti: 'AT.1',
+    token_type: 'Bearer',
+    client_id: '0oabskvc6442nkvQO0h7',
+    uid: undefined as string | undefined,
+  }
+  const own = described('Okta, org')
+  const config = { ...own, introspection: { ...own.introspection!, url: `${server.url}/oauth2/v1/introspect` } }
+  const ask = async (change: Partial<typeof answer>) => {
+    server.documents.set('/oauth2/v1/introspect', { ...answer, ...change })
+    return outcome(identityOf([config]).authenticate(await signed(key, { iss, cid: answer.client_id, aud: iss })))
+  }
+  expect(await ask({})).toBe(`accepted: agent ${iss}#0oabskvc6442nkvQO0h7`)
+  expect(await ask({ client_id: '0oaother' })).toBe('subject')
+  expect(await ask({ aud: 'https://other.okta.com' })).toBe('audience')
+  expect(await ask({ iss: 'https://other.okta.com' })).toBe('issuer')
+  expect(await ask({ active: false })).toBe('expired')
+})
+
+test('every entry of docs/access.md passes check', async () => {
+  expect(entries.map(({ words }) => words.split(/[,. ]/)[0])).toHaveLength(15)
+  const folder = mkdtempSync(join(tmpdir(), 'documented-'))
+  try {
+    const key = await signingKey('k')
+    writeFileSync(join(folder, 'cluster.jwks.json'), JSON.stringify({ keys: [key.public] }))
+    for (const { words, yaml } of entries) {
+      const file = join(folder, 'gateway.json')
+      const identity = { issuers: [parse(yaml) as object] }
+      writeFileSync(file, JSON.stringify({ api: { listen: '127.0.0.1:0' }, identity }))
+      const result = await loadConfig(file, { environment: { OKTA_SECRET: 's', IDP_SECRET: 's' } })
+      expect(result.ok ? [] : result.problems, words).toEqual([])
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('Entra’s metadata for all tenants is of none', async () => {

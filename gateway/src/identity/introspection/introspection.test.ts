@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { IssuerConfig } from '../../config/schema.ts'
 import type { Principal } from '../principal.ts'
 import { entry, identityOf, outcome, type Served, serve, signed, signingKey } from '../testing/providers.ts'
-import { unaskedFor } from './proofs.ts'
+import { Proofs, unaskedFor } from './proofs.ts'
 
 describe('tokens of a real issuer that are opaque', () => {
   const secret = 'a-secret of the gateway: with %, + and & in it, 32 characters'
@@ -295,6 +295,19 @@ describe('what an introspection may answer', () => {
       expect(await room.recheck(principal)).toBe(words)
     })
 
+    test('a session is held to what was said when it was opened, whoever comes by the token since', async () => {
+      const room = identity()
+      const first = await room.authenticate(opaque)
+      at += 10_000
+      answer.groups = ['ci', 'more']
+      const second = await room.authenticate(opaque)
+      expect(second.proof).not.toBe(first.proof)
+      expect(await room.recheck(first)).toBe('its issuer says something else of the token now')
+      expect(await room.recheck(second)).toBeUndefined()
+      at += 10_000
+      expect((await room.authenticate(opaque)).proof).toBe(second.proof)
+    })
+
     test('while the issuer is down it lives on for five minutes', async () => {
       const room = identity()
       const principal = await room.authenticate(opaque)
@@ -322,4 +335,22 @@ describe('what an introspection may answer', () => {
       expect(await room.recheck(principal)).toBeUndefined()
     })
   })
+})
+
+test('10,000 tokens are kept to be asked about, the newest', async () => {
+  const at = Date.now()
+  const proofs = new Proofs(() => at)
+  const principal = (n: number): Principal => ({
+    kind: 'agent',
+    id: `i#${n}`,
+    issuer: 'i',
+    subject: `${n}`,
+    name: `${n}`,
+    groups: [],
+    expiresAt: new Date(at + 60_000),
+  })
+  const handles = Array.from({ length: 10_001 }, (_, n) => proofs.keep(`token-${n}`, principal(n)))
+  expect(await proofs.recheck(handles[0]!, async () => principal(0))).toMatch(/can’t be asked/)
+  expect(await proofs.recheck(handles[1]!, async () => principal(1))).toBeUndefined()
+  expect(await proofs.recheck(handles[10_000]!, async () => principal(10_000))).toBeUndefined()
 })

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { isDeepStrictEqual } from 'node:util'
+import { canonical } from '@countersign/contract/canonical'
 import { agentRef, type Principal, TokenError } from '../principal.ts'
 
 /** So many tokens are kept to be asked about; the oldest goes first, and its session with it at the next question. */
@@ -9,6 +9,8 @@ export const unaskedFor = 5 * 60_000
 
 interface Kept {
   token: string
+  /** What `#handles` has it by. */
+  key: string
   principal: Principal
   goodAt: number
 }
@@ -26,17 +28,21 @@ export class Proofs {
     this.#clock = clock
   }
 
-  /** Keeps a token that was good just now, and answers its handle: the same one for the same token. */
+  /**
+   * Keeps a token that was good just now, and answers its handle: the same one for the same token, as long as its issuer
+   * says the same of it. Sessions that were opened by what it said before are held to that.
+   */
   keep(token: string, principal: Principal): string {
     const now = this.#clock()
-    const handle = this.#handles.get(token) ?? randomUUID()
+    const key = `${token} ${canonical(said(principal))}`
+    const handle = this.#handles.get(key) ?? randomUUID()
     this.#forget(handle)
     for (const [old, { principal: one }] of this.#kept) {
       if (this.#kept.size < mostKept && one.expiresAt.getTime() > now) break
       this.#forget(old)
     }
-    this.#kept.set(handle, { token, principal, goodAt: now })
-    this.#handles.set(token, handle)
+    this.#kept.set(handle, { token, key, principal, goodAt: now })
+    this.#handles.set(key, handle)
     return handle
   }
 
@@ -50,7 +56,8 @@ export class Proofs {
     if (!kept) return 'its issuer can’t be asked about the token any more'
     try {
       const now = await ask(kept.token)
-      if (!isDeepStrictEqual(said(now), said(kept.principal))) return 'its issuer says something else of the token now'
+      if (canonical(said(now)) !== canonical(said(kept.principal)))
+        return 'its issuer says something else of the token now'
       kept.goodAt = this.#clock()
       return undefined
     } catch (error) {
@@ -63,7 +70,7 @@ export class Proofs {
 
   #forget(handle: string): void {
     const kept = this.#kept.get(handle)
-    if (kept) this.#handles.delete(kept.token)
+    if (kept) this.#handles.delete(kept.key)
     this.#kept.delete(handle)
   }
 }
