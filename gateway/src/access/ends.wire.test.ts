@@ -97,6 +97,39 @@ describe.each(Object.keys(middles))('%s', (middle) => {
   })
 })
 
+test('while it is being opened: held before it is connected', async () => {
+  const { jwt, grant, subject } = await agentWithGrant()
+  const opening = world.client(jwt, 'orders', { options: '-c countersign.purpose=ask' })
+  const ours = async () => (await world.approvals()).filter(({ agent }) => agent === world.agent(subject))
+  await vi.waitFor(async () => expect(await ours()).toMatchObject([{ state: 'pending' }]))
+  await world.as('max', `/v1/grants/${grant.id}/revoke`, { reason: 'no longer needed' })
+  const client = await opening
+  expect(told(await client.closed()).at(-1) ?? told(client.frames).at(-1)).toBe(
+    `E 57P01 access ended: grant ${grant.id} was revoked by Max: no longer needed`,
+  )
+  expect(await ours()).toMatchObject([{ state: 'cancelled' }])
+})
+
+test('while nobody reads what comes: server and session end nevertheless', async () => {
+  const { jwt, grant, subject } = await agentWithGrant()
+  const client = await connected(jwt)
+  client.socket.pause()
+  const flood = "select repeat('x', 1000) from generate_series(1, 10000000)"
+  client.send(Q(flood))
+  const blocked = `select count(*)::int as n from pg_stat_activity where wait_event = 'ClientWrite' and query = $$${flood}$$`
+  await vi.waitFor(async () => expect((await world.server.query(blocked))[0]).toMatchObject({ n: 1 }), {
+    timeout: 20_000,
+  })
+  await world.as('max', `/v1/grants/${grant.id}/revoke`, { reason: 'no longer needed' })
+  const since = performance.now()
+  await vi.waitFor(async () => {
+    const [session] = await world.sessions(`&agent=${encodeURIComponent(world.agent(subject))}`)
+    expect(session).toMatchObject({ state: 'terminated' })
+    expect((await world.server.query(blocked))[0]).toMatchObject({ n: 0 })
+  })
+  expect(performance.now() - since).toBeLessThan(1000)
+})
+
 interface Access {
   subject: string
   grant: Grant

@@ -28,6 +28,8 @@ permit (principal, action == Action::"access:request", resource) when { context.
 forbid (principal, action == Action::"sql:write", resource)
 when { context.command.kind == "delete" } unless { context has approval };
 permit (principal, action == Action::"data:reveal", resource == DataClass::"email") when { context has grant };
+@id("ask-first") @hold("dba") forbid (principal, action == Action::"sql:connect", resource)
+when { context has purpose && context.purpose == "ask" } unless { context has approval };
 @id("mischief") forbid (principal, action == Action::"sql:connect", resource)
 when { context has purpose && context.purpose == "mischief" };
 `
