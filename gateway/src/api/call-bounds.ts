@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { HttpProblem } from './problem.ts'
 
 /** What costs more than others; each kind has its own turns. */
-export type CostlyKind = 'search' | 'bundle' | 'retention'
+export type CostlyKind = 'search' | 'bundle' | 'retention' | 'access'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -68,6 +68,7 @@ const words: Record<CostlyKind, string> = {
   search: 'Too many searches of yours run at the same time',
   bundle: 'Too many evidence bundles of yours are made at the same time',
   retention: 'Too many retention runs of yours are planned at the same time',
+  access: 'Too many questions of yours about access are answered at the same time',
 }
 
 /** One token bucket a caller. */

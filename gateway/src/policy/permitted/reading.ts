@@ -65,6 +65,9 @@ export function createPermittedSets(): PermittedSets {
         if (!files) throw new PoliciesUnreadable(`The policies ${version} are not kept`)
         const answer = await read(files)
         if (!answer.ok) throw new PoliciesUnreadable(`The policies ${version} can’t be read: ${answer.why}`)
+        // What is kept under a version is known by its digest.
+        if (answer.version !== version)
+          throw new PoliciesUnreadable(`The policies ${version} were changed where they are kept: run verify`)
         entry.length = files.reduce((sum, { text }) => sum + text.length, 0)
         drop()
         return createPermitted(version, answer.readable)
