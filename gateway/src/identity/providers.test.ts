@@ -473,6 +473,9 @@ const providers: Provider[] = [
   },
 ]
 
+/** Made once: each provider's keys differ in what is written beside them. */
+const pairs = Promise.all([signingKey('the-key'), signingKey('the-key')])
+
 describe.each(providers)('$name', (provider) => {
   let server: Served
   let key: SigningKey
@@ -482,8 +485,9 @@ describe.each(providers)('$name', (provider) => {
 
   beforeAll(async () => {
     server = await serve()
-    key = await signingKey('the-key', provider.key)
-    elsewhere = await signingKey('the-key', provider.key)
+    const [one, other] = await pairs
+    key = { ...one!, public: { ...one!.public, ...provider.key } }
+    elsewhere = { ...other!, public: { ...other!.public, ...provider.key } }
     const issuer = placed(provider.issuer)
     const keys = [
       ...(provider.others ?? []).map((more) => ({ ...elsewhere.public, kid: 'other', ...more })),
@@ -567,6 +571,20 @@ test('every entry of docs/access.md passes check', async () => {
   } finally {
     rmSync(folder, { recursive: true })
   }
+})
+
+test('keys by their URL, without metadata: asked for again when one isn’t known', async () => {
+  await using server = await serve()
+  const [one, other] = [await signingKey('one'), await signingKey('two')]
+  server.documents.set('/keys', { keys: [one.public] })
+  const identity = identityOf([
+    entry({ issuer: google.iss, audience: google.aud, jwks: { url: `${server.url}/keys` } }),
+  ])
+  expect(await outcome(identity.authenticate(await signed(one, google)))).toMatch(/^accepted/)
+  server.documents.set('/keys', { keys: [other.public] })
+  expect(await outcome(identity.authenticate(await signed(other, google)))).toMatch(/^accepted/)
+  expect(await outcome(identity.authenticate(await signed(one, { ...google, jti: 'again' })))).toBe('signature')
+  expect(server.asked).toEqual(['/keys', '/keys'])
 })
 
 test('Entra’s metadata for all tenants is of none', async () => {

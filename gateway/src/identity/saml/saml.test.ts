@@ -1,5 +1,6 @@
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { IssuerConfig } from '../../config/schema.ts'
+import { TokenError } from '../principal.ts'
 import { entry, identityOf, outcome } from '../testing/providers.ts'
 import {
   type AssertionParts,
@@ -15,6 +16,7 @@ import {
   sign,
 } from '../testing/saml.ts'
 import { largestAssertion } from './reading.ts'
+import { verifiedAssertion } from './signature.ts'
 
 let key: SamlKey
 let stranger: SamlKey
@@ -402,6 +404,17 @@ describe('attacks', () => {
   ]
   test.each(attacks)('%s is refused (%s)', async (_name, fault, make) => {
     expect(await result(encoded(make()))).toBe(fault)
+  })
+
+  test('of wrapped documents node-saml, too, gives nothing but what was signed', async () => {
+    const certificate = `-----BEGIN CERTIFICATE-----\n${key.certificate}\n-----END CERTIFICATE-----`
+    for (const [name, , make] of attacks.filter(([name]) => name.startsWith('XSW'))) {
+      const signed = await verifiedAssertion(make(), 'unsigned', [certificate]).catch((error) => error as Error)
+      if (typeof signed === 'string') expect(signed, name).toMatch(/ID="_good"(?![\s\S]*admin)/)
+      else expect(signed, name).toBeInstanceOf(TokenError)
+    }
+    const whole = await verifiedAssertion(responseXml(good()), 'unsigned', [certificate])
+    expect(whole).toContain('deployer')
   })
 
   test('what is no base64, both kinds of it, or too long, is refused unread', async () => {
