@@ -149,7 +149,7 @@ async function tellApprovals(tx: RetentionTx, sessions: readonly string[], at: D
 }
 
 /** Who it was stays: the agent. On whose behalf and in which groups it was goes. */
-const bareIdentity = sql<string>`json_remove(json_set(identity, '$.groups', json('[]')), '$.owner', '$.onBehalfOf')`
+const bareIdentity = sql<string>`json_remove(json_set(identity, '$.groups', json('[]')), '$.owner', '$.onBehalfOf', '$.chain')`
 
 /** Messages keep their place, so that nobody who comes back believes that something is as it was: what they say goes. */
 async function eraseMessages(db: RetentionDb, approvals: readonly string[], items: readonly Item[]): Promise<void> {
@@ -165,7 +165,7 @@ async function eraseMessages(db: RetentionDb, approvals: readonly string[], item
   if (first === null || last === null) return
   for (let from = first; from <= last; from += MESSAGES) {
     const here = sql`seq >= ${from} and seq < ${from + MESSAGES}`
-    const ofApprovals = sql`${here} and type in ('approval.opened', 'approval.decided', 'approval.closed')
+    const ofApprovals = sql`${here} and type in ('approval.opened', 'approval.decided', 'approval.closed', 'approval.escalated')
       and json_extract(data, '$.session')`
     await sql`update feed set data = json_remove(json_set(data, '$.command.text', '', '$.command.parameters', json('[]'),
       '$.command.effects', json('[]')), '$.outcome.message') where ${ofApprovals} in ${among(approvals)}`.execute(db)
@@ -175,10 +175,10 @@ async function eraseMessages(db: RetentionDb, approvals: readonly string[], item
       )
     if (entries.length > 0) {
       await sql`update feed set data = json_remove(json_set(data, '$.decisions', json('[]'), '$.identity.groups', json('[]')),
-        '$.identity.owner', '$.identity.onBehalfOf', '$.purpose', '$.closedBecause')
+        '$.identity.owner', '$.identity.onBehalfOf', '$.identity.chain', '$.purpose', '$.closedBecause')
         where ${ofApprovals} in ${among(entries)}`.execute(db)
       await sql`update feed set data = json_remove(json_set(data, '$.client', json('{"address":""}'), '$.identity.groups', json('[]')),
-        '$.identity.owner', '$.identity.onBehalfOf', '$.purpose', '$.closedBecause')
+        '$.identity.owner', '$.identity.onBehalfOf', '$.identity.chain', '$.purpose', '$.closedBecause')
         where ${here} and type in ('session.opened', 'session.closed')
         and json_extract(data, '$.id') in ${among(entries)}`.execute(db)
     }
