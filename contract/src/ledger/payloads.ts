@@ -156,6 +156,10 @@ export const payloads = {
     approval: z.string(),
     session: session.optional().describe('absent where access was asked for'),
     grants: z.array(z.string()).optional(),
+    shown: z
+      .looseObject({ text: z.string() })
+      .optional()
+      .describe('what people were shown, where access was asked for'),
     connection: z.string(),
     agent: z.string(),
     digest: z.string(),

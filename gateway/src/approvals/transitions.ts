@@ -28,7 +28,7 @@ export async function say(
 /** Puts an approval that waits for people on the feed and into the ledger: a new one, or one of which more is asked now. */
 export async function sayOpened(tx: Tx, id: string, at: Date): Promise<Held> {
   const held = await say(tx, 'approval.opened', id, at)
-  const { connection, agent, session, access, command, expiresAt } = held.approval
+  const { connection, agent, identity, purpose, session, access, command, expiresAt } = held.approval
   const escalated = escalatedTo(held.requirements)
   await appendAudit(
     tx,
@@ -36,7 +36,8 @@ export async function sayOpened(tx: Tx, id: string, at: Date): Promise<Held> {
     {
       approval: id,
       ...(session === '' ? {} : { session }),
-      ...(access ? { grants: access.grants } : {}),
+      // What a command is stands in its recording; of access nothing else has what people were shown.
+      ...(access ? { grants: access.grants, shown: { ...command, identity, purpose, access } } : {}),
       connection,
       agent,
       digest: command.digest,

@@ -20,7 +20,7 @@ export interface Approved {
 }
 
 export type AccessDecision =
-  | { outcome: 'allow'; policies: string[]; approved?: Approved }
+  | { outcome: 'allow'; policies: string[] }
   | { outcome: 'hold'; policies: string[]; requirements: Requirement[] }
   /** `named`: whether a policy says no, and not merely none yes. */
   | { outcome: 'deny'; policies: string[]; reason: string; named: boolean }
@@ -67,7 +67,7 @@ export function decideAccess(
   const approved = approvalContext(counted, votes)
   const then = decide(approved)
   // Named are the policies that held it, since they, met, are why it is given.
-  if (then.outcome === 'allow') return { outcome: 'allow', policies: held, approved }
+  if (then.outcome === 'allow') return { outcome: 'allow', policies: held }
   if (then.outcome === 'deny') return denial(policies, then)
   return {
     outcome: 'deny',

@@ -92,7 +92,7 @@ function unheld(rows: readonly GrantRow[], ground: Ground) {
 export function activate(
   tx: Tx,
   row: GrantRow,
-  { policies, approved }: Extract<AccessDecision, { outcome: 'allow' }>,
+  { policies }: Extract<AccessDecision, { outcome: 'allow' }>,
   seconds: number,
   at: Date,
 ): Promise<Grant | undefined> {
@@ -100,7 +100,6 @@ export function activate(
     state: 'active' as const,
     seconds,
     policies: JSON.stringify(policies),
-    approved: approved ? JSON.stringify(approved) : null,
     active_from: at.toISOString(),
     expires_at: new Date(at.getTime() + seconds * 1000).toISOString(),
   }

@@ -62,14 +62,25 @@ async function say(tx: Tx, id: string, by: By, at: Date): Promise<Grant> {
   const grant = (await readGrant(tx, id))!
   const type = saidOf[grant.state]
   await appendFeed(tx, type, grant, at)
-  const { id: _, state: __, endedBecause, endedBy: ___, sessions: ____, lastUsedAt: _____, ...said } = grant
+  const { id: _, state: __, endedBecause, sessions: ___, lastUsedAt: ____, ...said } = grant
   await appendAudit(
     tx,
     type,
-    { grant: id, ...said, by, ...(endedBecause === undefined ? {} : { reason: endedBecause }) },
+    {
+      grant: id,
+      ...said,
+      // A plan has no entries but those of its grants.
+      ...(grant.plan === undefined ? {} : { planTitle: await titleOf(tx, grant.plan) }),
+      by,
+      ...(endedBecause === undefined ? {} : { reason: endedBecause }),
+    },
     at,
   )
   return grant
+}
+
+async function titleOf(tx: Tx, plan: string): Promise<string> {
+  return (await tx.selectFrom('plans').select('title').where('id', '=', plan).executeTakeFirstOrThrow()).title
 }
 
 export function actorOf(principal: Principal): By {

@@ -8,8 +8,8 @@ export const approvals: Comparison = {
   table: 'approvals',
   what: 'approval',
   sql: `select id, state, hold, connection, protocol, agent, identity, session, purpose, text, parameters, kind, effects, digest,
-    requirements, escalated_to, requested_at, expires_at, closed_at, closed_because, outcome from approvals`,
-  row: ({ id, identity, parameters, effects, requirements, escalated_to, outcome, ...columns }) => ({
+    requirements, access, escalated_to, requested_at, expires_at, closed_at, closed_because, outcome from approvals`,
+  row: ({ id, identity, parameters, effects, requirements, access, escalated_to, outcome, ...columns }) => ({
     key: text(id),
     columns: {
       ...(columns as Columns),
@@ -17,6 +17,7 @@ export const approvals: Comparison = {
       parameters: fromJson(parameters),
       effects: fromJson(effects),
       requirements: fromJson(requirements),
+      access: fromJson(access),
       escalated_to: fromJson(escalated_to),
       // A gateway that was killed never came to say it.
       ...(typeof outcome === 'string' && { outcome: outcomeIn(outcome) }),
@@ -43,6 +44,7 @@ export const approvals: Comparison = {
         expires_at: text(expiresAt),
         // Asked for a second time, because more people are needed now, it is still that of the first.
         requested_at: before(key)?.columns.requested_at ?? at,
+        ...shownIn(payload),
       },
     }
   },
@@ -57,6 +59,8 @@ export const approvals: Comparison = {
     for (const column of ['protocol', 'identity', 'purpose'] as const)
       if (opened?.[column] !== undefined && opened[column] !== columns[column])
         return `has another ${column} than its session ${columns.session}`
+    if (columns.access !== null && columns.outcome !== undefined)
+      return 'says what became of a command, and is of access'
     if (state !== 'used' && columns.outcome !== undefined) return `says what became of its command, which never ran`
     if (state !== 'approved' && state !== 'used') return undefined
     const votes = votesOf(key, around)
@@ -64,6 +68,23 @@ export const approvals: Comparison = {
     if (lacking.length === 0) return undefined
     return `says ${state}, but ${lacking.map(({ policy }) => policy).join(', ')} asks for people who have not approved it`
   },
+}
+
+/** What people were shown where access is asked for: of commands the recordings have it. */
+function shownIn({ shown }: Record<string, unknown>): Columns {
+  if (shown === undefined) return { access: null }
+  const { identity, purpose, access, text: words, parameters, kind, effects } = shown as Record<string, unknown>
+  return {
+    protocol: 'access',
+    hold: 'fail',
+    identity: asValue(identity),
+    purpose: orNull(purpose),
+    access: asValue(access),
+    text: text(words),
+    parameters: asValue(parameters),
+    kind: text(kind),
+    effects: asValue(effects),
+  }
 }
 
 /** What was asked for, with the groups to which it escalated. */

@@ -3,6 +3,7 @@ import { LOST } from '../sessions/scribe/messages.ts'
 import { approvals, decisions, windows } from './approval-comparisons.ts'
 import { type AboutRow, type Comparison, goneOf, orNull, type SpokenEntry, text } from './comparison.ts'
 import { connectionVersions, freezes, policyTimes } from './entrance-comparisons.ts'
+import { grantSessions, grants, plans } from './grant-comparisons.ts'
 import { breakGlass, delegations } from './people-comparisons.ts'
 import { asValue, type Columns, fromJson } from './said.ts'
 import { tokens } from './token-comparison.ts'
@@ -220,4 +221,7 @@ export const comparisons: readonly Comparison[] = [
   connectionVersions,
   policyTimes,
   tokens,
+  grants,
+  plans,
+  grantSessions,
 ]

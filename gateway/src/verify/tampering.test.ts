@@ -52,7 +52,8 @@ beforeAll(async () => {
     const revoked = { method: 'POST', body: JSON.stringify({ reason: 'it is enough' }) }
     expect((await world.call(`/v1/tokens/${token_id}/revoke`, max, revoked)).status).toBe(200)
   }
-  for (const freeze of ['connections/orders/freeze', 'connections/orders/unfreeze', 'freeze']) {
+  await world.workByGrants()
+  for (const freeze of ['freeze', 'connections/orders/freeze', 'connections/orders/unfreeze']) {
     const frozen = { method: 'POST', body: JSON.stringify({ reason: 'a look at it' }) }
     expect((await world.call(`/v1/${freeze}`, max, frozen)).status).toBe(200)
   }
@@ -387,6 +388,35 @@ const columns: Record<string, string[]> = {
   freezes: ['connection', 'by', 'reason', 'at', 'ended_at', 'ended_by', 'ended_because'],
   connection_versions: ['at', 'connections'],
   policy_times: ['at', 'version'],
+  grants: [
+    'state',
+    'connection',
+    'connection_tags',
+    'agent',
+    'on_behalf_of',
+    'identity',
+    'actions',
+    'resources',
+    'duration',
+    'seconds',
+    'purpose',
+    'plan',
+    'step',
+    'extends',
+    'requested_at',
+    'requested_by',
+    'requester',
+    'approval',
+    'policies',
+    'active_from',
+    'expires_at',
+    'ended_at',
+    'ended_by',
+    'ended_because',
+    'sessions',
+    'last_used_at',
+  ],
+  plans: ['title', 'purpose', 'requested_at', 'requested_by', 'approval'],
   tokens: [
     'hash',
     'agent',
@@ -403,11 +433,23 @@ const columns: Record<string, string[]> = {
 }
 const keys: Record<string, string> = { policy_versions: 'version', windows: 'approval' }
 
-describe.each(Object.entries(columns))('a row of %s', (table, names) => {
+const commands: Record<string, string> = {
+  approvals: `where session <> ''`,
+  decisions: `where approval in (select id from approvals where session <> '')`,
+}
+const access: Record<string, string> = { approvals: `where session = ''` }
+const cases = [
+  ...Object.entries(columns).map(([table, names]) => [table, table, names, commands[table] ?? ''] as const),
+  ...Object.entries(access).map(
+    ([table, where]) => [`${table} of access`, table, [...columns[table]!, 'access'], where] as const,
+  ),
+]
+
+describe.each(cases)('a row of %s', (_what, table, names, where) => {
   const id = keys[table] ?? 'id'
   const pick = (d: string) => {
     const database = new Database(join(d, 'countersign.sqlite'), { readonly: true })
-    const row = database.prepare(`select * from ${table} order by rowid desc`).get() as Record<string, unknown>
+    const row = database.prepare(`select * from ${table} ${where} order by rowid desc`).get() as Record<string, unknown>
     database.close()
     return row
   }
@@ -421,7 +463,7 @@ describe.each(Object.entries(columns))('a row of %s', (table, names) => {
           ? value === 1 && /complete|ledger/.test(name)
             ? 0
             : value + 1
-          : value === null
+          : value === null || value === ''
             ? '2026-01-01T00:00:00.000Z'
             : String(value).replace(/.$/su, (last) =>
                 last === 'x' ? 'y' : last === '}' || last === ']' || last === '"' ? `${last} x` : 'x',
@@ -458,6 +500,8 @@ describe.each(Object.entries(columns))('a row of %s', (table, names) => {
       connection_versions: '99999',
       policy_times: '99999',
       tokens: "'tk_other'",
+      grants: "'gr_other'",
+      plans: "'pl_other'",
     }
     const first = await after((d) => {
       const row = pick(d)
@@ -482,6 +526,21 @@ describe.each(Object.entries(columns))('a row of %s', (table, names) => {
     expect(first.where.row).toMatch(new RegExp(`^${table}/`))
     expect(first.about).toBe('integrity')
   })
+})
+
+it.each([
+  ['a session that is not there', `update grant_sessions set session = 'se_other'`, /a session that is not there/],
+  ['before the grant began', `update grant_sessions set at = '2026-01-01T00:00:00.000Z'`, /before the grant began/],
+  [
+    'by another agent',
+    `update sessions set agent = 'https://other' where id in (select session from grant_sessions)`,
+    /./,
+  ],
+  ['that nobody made any more', 'delete from grant_sessions', /sessions used it, and 0 did/],
+])('a use of a grant %s', async (_what, statement, words) => {
+  const first = await after((d) => store(d, statement))
+  expect(first.where.row).toMatch(/^(grant_sessions|grants|sessions)\//)
+  expect(first.text).toMatch(words)
 })
 
 it('a gateway token that ended 30 days ago may be gone', async () => {

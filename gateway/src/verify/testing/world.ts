@@ -13,6 +13,8 @@ import { type StoreReport, type VerifyStoreOptions, verifyStore } from '../verif
 const policy = `permit (principal, action, resource);
 @id("deletes") @hold("dba") @reason("Deletes rows") forbid (principal, action == Action::"sql:write", resource)
 when { context.command.kind == "delete" } unless { context has approval };
+@id("access") @hold("dba") forbid (principal, action == Action::"access:request", resource)
+when { context.purpose == "held" } unless { context has approval };
 @id("no-truncate") forbid (principal, action == Action::"sql:write", resource) when { context.command.kind == "truncate" };
 `
 
@@ -101,6 +103,35 @@ export class GatewayWorld implements AsyncDisposable {
     const answer = await fetch(url, { method: 'POST', body: new URLSearchParams(form) })
     if (!answer.ok) throw new Error(await answer.text())
     return (await answer.json()) as { access_token: string; token_id: string }
+  }
+
+  /** The agent asks the API for something. */
+  async ask<T>(path: string, body: object): Promise<T> {
+    const token = await this.#issuers.agents.agentToken({ subject: 'deployer', groups: ['ci'] })
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const url = `http://${this.#gateway!.addresses.api}${path}`
+    const answer = await fetch(url, { method: 'POST', headers, body: JSON.stringify(body) })
+    if (!answer.ok) throw new Error(await answer.text())
+    return (await answer.json()) as T
+  }
+
+  /** A plan, a session on its grants, and one that people gave in its place, and took away again. */
+  async workByGrants(): Promise<void> {
+    const step = { connection: 'orders', actions: ['sql'], resources: ['orders/*'], duration: '1h' }
+    const plan = { title: 'Clean up', purpose: 'order', steps: [1, 2].map((n) => ({ ...step, title: `part ${n}` })) }
+    const { grants } = await this.ask<{ grants: { id: string }[] }>('/v1/plans', plan)
+    const client = await this.client()
+    await client.query('select 1')
+    await client.end()
+    const longer = { duration: '2h', purpose: 'held' }
+    const { id } = await this.ask<{ id: string }>(`/v1/grants/${grants[1]!.id}/extend`, longer)
+    await this.decide('approve')
+    const revoke = { method: 'POST', body: JSON.stringify({ reason: 'enough' }) }
+    for (;;) {
+      const grant = (await (await this.call(`/v1/grants/${id}`, aud)).json()) as { state: string }
+      if (grant.state === 'active') break
+    }
+    if ((await this.call(`/v1/grants/${id}/revoke`, ada, revoke)).status !== 200) throw new Error('not revoked')
   }
 
   async call(path: string, as: { subject: string; groups: string[] }, init: RequestInit = {}): Promise<Response> {
