@@ -63,7 +63,7 @@ export function accessQuestionRoutes(app: Routes, questions: AccessQuestions, cl
       const moment = new Date(at)
       if (moment.getTime() > clock()) throw new HttpProblem(400, '`at` has not been yet: ask about the past.')
       return refusals(
-        questions.then({
+        questions.at({
           at: moment,
           limit,
           ...(agent !== undefined && { agent }),

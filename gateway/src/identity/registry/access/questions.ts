@@ -17,7 +17,7 @@ export interface AccessQuestions extends AsyncDisposable {
    */
   now(agent: string, since?: string): Promise<AgentAccess | undefined>
   /** Who could do what at a time. @throws PoliciesUnreadable, BadThenCursor */
-  then(query: ThenQuery): Promise<AccessAnswer>
+  at(query: ThenQuery): Promise<AccessAnswer>
 }
 
 const DAYS = 90
@@ -43,7 +43,7 @@ export function createAccessQuestions(parts: {
       const permitted = await sets.of(version, async () => texts)
       return accessNow({ store, permitted, connections: parts.connections(), used, now }, entry, from)
     },
-    async then(query) {
+    async at(query) {
       // Who came until now is to be counted.
       await registry.flush()
       return accessThen({ store, sets }, query)
