@@ -143,6 +143,7 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
           },
         },
         rpInitiatedLogout: { enabled: true },
+        revocation: { enabled: true, allowedPolicy: (_ctx, client, token) => token.clientId === client.clientId },
         resourceIndicators: {
           enabled: true,
           defaultResource: () => resource,
@@ -160,6 +161,7 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
         Session: 86_400,
         Grant: 86_400,
         Interaction: 3600,
+        DeviceCode: 600,
         RefreshToken: 86_400,
         AuthorizationCode: 60,
         IdToken: options.tokenSeconds ?? 3600,

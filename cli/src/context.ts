@@ -43,7 +43,7 @@ export function runs<O, A extends unknown[]>(
 
 /** The gateway that a command is for: --gateway, COUNTERSIGN_GATEWAY, or the one that was signed in to last. */
 export function addressIn({ options, env, kept }: Context): URL {
-  const given = options.gateway ?? env.COUNTERSIGN_GATEWAY ?? kept.current()
+  const given = options.gateway ?? (env.COUNTERSIGN_GATEWAY || kept.current())
   if (!given) throw misuse('which gateway? give --gateway URL or set COUNTERSIGN_GATEWAY')
   return gatewayAddress(given)
 }
