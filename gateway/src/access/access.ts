@@ -72,6 +72,8 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   const identity = createIdentity({ issuers, roles, log, clock })
   const trusts = (issuer: string) =>
     config().identity.issuers.some((one) => one.issuer === issuer && one.for !== 'people')
+  const speaksForPeople = (issuer: string) =>
+    config().identity.issuers.some((one) => one.issuer === issuer && one.for !== 'agents')
   const tokens = stack.use(createTokens({ store, trusts, log, clock }))
   const freezes = await openFreezes({ store, clock })
   const registry = stack.use(
@@ -190,6 +192,8 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     watch: watchers.watch,
     reconfigured({ policy }) {
       identity.reconfigure(config().identity)
+      entrance.issuersChanged(trusts)
+      watchers.issuersChanged(({ kind, issuer }) => (kind === 'agent' ? trusts(issuer) : speaksForPeople(issuer)))
       if (policy) entrance.policyChanged()
       const before = givenBy
       givenBy = given()

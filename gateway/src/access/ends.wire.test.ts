@@ -235,6 +235,24 @@ test('a connection that takes a grant from now on ends the sessions that have no
   expect(ms).toBeLessThan(1000)
 })
 
+test('an issuer that is trusted no more ends what came by its tokens, sessions and the feed', async () => {
+  const jwt = await world.jwt('bot-issuer')
+  const { access_token } = await world.exchange(jwt, 'files')
+  const clients = [await connected(jwt, 'files'), await connected(access_token, 'files')]
+  const [feed, other] = [await world.listen(jwt), await world.listen(await world.person('ada'))]
+  restored.push(() => {
+    world.configure()
+    return world.reload()
+  })
+  world.configure({}, { agents: false })
+  await world.reload()
+  for (const client of clients)
+    expect((await ended(client)).words).toBe('E 57P01 access ended: the issuer of its token is trusted no more')
+  expect(await feed.untilClosed()).toEqual({ code: 4401, reason: 'the issuer of its token is trusted no more' })
+  expect(other.closed).toBeUndefined()
+  await other.close()
+})
+
 test('one grant of two ends nothing but what it alone covered, also of a command that is held', async () => {
   const jwt = await world.jwt('bot-two')
   const [reads, writes] = [

@@ -284,6 +284,11 @@ describe('what ends it', () => {
       'frozen: access ended: everything was frozen by Ada: odd',
     ],
     [
+      'its issuer trusted no more',
+      (a) => a.entrance.issuersChanged((issuer) => issuer !== 'https://idp'),
+      'token-revoked: access ended: the issuer of its token is trusted no more',
+    ],
+    [
       'its token revoked',
       (a) => a.entrance.tokenEnded('tk_1', 'its token was revoked by Ada'),
       'token-revoked: access ended: its token was revoked by Ada',
@@ -326,6 +331,7 @@ describe('what ends it', () => {
     around.entrance.frozen(freezeOf('elsewhere'))
     around.entrance.tokenEnded('tk_1', 'x')
     around.entrance.policyChanged()
+    around.entrance.issuersChanged(() => true)
     expect(mine.words()).toHaveLength(1)
     expect(others.flatMap(({ words }) => words())).toEqual([])
   })

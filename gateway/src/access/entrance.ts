@@ -51,12 +51,16 @@ export interface EntranceRoom extends Entrance {
   frozen(freeze: Freeze): void
   /** Policy is another: who may not connect any more goes. */
   policyChanged(): void
+  /** Issuers are others: whose isn't trusted any more goes. */
+  issuersChanged(trusts: (issuer: string) => boolean): void
   /** How many sessions are open on a connection. */
   openOn(connection: string): number
   /** How many are in, or coming in. */
   readonly inside: number
 }
 
+/** Why a token is good no more, for the one who came with it. */
+export const ISSUER_GONE = 'the issuer of its token is trusted no more'
 /** setTimeout takes no more (2^31 - 1 ms). */
 const LONGEST_MS = 2_147_483_647
 /** Tokens of issuers that can be asked again are asked about so often (ms). */
@@ -110,6 +114,9 @@ export function createEntrance(options: EntranceOptions): EntranceRoom {
       const { connection } = freeze
       for (const one of everyone())
         if (connection === EVERYTHING || one.connection.name === connection) one.end('frozen', frozenWords(freeze))
+    },
+    issuersChanged(trusts) {
+      for (const one of everyone()) if (!trusts(one.agent.issuer)) one.end('token-revoked', ISSUER_GONE)
     },
     policyChanged() {
       for (const one of everyone()) one.decideAnew('policy-changed', (why) => `policy was changed: ${why}`)

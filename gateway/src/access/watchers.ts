@@ -1,4 +1,5 @@
 import type { Principal } from '../identity/principal.ts'
+import { ISSUER_GONE } from './entrance.ts'
 
 /** Why somebody who listens must go: their token has ended, or they themselves are barred. */
 export interface Gone {
@@ -14,6 +15,8 @@ export interface Watchers {
    */
   watch(who: Principal, gone: (gone: Gone) => void): () => void
   tokenEnded(token: string, words: string): void
+  /** Issuers are others: whose isn't trusted any more goes. */
+  issuersChanged(trusts: (who: Principal) => boolean): void
   /** An agent was disabled, or a person has left. */
   barred(id: string, words: string): void
   /** How many are watched. */
@@ -62,6 +65,9 @@ export function createWatchers(options: {
     tokenEnded(token, words) {
       for (const one of [...all])
         if (one.who.kind === 'agent' && one.who.token?.id === token) end(one, { because: 'token', words })
+    },
+    issuersChanged(trusts) {
+      for (const one of [...all]) if (!trusts(one.who)) end(one, { because: 'token', words: ISSUER_GONE })
     },
     barred(id, words) {
       for (const one of [...all]) if (one.who.id === id) end(one, { because: 'barred', words })

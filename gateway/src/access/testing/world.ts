@@ -68,8 +68,8 @@ export class AccessWorld implements AsyncDisposable {
     writeFileSync(join(this.folder, 'policy', 'base.cedar'), text)
   }
 
-  /** Puts the configuration into its file: members of connections may be others. */
-  configure(changes: Record<string, Record<string, unknown>> = {}): void {
+  /** Puts the configuration into its file: members of connections may be others, the agents' issuer may be left out. */
+  configure(changes: Record<string, Record<string, unknown>> = {}, { agents = true } = {}): void {
     const { host, port, user } = this.server
     const connection = { kind: 'postgres', host, port, database: 'postgres', user, password: { file: './password' } }
     const config = {
@@ -77,7 +77,7 @@ export class AccessWorld implements AsyncDisposable {
       postgres: { listen: '127.0.0.1:0' },
       identity: {
         issuers: [
-          { issuer: this.issuers.agents.url, for: 'agents', audience: 'countersign' },
+          ...(agents ? [{ issuer: this.issuers.agents.url, for: 'agents', audience: 'countersign' }] : []),
           { issuer: this.issuers.people.url, for: 'people', audience: 'countersign', client_id: 'console' },
         ],
         roles: { approver: ['dba'], auditor: ['audit'], admin: ['platform'] },
