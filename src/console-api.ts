@@ -4,6 +4,7 @@ import { Me } from '@countersign/contract/identity'
 import { Session, SessionState } from '@countersign/contract/session'
 import { z } from 'zod'
 import { accessCalls, accessEvents } from './access-api.ts'
+import { agentCalls, agentEvents } from './agents-api.ts'
 import { annotationCalls, annotationEvents, OutboxState } from './annotations-api.ts'
 import { libraryCalls, libraryEvents } from './library-api.ts'
 import { retentionCalls } from './retention-api.ts'
@@ -93,6 +94,7 @@ export const ConsoleEvent = z.discriminatedUnion('type', [
   ...libraryEvents,
   ...annotationEvents,
   ...accessEvents,
+  ...agentEvents,
 ])
 export type ConsoleEvent = z.infer<typeof ConsoleEvent>
 
@@ -148,6 +150,7 @@ export const calls = {
   ...annotationCalls,
   ...retentionCalls,
   ...accessCalls,
+  ...agentCalls,
 } as const
 
 export type CallName = keyof typeof calls

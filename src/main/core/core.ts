@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { AgentRecord, BreakGlass } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
 import { Me } from '@countersign/contract/identity'
 import type { Session } from '@countersign/contract/session'
@@ -13,12 +14,16 @@ import {
   Settings,
   type Snapshot,
 } from '../../console-api.ts'
+import { agentAnswers } from './access/agent-answers.ts'
+import { createAgents } from './access/agents.ts'
 import { accessAnswers } from './access/answers.ts'
 import { createConnections } from './access/connections.ts'
 import { createGrants } from './access/grants.ts'
+import { createDuty } from './access/people.ts'
 import { asConsoleError, createAccounts } from './account.ts'
 import { createAttention } from './attention.ts'
 import { createDecisions } from './decisions.ts'
+import { createEmergencies } from './emergencies.ts'
 import { witnessedKeys } from './exports/printable.ts'
 import { followGateway, shown, supersedes } from './follow.ts'
 import { type GatewayApi, gatewayAddress, gatewayApi, Refused } from './gateway-api.ts'
@@ -151,6 +156,8 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
   })
   const grants = createGrants({ store, clock, log, asking: () => asking(), me: () => me, say: emit })
   const connections = createConnections({ store, clock, log, asking: () => asking(), say: emit })
+  const agents = createAgents({ store, clock, log, asking: () => asking(), me: () => me, say: emit })
+  const duty = createDuty({ store, clock, log, asking: () => asking(), say: emit })
   const say = (next: Link) => {
     link = next
     log.info('link', { state: next.state, ...('problem' in next && next.problem ? { problem: next.problem } : {}) })
@@ -160,6 +167,9 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     if (next.state === 'live') attend()
     if (next.state === 'live') library.wake()
     grants.link(next.state === 'live')
+    agents.link(next.state === 'live')
+    // What is frozen, and whose duty it is, stands on every screen.
+    if (next.state === 'live') void Promise.all([connections.look(), duty.look()])
     if (next.state === 'live' && linked) witness.live(witnessClient(linked.api))
     else witness.away()
   }
@@ -174,6 +184,12 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
         reason: 'denied from the notification',
         digest: approval.command.digest,
       }),
+  })
+  const emergencies = createEmergencies({
+    notifier: options.notifier,
+    clock,
+    settings: settings.notifications,
+    me: () => me,
   })
   const attend = () => attention.pending(me ? store.approvals(0) : [])
   const decisions = createDecisions({
@@ -203,6 +219,12 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     },
     grants: grants.heard,
     freeze: connections.heard,
+    agent: (agent: AgentRecord) => agents.take([agent]),
+    delegation: duty.delegation,
+    emergency(use: BreakGlass) {
+      duty.emergency(use)
+      emergencies.heard(use)
+    },
     forget,
     checkpoint: witness.heard,
     me(next: Me) {
@@ -215,6 +237,8 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     anew() {
       outbox.lookAgain()
       grants.doubt()
+      agents.doubt()
+      void Promise.all([connections.look(), duty.look()])
       emit({ type: 'snapshot', snapshot: snapshot() })
       attend()
     },
@@ -226,6 +250,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       .forget()
       .catch((error: Error) => log.warn('recordings could not be removed', { problem: error.message }))
     store.forget()
+    emergencies.forget()
   }
 
   function connect(gateway: string) {
@@ -336,6 +361,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     settings = next
     store.keep('settings', settings)
     attention.settings(settings.notifications)
+    emergencies.settings(settings.notifications)
     emit({ type: 'settings', settings })
     return settings
   }
@@ -424,17 +450,19 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       return saved
     },
     notificationClicked({ tag }) {
-      const target = attention.clicked(tag) ?? witness.clicked(tag)
+      const target = attention.clicked(tag) ?? emergencies.clicked(tag) ?? witness.clicked(tag)
       if (target) emit({ type: 'open', target })
       return {}
     },
     windowFocus({ focused }) {
       attention.focused(focused)
+      emergencies.focused(focused)
       if (focused) linked?.link.wake()
       return {}
     },
     ...evidence.answers,
     ...accessAnswers({ store, grants, connections, asking, live }),
+    ...agentAnswers({ store, agents, duty, connections, asking, live, downloads: options.downloads, say: emit }),
   }
   listeners.add(evidence.heed)
 
@@ -472,10 +500,12 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     async [Symbol.asyncDispose]() {
       signingIn?.abort()
       grants[Symbol.dispose]()
+      agents[Symbol.dispose]()
       recordings[Symbol.dispose]()
       await library[Symbol.asyncDispose]()
       await disconnect()
       attention[Symbol.dispose]()
+      emergencies[Symbol.dispose]()
       accounts[Symbol.dispose]()
       listeners.clear()
       await outbox[Symbol.asyncDispose]()

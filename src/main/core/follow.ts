@@ -1,4 +1,4 @@
-import type { Freeze, Grant } from '@countersign/contract/access'
+import type { AgentRecord, BreakGlass, Delegation, Freeze, Grant } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
 import type { LedgerHead } from '@countersign/contract/evidence'
 import type { FeedMessage } from '@countersign/contract/feed'
@@ -29,6 +29,9 @@ export interface Changes {
   sessions(sessions: Session[]): void
   grants(grants: Grant[]): void
   freeze(freeze: Freeze): void
+  agent(agent: AgentRecord): void
+  delegation(delegation: Delegation): void
+  emergency(use: BreakGlass): void
   me(me: Me): void
   /** Every message, before what it changes is stored. */
   heard(message: Parameters<LinkTarget['apply']>[0]): void
@@ -134,6 +137,16 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
         case 'connection.frozen':
         case 'connection.unfrozen':
           changes.freeze(message.data)
+          return store.keep('seq', message.seq)
+        case 'agent.changed':
+          changes.agent(message.data)
+          return store.keep('seq', message.seq)
+        case 'delegation.changed':
+          changes.delegation(message.data)
+          return store.keep('seq', message.seq)
+        case 'break-glass.used':
+        case 'break-glass.reviewed':
+          changes.emergency(message.data)
           return store.keep('seq', message.seq)
         case 'ledger.checkpoint':
           changes.checkpoint(message.data)

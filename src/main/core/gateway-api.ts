@@ -25,6 +25,7 @@ import { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
 import { type CommandSearch, ConsoleError, type SessionQuery } from '../../console-api.ts'
 import { type AccessApi, accessApi } from './access/gateway-access.ts'
+import { type AgentsApi, agentsApi } from './access/gateway-agents.ts'
 
 /** The gateway could not be reached, or didn't answer in time; the same call may work later. */
 export class Unreachable extends Error {
@@ -53,7 +54,7 @@ export class Refused extends Error {
   }
 }
 
-export interface GatewayApi extends AccessApi, Disposable {
+export interface GatewayApi extends AccessApi, AgentsApi, Disposable {
   /** @throws Unreachable, Refused; all calls do */
   signIn(): Promise<SignIn>
   me(token: string): Promise<Me>
@@ -100,7 +101,7 @@ export interface RecordingBytes {
 export interface Asked {
   accept?: string
   headers?: Record<string, string>
-  method?: 'GET' | 'POST' | 'PUT'
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH'
   token?: string
   body?: unknown
   signal?: AbortSignal
@@ -144,6 +145,7 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
 
   return {
     ...accessApi(askFor, orNull),
+    ...agentsApi(askFor, orNull),
     signIn: () => askFor(SignIn, '/v1/sign-in'),
     me: (token) => askFor(Me, '/v1/me', { token }),
     async approvals(token, query) {

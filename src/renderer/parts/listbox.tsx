@@ -61,7 +61,11 @@ export function Listbox<R extends ListRow>({ label, rows, selected, onSelect, on
   const last = useRef<string | undefined>(undefined)
   useEffect(() => {
     const node = scroller.current
-    if (at < 0 || !node) return
+    if (at < 0 || !node) {
+      // What comes back, when a filter is cleared say, is shown again.
+      last.current = undefined
+      return
+    }
     const show = () => {
       // The first option shows its heading too.
       const from = at > 0 && !rows[at - 1]!.option ? starts[at - 1]! : starts[at]!

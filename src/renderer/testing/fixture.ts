@@ -1,3 +1,4 @@
+import type { Grant } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
 import type { Session } from '@countersign/contract/session'
 import {
@@ -48,6 +49,7 @@ export interface Fixture extends ConsoleApi {
   settle(id: string, change: Partial<Approval>): void
   readonly calls: { name: CallName; input: unknown }[]
   readonly approvals: Map<string, Approval>
+  readonly grants: Map<string, Grant>
   add(count: number): void
 }
 
@@ -254,6 +256,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
   return {
     calls,
     approvals,
+    grants: access.grants,
     emit,
     settle,
     add: (count) => {

@@ -504,7 +504,193 @@ test('retention: an auditor holds a session and lets it go; an admin sees what w
   expect(await page.getByRole('heading', { name: 'Retention on the gateway' }).count()).toBe(0)
 })
 
+const grantList = () => page.getByRole('listbox', { name: 'Grants' })
+
+test('access by keys: g a, narrowed, a moment in the picture, revoked with a reason, extended; sent → applied', async () => {
+  await open('access=usual', '#/queue')
+  await page.getByRole('listbox').waitFor()
+  await page.keyboard.press('g')
+  await page.keyboard.press('a')
+  await grantList().waitFor()
+  await page.keyboard.press('/')
+  await page.keyboard.type('fin-2209')
+  await page.keyboard.press('Enter')
+  const grant = page.getByRole('article', { name: 'Grant of billing-cleanup on payments' })
+  await grant.getByText('FIN-2209 is signed off').waitFor()
+  await grant.getByText('in place of Mina Okafor').waitFor()
+  await grant.getByRole('link', { name: /se_7h2k/ }).waitFor()
+  await page.keyboard.press('x')
+  const dialog = page.getByRole('alertdialog')
+  await dialog.getByText('1 live session uses it and will be closed within a second').waitFor()
+  expect(await dialog.getByRole('button', { name: 'Revoke' }).isDisabled()).toBe(true)
+  await dialog.getByLabel('Reason').fill('wrong tables')
+  await page.keyboard.press('Enter')
+  const foot = page.getByRole('region', { name: /^What to do about/ })
+  await foot.getByText('applied').waitFor()
+  await grant.getByText('wrong tables').waitFor()
+  expect(await called('revokeGrant')).toEqual([{ grant: 'gr_active1', reason: 'wrong tables' }])
+  expect(await foot.getByRole('button').count()).toBe(0)
+
+  await page.evaluate(() => {
+    location.hash = '#/access/gr_ext'
+  })
+  await page.getByRole('article', { name: /etl-nightly on warehouse/ }).waitFor()
+  await page.keyboard.press('e')
+  await page.getByRole('dialog').getByRole('button', { name: '8 h' }).click()
+  await page.getByRole('dialog').getByLabel('Purpose').fill('still stuck')
+  await page.keyboard.press('Enter')
+  await foot.getByRole('link', { name: 'See the new request' }).click()
+  await page.getByRole('article').getByText('still stuck').waitFor()
+  await page
+    .getByRole('article')
+    .getByRole('link', { name: /the one until/ })
+    .waitFor()
+
+  const moment = page.getByRole('slider', { name: 'Moment' })
+  await page.getByRole('searchbox').or(page.getByPlaceholder('Agent, purpose, person, policy')).press('Escape')
+  await moment.focus()
+  const now = Number(await moment.getAttribute('aria-valuenow'))
+  for (let i = 0; i < 5; i += 1) await page.keyboard.press('ArrowLeft')
+  expect(Number(await moment.getAttribute('aria-valuenow'))).toBeLessThan(now)
+  await page.getByText(/^live on /).waitFor()
+  await page.keyboard.press('Escape')
+  await page.getByText(/^live on /).waitFor({ state: 'detached' })
+})
+
+test('asking for access: only what is whole is sent, in the gateway’s names; a refusal stands in its words', async () => {
+  await open('access=usual', '#/access')
+  await grantList().waitFor()
+  await page.keyboard.press('n')
+  const dialog = page.getByRole('dialog', { name: 'Ask for access' })
+  const send = dialog.getByRole('button', { name: 'Ask', exact: true })
+  await dialog.getByRole('combobox', { name: 'Agent', exact: true }).fill('support')
+  await page.keyboard.press('Enter')
+  await dialog.getByRole('combobox', { name: 'Connection' }).fill('ord')
+  await page.keyboard.press('Enter')
+  await dialog.getByLabel(/everything that SQL can do/).check()
+  expect(await dialog.getByLabel(/reads rows/).isChecked()).toBe(true)
+  await dialog.getByLabel(/everything that SQL can do/).uncheck()
+  await dialog.getByLabel(/reads rows/).check()
+  await dialog.getByLabel(/^Resources/).fill('orders/public.customers\nwarehouse/public.x')
+  await dialog.getByText('warehouse/public.x is not within orders').waitFor()
+  await dialog.getByLabel(/^Resources/).fill('orders/public.customers')
+  await dialog.getByLabel('How long, as in 90m, 2h or 3d').fill('soon')
+  await dialog.getByText('Still missing: how long, a purpose.').waitFor()
+  expect(await send.isDisabled()).toBe(true)
+  await dialog.getByLabel('How long, as in 90m, 2h or 3d').fill('90m')
+  await dialog.getByLabel(/^Purpose/).fill('ticket 1')
+  await dialog.getByLabel(/^On whose behalf/).fill('Teo Brandt')
+  await send.click()
+  await dialog.waitFor({ state: 'detached' })
+  expect(await called('requestGrant')).toEqual([
+    {
+      agent: 'https://agents.example.com#support-copilot',
+      onBehalfOf: 'Teo Brandt',
+      connection: 'orders',
+      actions: ['sql:read'],
+      resources: ['orders/public.customers'],
+      duration: '90m',
+      purpose: 'ticket 1',
+    },
+  ])
+  await page
+    .getByRole('article', { name: /support-copilot on orders/ })
+    .getByText('ticket 1')
+    .waitFor()
+
+  await open('access=refusing', '#/access/gr_active1')
+  await page.getByRole('button', { name: /^Revoke/ }).click()
+  await page.getByRole('alertdialog').getByLabel('Reason').fill('x')
+  await page.keyboard.press('Enter')
+  await page.getByRole('alert').getByText('no policy permits').waitFor()
+  await page.getByRole('button', { name: /^Revoke/ }).waitFor()
+})
+
+test('10,000 grants: few rows and few bars, narrowed as one types; offline nothing is offered, and its age is said', async () => {
+  await open('access=many', '#/access')
+  await page.getByText(/^104 active, 6 asked for$/).waitFor()
+  const rows = () => grantList().getByRole('option').count()
+  expect(await rows()).toBeLessThan(40)
+  expect(await page.locator('[data-run]').count()).toBeLessThan(300)
+  await page.keyboard.press('End')
+  await grantList().press('End')
+  await grantList().getByText('worker-').last().waitFor()
+  expect(await rows()).toBeLessThan(40)
+  await page.keyboard.press('/')
+  await page.keyboard.type('OPS-5321')
+  await expect.poll(rows).toBe(1)
+  await page.getByText('1 of 10,0').waitFor()
+  await page.keyboard.press('Escape')
+  const chosen = grantList().getByRole('option', { selected: true })
+  await chosen.waitFor()
+  await grantList().press('Home')
+  for (let i = 0; i < 20; i += 1) await page.keyboard.press('j')
+  const before = await chosen.boundingBox()
+  await page.evaluate(() => {
+    const grants = [...window.fixture.grants.values()].filter(({ id }) => id.startsWith('gr_m')).slice(0, 30)
+    const requested = grants.map((grant, i) => ({ ...grant, id: `gr_x${i}`, state: 'requested' as const }))
+    window.fixture.emit({
+      type: 'grants',
+      changed: requested,
+      removed: [],
+      state: { at: null, whole: true, more: false, loading: false, stored: 0, seesAll: false },
+    })
+  })
+  await page.getByText(/36 asked for/).waitFor()
+  expect(await chosen.boundingBox()).toEqual(before)
+
+  await open('world=offline', '#/access/gr_active1')
+  await page.getByText(/As the gateway told it 29 min ago/).waitFor()
+  await page.getByText('Access can’t be extended or revoked offline').waitFor()
+  await page.keyboard.press('x')
+  await page.keyboard.press('n')
+  expect(await page.getByRole('dialog').or(page.getByRole('alertdialog')).count()).toBe(0)
+})
+
+test('a plan is decided as one, for shorter; break-glass is a way of its own that needs a reason', async () => {
+  await open('access=usual', '#/queue/ap_plan')
+  const card = page.getByRole('article')
+  for (const title of ['Count what is unsettled', 'Settle what was paid', 'Compare with the orders', 'Close the month'])
+    await card.getByText(title).waitFor()
+  await cardIsOld()
+  expect(await bar().getByRole('radio').allTextContents()).toEqual(['As asked', '5 min', '15 min'])
+  await page.keyboard.press('w')
+  await page.keyboard.press('a')
+  await page.getByText('gives each step 5 min of access at most').waitFor()
+  await page.keyboard.press('Enter')
+  await expect.poll(decideCalls).toMatchObject([{ approval: 'ap_plan', window: '5m', breakGlass: false }])
+  await card.getByText('What then happened').waitFor()
+
+  await page.evaluate(() => {
+    location.hash = '#/queue/ap_req'
+  })
+  await page.getByRole('button', { name: 'Break glass…' }).click()
+  const dialog = page.getByRole('alertdialog')
+  const go = dialog.getByRole('button', { name: 'Break glass and approve' })
+  await dialog.getByLabel('Reason').fill('urgent!')
+  await dialog.getByText('3 more characters').waitFor()
+  expect(await go.isDisabled()).toBe(true)
+  await dialog.getByLabel('Reason').fill('customers wait, nobody is awake')
+  await go.click()
+  await expect
+    .poll(async () => (await decideCalls()).at(-1))
+    .toMatchObject({ approval: 'ap_req', verdict: 'approve', breakGlass: true, window: 'once' })
+  await page.evaluate(() => {
+    location.hash = '#/queue/ap_esc'
+  })
+  await page.getByRole('note').getByText('Escalated to oncall-dba.').waitFor()
+  expect(await page.getByRole('button', { name: 'Break glass…' }).count()).toBe(0)
+})
+
 const places: [string, string, string, string[]][] = [
+  ['access', '', '#/access/gr_bg', []],
+  ['access, offline', 'world=offline', '#/access/gr_active1', []],
+  ['access, not all of it', 'access=partial', '#/access', []],
+  ['asking for access', '', '#/access', ['n']],
+  ['revoking access', '', '#/access/gr_active1', ['x']],
+  ['a plan', 'access=usual', '#/queue/ap_plan', ['a']],
+  ['an escalated request', 'access=usual', '#/queue/ap_esc', []],
+  ['a request that was decided', 'access=usual', '#/queue/ap_acc1', []],
   ['queue', '', '#/queue', []],
   ['armed card', '', '#/queue/ap_3m9q', ['a']],
   ['odd command', '', '#/queue/ap_5bid', []],

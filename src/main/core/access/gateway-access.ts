@@ -31,8 +31,8 @@ export interface GrantQuery {
   after?: string | undefined
 }
 
-type AskFor = <T>(schema: z.ZodType<T>, path: string, asked?: Asked) => Promise<T>
-type OrNull = <T>(answer: Promise<T>) => Promise<T | null>
+export type AskFor = <T>(schema: z.ZodType<T>, path: string, asked?: Asked) => Promise<T>
+export type OrNull = <T>(answer: Promise<T>) => Promise<T | null>
 
 const mebibyte = 1024 * 1024
 /** So many records of a list are asked for. */

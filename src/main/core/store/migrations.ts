@@ -65,4 +65,7 @@ export const migrations: readonly string[] = [
 
   CREATE TABLE plans (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE agents (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+  `,
 ]

@@ -5,6 +5,7 @@ import { Session } from '@countersign/contract/session'
 import Database from 'better-sqlite3'
 import type { z } from 'zod'
 import { type AccessRows, accessRows } from './access-rows.ts'
+import { type AgentRows, agentRows } from './agent-rows.ts'
 import { type LibraryRows, libraryRows } from './library-rows.ts'
 import { migrations } from './migrations.ts'
 
@@ -24,6 +25,7 @@ export interface Store extends Disposable {
   /** What is known of the recordings that are kept beside this store. */
   readonly library: LibraryRows
   readonly access: AccessRows
+  readonly agents: AgentRows
   /** Runs `work` in one transaction. */
   together(work: () => void): void
   /** Empties the lists of approvals and sessions, to be filled anew. */
@@ -115,6 +117,7 @@ export function openStore(folder: string): Store {
     keep: (name, value) => void keepOne.run(name, JSON.stringify(value)),
     library: libraryRows(db),
     access: accessRows(db),
+    agents: agentRows(db),
     together,
     // A kept recording is of use only with its session.
     forgetLists: () =>
@@ -122,7 +125,7 @@ export function openStore(folder: string): Store {
     forget() {
       together(() => {
         db.exec(
-          'DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library; DELETE FROM grants; DELETE FROM plans',
+          'DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library; DELETE FROM grants; DELETE FROM plans; DELETE FROM agents',
         )
         db.prepare(`DELETE FROM kept WHERE name NOT IN (${ofTheMachine.map(() => '?').join()})`).run(...ofTheMachine)
       })
