@@ -31,7 +31,34 @@ export function effective({ groups, groupsOfFrom }: Pick<DelegationRow, 'groups'
 
 /** Those that have not ended, with what is known of their people. @param to only what is handed over to that person */
 export async function readOpen(db: Kysely<Tables>, to?: string): Promise<(DelegationRow & Facts)[]> {
-  const rows = await db
+  const rows = await known(db)
+    .where('ended_at', 'is', null)
+    .$if(to !== undefined, (q) => q.where('to_person', '=', to!))
+    .orderBy('since')
+    .execute()
+  return rows.map(rowOf)
+}
+
+/** Newest first. @param query before: `SINCE ID` of the last one of the page before */
+export async function readRows(
+  db: Kysely<Tables>,
+  query: { id?: string; limit?: number; before?: string },
+): Promise<(DelegationRow & Facts)[]> {
+  const [since = '', id = ''] = query.before?.split(' ') ?? []
+  const rows = await known(db)
+    .$if(query.id !== undefined, (q) => q.where('delegations.id', '=', query.id!))
+    .$if(query.before !== undefined, (q) =>
+      q.where((e) => e.or([e('since', '<', since), e('since', '=', since).and('delegations.id', '<', id)])),
+    )
+    .orderBy('since', 'desc')
+    .orderBy('delegations.id', 'desc')
+    .limit(query.limit ?? 1)
+    .execute()
+  return rows.map(rowOf)
+}
+
+function known(db: Kysely<Tables>) {
+  return db
     .selectFrom('delegations')
     .leftJoin('people as away', 'away.id', 'delegations.from_person')
     .leftJoin('people as delegate', 'delegate.id', 'delegations.to_person')
@@ -45,88 +72,37 @@ export async function readOpen(db: Kysely<Tables>, to?: string): Promise<(Delega
       'delegate.name as to_name',
       'delegate.left_at as to_left',
     ])
-    .where('ended_at', 'is', null)
-    .$if(to !== undefined, (q) => q.where('to_person', '=', to!))
-    .orderBy('since')
-    .execute()
-  return rows.map(({ email, groups_of_from, from_seen, from_name, from_left, to_name, to_left, ...row }) => {
-    const read = rowOf(row)
-    // What their token said when they handed over is newer than what was seen before.
-    const seenSince = groups_of_from !== null && from_seen !== null && from_seen >= read.madeAt
-    return {
-      ...read,
-      from: { ...read.from, ...(email === null ? {} : { email }) },
-      groupsOfFrom: seenSince ? (JSON.parse(groups_of_from) as string[]) : undefined,
-      gone:
-        from_left !== null ? (from_name ?? read.from.name) : to_left !== null ? (to_name ?? read.to.name) : undefined,
-    }
-  })
 }
 
-/** Newest first. @param query before: `SINCE ID` of the last one of the page before */
-export async function readRows(
-  db: Kysely<Tables>,
-  query: { id?: string; limit?: number; before?: string },
-): Promise<DelegationRow[]> {
-  const [since = '', id = ''] = query.before?.split(' ') ?? []
-  const rows = await db
-    .selectFrom('delegations')
-    .selectAll()
-    .$if(query.id !== undefined, (q) => q.where('id', '=', query.id!))
-    .$if(query.before !== undefined, (q) =>
-      q.where((e) => e.or([e('since', '<', since), e('since', '=', since).and('id', '<', id)])),
-    )
-    .orderBy('since', 'desc')
-    .orderBy('id', 'desc')
-    .limit(query.limit ?? 1)
-    .execute()
-  return rows.map(rowOf)
-}
-
-/** As people see it. */
-export function delegationOf({ from, to, ended, ...row }: DelegationRow, at: Date): Delegation {
+/** As people see it: while it goes on, with the groups that count. */
+export function delegationOf({ from, to, ended, ...row }: DelegationRow & Facts, at: Date): Delegation {
   const now = at.toISOString()
-  const { id, groups, since, until, reason } = row
+  const { id, since, until, reason } = row
   const state = ended || until <= now ? 'ended' : since > now ? 'planned' : 'active'
   const ref = ({ id, issuer, subject, name }: PersonRef): PersonRef => ({ id, issuer, subject, name })
+  const by = ended?.by.kind === 'person' ? ended.by.name : 'the gateway'
   return {
     id,
     from: ref(from),
     to: ref(to),
-    groups,
+    groups: state === 'ended' ? row.groups : effective(row),
     since,
     until,
     reason,
     state,
-    ...(ended
-      ? {
-          ended: {
-            by: ended.by.kind === 'person' ? ended.by.name : 'the gateway',
-            reason: ended.because,
-            at: ended.at,
-          },
-        }
-      : {}),
+    ...(ended ? { ended: { by, reason: ended.because, at: ended.at } } : {}),
   }
 }
 
-function rowOf(row: {
-  id: string
-  from_ref: string
-  to_ref: string
-  groups: string
-  since: string
-  until: string
-  reason: string
-  made_at: string
-  ended_at: string | null
-  ended_by: string | null
-  ended_because: string | null
-}): DelegationRow {
+function rowOf(row: Awaited<ReturnType<ReturnType<typeof known>['execute']>>[number]): DelegationRow & Facts {
+  const from = JSON.parse(row.from_ref) as PersonRef
+  const to = JSON.parse(row.to_ref) as PersonRef
+  // What their token said when they handed over is newer than what was seen before.
+  const seenSince = row.groups_of_from !== null && row.from_seen !== null && row.from_seen >= row.made_at
   return {
     id: row.id,
-    from: JSON.parse(row.from_ref) as PersonRef,
-    to: JSON.parse(row.to_ref) as PersonRef,
+    from: { ...from, ...(row.email === null ? {} : { email: row.email }) },
+    to,
     groups: JSON.parse(row.groups) as string[],
     since: row.since,
     until: row.until,
@@ -136,5 +112,12 @@ function rowOf(row: {
       row.ended_at === null
         ? undefined
         : { by: JSON.parse(row.ended_by!), because: row.ended_because ?? '', at: row.ended_at },
+    groupsOfFrom: seenSince ? (JSON.parse(row.groups_of_from!) as string[]) : undefined,
+    gone:
+      row.from_left !== null
+        ? (row.from_name ?? from.name)
+        : row.to_left !== null
+          ? (row.to_name ?? to.name)
+          : undefined,
   }
 }

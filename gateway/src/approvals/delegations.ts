@@ -88,8 +88,10 @@ export function createDelegations(options: {
         if (because !== undefined) await endIn(tx, row, { kind: 'gateway' }, because, at)
         else {
           going.push(row)
-          // Consoles look anew: what this person may decide is more from now on.
-          if (row.since > settledAt.toISOString() && row.since <= at.toISOString())
+          // Consoles look anew: what this person may decide is more from now on, or less.
+          const began = row.since > settledAt.toISOString() && row.since <= at.toISOString()
+          const before = open.find(({ id }) => id === row.id)
+          if (began || (before && effective(before).join() !== effective(row).join()))
             await appendFeed(tx, 'delegation.changed', delegationOf(row, at), at)
         }
       }
@@ -152,12 +154,9 @@ export function createDelegations(options: {
           .execute()
         const { id: delegation, ...rest } = row
         await appendAudit(tx, 'delegation.begun', { delegation, from: ref, to, ...rest }, at)
-        await appendFeed(
-          tx,
-          'delegation.changed',
-          delegationOf({ ...row, from: ref, to, madeAt: at.toISOString(), ended: undefined }, at),
-          at,
-        )
+        const begun = { ...row, from: ref, to, madeAt: at.toISOString(), ended: undefined }
+        const facts = { groupsOfFrom: undefined, gone: undefined }
+        await appendFeed(tx, 'delegation.changed', delegationOf({ ...begun, ...facts }, at), at)
       })
       await settle()
       return (await one(db, id, at))!
@@ -214,7 +213,7 @@ function endBecause(row: DelegationRow & Facts, at: Date): string | undefined {
 
 async function endIn(
   tx: Tx,
-  row: DelegationRow,
+  row: DelegationRow & Facts,
   by: { kind: 'gateway' } | ({ kind: 'person' } & PersonRef),
   reason: string,
   at: Date,

@@ -241,3 +241,35 @@ test('a set that is in use stays whole when another was loaded since', async () 
   expect(after.decide(ask).outcome).toBe('deny')
   expect(before.decide(ask).outcome).toBe('allow')
 })
+
+describe('a policy that says who is asked later', () => {
+  const deletion = onTable('sql:write', 'customers', { kind: 'delete', bounded: false })
+  const asks = (groups: string) => `${everything}
+@id("h") @hold("oncall") @critical @escalate("3m: leads, 180s: managers, 1h: board")
+forbid (${writes}) unless { context has approval && context.approval.groups.contains("${groups}") };`
+
+  test('says so in its requirement', async () => {
+    const policies = await policiesOf(asks('oncall'))
+    expect(policies.decide(request(deletion)).requirements).toEqual([
+      {
+        policy: 'h',
+        groups: ['oncall'],
+        quorum: 1,
+        critical: true,
+        escalation: [
+          { after: '3m', groups: ['leads', 'managers'] },
+          { after: '1h', groups: ['board'] },
+        ],
+      },
+    ])
+  })
+  test.each([
+    ['oncall', 'hold'],
+    ['leads', 'hold'],
+    ['board', 'hold'],
+    ['others', 'deny'],
+  ])('is tried with all of them: one that insists on %s is a %s', async (group, outcome) => {
+    const policies = await policiesOf(asks(group))
+    expect(policies.decide(request(deletion)).outcome).toBe(outcome)
+  })
+})

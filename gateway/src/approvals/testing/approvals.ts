@@ -6,7 +6,7 @@ import type { Command } from '../../gate/command.ts'
 import type { PersonPrincipal } from '../../identity/principal.ts'
 import type { Requirement } from '../../policy/policy.ts'
 import { bot, onTable, orders } from '../../policy/testing/policies.ts'
-import type { StoredMessage } from '../../store/feed.ts'
+import { appendFeed, type StoredMessage } from '../../store/feed.ts'
 import { openStore, type Store } from '../../store/store.ts'
 import { type ApprovalLimits, type Approvals, type ApprovalsConfig, createApprovals } from '../approvals.ts'
 import type { Clock } from '../clock.ts'
@@ -43,6 +43,8 @@ export interface World extends AsyncDisposable {
   clock: ManualClock
   config: ApprovalsConfig
   limits: ApprovalLimits
+  /** What the registry says: who answers for an agent. */
+  sponsors: Map<string, string[]>
   /** Messages of the feed so far, and those to come. */
   said: StoredMessage[]
   errors: unknown[]
@@ -50,6 +52,8 @@ export interface World extends AsyncDisposable {
   until(test: () => boolean | Promise<boolean>): Promise<void>
   /** Ends this process's part without telling anybody, and starts another on the same store. */
   restart(): Promise<void>
+  /** A person is seen by the registry, or seen anew: with other groups, or as one who has left. */
+  seen(person: PersonPrincipal, changes?: { left?: boolean }): Promise<void>
 }
 
 /** Approvals on a store of their own, by a clock that stands still. */
@@ -59,6 +63,7 @@ export async function world(): Promise<World> {
   const clock = new ManualClock()
   const config: ApprovalsConfig = { expires: 10 * minute, use_within: 10 * minute, max_window: 480 * minute }
   const limits: ApprovalLimits = { held_per_agent: 100, held: 5000 }
+  const sponsors = new Map<string, string[]>()
   const errors: unknown[] = []
   const log = { error: (entry: unknown) => void errors.push(entry) } as never
   const start = async () => {
@@ -68,7 +73,15 @@ export async function world(): Promise<World> {
     return {
       store,
       said,
-      approvals: createApprovals({ store, config: () => config, limits: () => limits, clock, log }),
+      approvals: createApprovals({
+        store,
+        config: () => config,
+        limits: () => limits,
+        sponsorsOf: (agent) => sponsors.get(agent) ?? [],
+        askedGroups: () => new Set(['oncall-dba', 'sre', 'a', 'b', 'c']),
+        clock,
+        log,
+      }),
     }
   }
   const running: World = {
@@ -76,7 +89,32 @@ export async function world(): Promise<World> {
     clock,
     config,
     limits,
+    sponsors,
     errors,
+    async seen(who, { left = false } = {}) {
+      const at = clock.now().toISOString()
+      const { id, issuer, subject, name, groups, roles } = who
+      const row = {
+        ...{ id, issuer, subject, name },
+        email: who.email ?? null,
+        groups: JSON.stringify(groups),
+        roles: JSON.stringify(roles),
+        first_seen_at: at,
+        last_seen_at: at,
+        left_at: left ? at : null,
+        left_by: left ? JSON.stringify({ id, issuer, subject, name }) : null,
+        left_because: left ? 'gone' : null,
+      }
+      await running.store.db.transaction().execute(async (tx) => {
+        await tx
+          .insertInto('people')
+          .values(row)
+          .onConflict((c) => c.column('id').doUpdateSet(row))
+          .execute()
+        const record = { ...{ id, issuer, subject, name, groups, roles }, firstSeenAt: at, lastSeenAt: at }
+        await appendFeed(tx, 'person.changed', record, clock.now())
+      })
+    },
     async until(test) {
       const { feed } = running.store
       for (;;) {
