@@ -71,7 +71,11 @@ export const agentCalls = {
   /** The same as a table (CSV), whole. How far that is, is told by events of type `export` with the same `work`. */
   exportAccessThen: {
     input: ThenQuery.extend({ work: z.string() }),
-    output: z.object({ state: z.enum(['written', 'cancelled']), where: z.string().optional(), lines: Count.optional() }),
+    output: z.object({
+      state: z.enum(['written', 'cancelled']),
+      where: z.string().optional(),
+      lines: Count.optional(),
+    }),
   },
   /** `connection` * is everything. */
   freeze: { input: z.object({ connection: z.string(), reason: Reason }), output: Freeze },

@@ -221,12 +221,22 @@ export const Permission = z.object({
 })
 export type Permission = z.infer<typeof Permission>
 
+/** What an agent did on one day. */
+export const AgentDay = z.object({
+  day: z.iso.date().describe('UTC'),
+  allowed: z.number().int().nonnegative(),
+  held: z.number().int().nonnegative(),
+  denied: z.number().int().nonnegative(),
+})
+export type AgentDay = z.infer<typeof AgentDay>
+
 /** Answer of `GET /v1/agents/ID/access`: permitted against used. */
 export const AgentAccess = z.object({
   agent: z.string(),
   since: time.describe('use is counted from this day on'),
   permitted: z.array(Permission),
   used: z.array(AgentUse),
+  days: z.array(AgentDay).optional().describe('what it did by day, the first one first; a day without any is left out'),
   notes: z.array(z.string()).optional().describe('what the answer leaves out, in sentences'),
 })
 export type AgentAccess = z.infer<typeof AgentAccess>

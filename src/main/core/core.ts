@@ -156,7 +156,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
   })
   const grants = createGrants({ store, clock, log, asking: () => asking(), me: () => me, say: emit })
   const connections = createConnections({ store, clock, log, asking: () => asking(), say: emit })
-  const agents = createAgents({ store, clock, log, asking: () => asking(), me: () => me, say: emit })
+  const agents = createAgents({ store, clock, log, asking: () => asking(), say: emit })
   const duty = createDuty({ store, clock, log, asking: () => asking(), say: emit })
   const say = (next: Link) => {
     link = next

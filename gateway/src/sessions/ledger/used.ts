@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import type { AgentRecord, AgentUse } from '@countersign/contract/access'
+import type { AgentDay, AgentRecord, AgentUse } from '@countersign/contract/access'
 import Database from 'better-sqlite3'
 import { stopped } from './stopped.ts'
 
@@ -15,6 +15,8 @@ export interface Used extends Disposable {
    * @throws LedgerStopped
    */
   of(agent: string, since: string, limit: number): TypedUse[]
+  /** What an agent did on each day from `since` on, the first one first. @throws LedgerStopped */
+  days(agent: string, since: string): AgentDay[]
 }
 
 /** @param folder `data/ledger`, of a log that was opened before */
@@ -44,6 +46,7 @@ export function openUsed(folder: string): Used {
       return found
     },
     of: (agent, since, limit) => asked(({ use }) => use.all(agent, since, limit)) as TypedUse[],
+    days: (agent, since) => asked(({ days }) => days.all(agent, since)) as AgentDay[],
     [Symbol.dispose]: () => opened?.database.close(),
   }
 }
@@ -56,6 +59,10 @@ function prepare(database: Database.Database) {
   return {
     all: database.prepare(`${connected} ${order}`),
     some: database.prepare(`${connected} where agent in (select value from json_each(?)) ${order}`),
+    days: database.prepare(
+      `select day, sum(allowed) as allowed, sum(held) as held, sum(denied) as denied
+       from use_days where agent = ? and day >= ? group by day order by day`,
+    ),
     use: database.prepare(
       `select connection, action, resource, type, sum(allowed) as allowed, sum(held) as held, sum(denied) as denied,
          min(first_at) as firstAt, max(last_at) as lastAt

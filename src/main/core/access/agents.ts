@@ -1,5 +1,4 @@
 import type { AgentRecord } from '@countersign/contract/access'
-import type { Me } from '@countersign/contract/identity'
 import { z } from 'zod'
 import type { AgentsState } from '../../../agents-api.ts'
 import type { ConsoleEvent } from '../../../console-api.ts'
@@ -37,7 +36,6 @@ export function createAgents(options: {
   clock: Clock
   log: Log
   asking: Asking
-  me: () => Me | null
   say(event: ConsoleEvent): void
 }): Agents {
   const { store, clock, log, asking, say } = options

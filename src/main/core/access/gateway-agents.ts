@@ -64,8 +64,7 @@ export function agentsApi(askFor: AskFor, orNull: OrNull): AgentsApi {
     // Policy is asked about every action on every resource: that takes its time.
     agentAccess: (token, id) => askFor(AgentAccess, `${of('agents', id)}/access`, { token, most, patience: 60_000 }),
     declareAgent: (token, agent) => askFor(AgentRecord, '/v1/agents', post(token, agent)),
-    changeAgent: (token, id, patch) =>
-      askFor(AgentRecord, of('agents', id), { method: 'PATCH', token, body: patch }),
+    changeAgent: (token, id, patch) => askFor(AgentRecord, of('agents', id), { method: 'PATCH', token, body: patch }),
     tokensOf: (token, agent, limit) =>
       askFor(listOf(TokenRecord), `/v1/tokens?${query({ agent, limit })}`, { token, most }),
     revokeToken: (token, id, reason) => askFor(TokenRecord, `${of('tokens', id)}/revoke`, post(token, { reason })),
@@ -81,8 +80,7 @@ export function agentsApi(askFor: AskFor, orNull: OrNull): AgentsApi {
       ),
     people: (token, after) =>
       askFor(listOf(PersonRecord), `/v1/people?${query({ limit: PAGE, after })}`, { token, most }),
-    delegations: (token, limit) =>
-      askFor(listOf(Delegation), `/v1/delegations?${query({ limit })}`, { token, most }),
+    delegations: (token, limit) => askFor(listOf(Delegation), `/v1/delegations?${query({ limit })}`, { token, most }),
     delegate: (token, delegation) => askFor(Delegation, '/v1/delegations', post(token, delegation)),
     endDelegation: (token, id, reason) => askFor(Delegation, `${of('delegations', id)}/end`, post(token, { reason })),
     breakGlass: (token, limit) => askFor(listOf(BreakGlass), `/v1/break-glass?${query({ limit })}`, { token, most }),

@@ -25,7 +25,7 @@ export async function accessNow(
     store: Pick<Store, 'db'>
     permitted: Permitted
     connections: readonly ConfiguredConnection[]
-    used: Pick<Used, 'of'>
+    used: Pick<Used, 'of' | 'days'>
     now: Date
   },
   agent: AgentEntry,
@@ -71,6 +71,7 @@ export async function accessNow(
     since: `${since}T00:00:00.000Z`,
     permitted,
     used: byId(used.slice(0, MOST_USED)),
+    days: parts.used.days(id, since),
     ...(notes.length > 0 && { notes }),
   }
 }
