@@ -5,6 +5,7 @@ import { type AboutRow, type Comparison, goneOf, orNull, type SpokenEntry, text 
 import { connectionVersions, freezes, policyTimes } from './entrance-comparisons.ts'
 import { grantSessions, grants, plans } from './grant-comparisons.ts'
 import { breakGlass, delegations } from './people-comparisons.ts'
+import { registryComparisons } from './registry-comparisons.ts'
 import { asValue, type Columns, fromJson } from './said.ts'
 import { tokens } from './token-comparison.ts'
 
@@ -224,4 +225,5 @@ export const comparisons: readonly Comparison[] = [
   grants,
   plans,
   grantSessions,
+  ...registryComparisons,
 ]

@@ -57,6 +57,7 @@ beforeAll(async () => {
     const frozen = { method: 'POST', body: JSON.stringify({ reason: 'a look at it' }) }
     expect((await world.call(`/v1/${freeze}`, max, frozen)).status).toBe(200)
   }
+  await world.register()
   await world.stop()
   vkey = readFileSync(join(world.data, 'ledger', 'vkey'), 'utf8').trim()
 })
@@ -417,6 +418,25 @@ const columns: Record<string, string[]> = {
     'last_used_at',
   ],
   plans: ['title', 'purpose', 'requested_at', 'requested_by', 'approval'],
+  agents: [
+    'issuer',
+    'subject',
+    'identity',
+    'name',
+    'owner',
+    'sponsor',
+    'purpose',
+    'environment',
+    'keys',
+    'declared',
+    'first_seen_at',
+    'disabled_at',
+    'disabled_by',
+    'disabled_because',
+  ],
+  agent_identities: ['agent', 'at', 'identity'],
+  agent_states: ['agent', 'at', 'state', 'by', 'reason'],
+  people: ['left_at', 'left_by', 'left_because'],
   tokens: [
     'hash',
     'agent',
@@ -436,6 +456,7 @@ const keys: Record<string, string> = { policy_versions: 'version', windows: 'app
 const commands: Record<string, string> = {
   approvals: `where session <> ''`,
   decisions: `where approval in (select id from approvals where session <> '')`,
+  people: 'where left_at is not null',
 }
 const access: Record<string, string> = { approvals: `where session = ''` }
 const cases = [
@@ -502,6 +523,10 @@ describe.each(cases)('a row of %s', (_what, table, names, where) => {
       tokens: "'tk_other'",
       grants: "'gr_other'",
       plans: "'pl_other'",
+      agents: "'https://idp#other'",
+      agent_identities: '99999',
+      agent_states: '99999',
+      people: "'https://idp#mallory'",
     }
     const first = await after((d) => {
       const row = pick(d)
@@ -518,7 +543,9 @@ describe.each(cases)('a row of %s', (_what, table, names, where) => {
                 ? "'2027-01-01T00:00:00.000Z'"
                 : table === 'tokens' && name === 'hash'
                   ? "'another'"
-                  : `"${name}"`,
+                  : table.startsWith('agent_') && name === 'at'
+                    ? "'2027-01-01T00:00:00.000Z'"
+                    : `"${name}"`,
         )
         .join(', ')
       store(d, `insert into ${table} (${names}) select ${values} from ${table} where ${id} = ?`, row[id])
@@ -548,6 +575,31 @@ it('a gateway token that ended 30 days ago may be gone', async () => {
   store(data, 'delete from tokens')
   expect((await verify(data)).findings).toHaveLength(2)
   expect((await verify(data, { now: new Date(Date.now() + 31 * 86_400_000) })).findings).toEqual([])
+})
+
+describe('what agents used', () => {
+  it.each([
+    ['an agent’s day without a denial', 'update use_days set denied = 0 where denied > 0'],
+    ['one allowed more', 'update use_days set allowed = allowed + 1'],
+    ['one held less', 'update use_days set held = held - 1 where held > 0'],
+    ['another resource', "update use_days set resource = 'orders/public.other' where type = 'Table'"],
+    ['another agent', "update use_days set agent = agent || 'x'"],
+    ['an earlier beginning', "update use_days set first_at = day || 'T00:00:00.000Z'"],
+    ['nothing', 'delete from use_days'],
+    ['a session more', 'update use_connections set sessions = sessions + 1'],
+    ['a later last use', "update use_connections set last_at = '2099-01-01T00:00:00.000Z'"],
+    ['no connection', 'delete from use_connections'],
+    ['more entries than there are', "update meta set value = 99999 where name = 'use.next'"],
+  ])('%s', async (_what, statement) => {
+    const first = await after((d) => entries(d, statement))
+    expect(first).toMatchObject({ about: 'integrity', code: 'use' })
+    expect(first.text).toMatch(/^row (use_days|use_connections|meta)\//)
+  })
+
+  it('that is to be counted anew is told of, and is whole once it was', async () => {
+    const first = await after((d) => entries(d, "update meta set value = 0 where name = 'use.next'"))
+    expect(first).toMatchObject({ about: 'completeness', code: 'use-behind' })
+  })
 })
 
 describe('rows of entries.sqlite', () => {

@@ -16,6 +16,7 @@ import { RecordingFiles } from './recording-files.ts'
 import { recordingSide } from './recording-side.ts'
 import { SaidRows } from './said.ts'
 import { StoreChecks } from './store-checks.ts'
+import { UseChecks } from './use-checks.ts'
 
 export interface VerifyStoreOptions {
   /** The data folder. */
@@ -75,16 +76,18 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
   using storeAt = openStore(data, found)
   using said = new SaidRows()
   const recorded = new RecordedFacts(said, found)
+  using use = new UseChecks()
   const store =
     storeAt &&
     new StoreChecks(storeAt, said, found, { live, maxWindow: options.maxWindow, now: options.now ?? new Date() })
   const rows =
     rowsAt &&
     new LogRows(rowsAt, files.tile, found, {
-      types: new Set([...(store?.types ?? []), 'command', 'session.closed', 'session.interrupted']),
+      types: new Set([...(store?.types ?? []), ...use.types]),
       entry(entry) {
         if (entry.type === 'command') recorded.command(entry)
         if (entry.type === 'session.closed' || entry.type === 'session.interrupted') recorded.end(entry)
+        if (use.types.has(entry.type)) use.entry(entry)
         store?.entry(entry)
       },
       erased(session, type) {
@@ -127,6 +130,7 @@ async function verifyOnce(options: VerifyStoreOptions): Promise<{ report: StoreR
     ...(onProgress && { onProgress }),
   })
   rows?.rest(size)
+  if (rowsAt) use.compare(rowsAt.database, live, found)
   let deleting = false
   if (store && rows) {
     store.outbox(memory.outbox, (at, type, payload) => isLogged(rowsAt!, at, type, payload))

@@ -134,6 +134,33 @@ export class GatewayWorld implements AsyncDisposable {
     if ((await this.call(`/v1/grants/${id}/revoke`, ada, revoke)).status !== 200) throw new Error('not revoked')
   }
 
+  /** Admins say who answers for an agent, have another one disabled and enabled, and mark somebody who has left. */
+  async register(): Promise<void> {
+    const { items } = (await (await this.call('/v1/agents?text=deployer', max)).json()) as { items: { id: string }[] }
+    const path = `/v1/agents/${encodeURIComponent(items[0]!.id)}`
+    const key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP1Mlul0UqtWYWfGjUVgpM4bNQdFvUIG02YUVyxFoDgI bot@host'
+    const told = {
+      name: 'Deployer',
+      owner: 'team-a',
+      sponsor: 'ben',
+      purpose: 'deploys',
+      environment: 'production',
+      keys: [key],
+    }
+    for (const body of [told, { disabled: true, reason: 'a look at it' }])
+      if ((await this.call(path, max, { method: 'PATCH', body: JSON.stringify(body) })).status !== 200)
+        throw new Error('not changed')
+    const gone = { subject: 'gone', groups: ['audit'] }
+    await this.call('/v1/me', gone)
+    const person = encodeURIComponent(`${this.#issuers.people.url}#gone`)
+    const left = { method: 'POST', body: JSON.stringify({ left: true, reason: 'retired' }) }
+    for (;;) {
+      const { status } = await this.call(`/v1/people/${person}/left`, max, left)
+      if (status === 200) return
+      if (status !== 404) throw new Error(`not marked: ${status}`)
+    }
+  }
+
   async call(path: string, as: { subject: string; groups: string[] }, init: RequestInit = {}): Promise<Response> {
     const token = await this.#issuers.people.personToken({ ...as, name: as.subject })
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
