@@ -16,8 +16,8 @@ export async function putInForce(
   reason: string,
   at: Date = new Date(),
 ): Promise<boolean> {
-  // `at` is when a version was last put in force: one that comes back after another one is told of again.
-  const last = await tx.selectFrom('policy_versions').select(['version', 'at']).orderBy('at', 'desc').executeTakeFirst()
+  // By its times, not by the versions: a store of before has versions, and no time of any.
+  const last = await tx.selectFrom('policy_times').select(['version', 'at']).orderBy('id', 'desc').executeTakeFirst()
   if (last?.version === version) return false
   // Never before the last one, whatever the clock did meanwhile.
   const from = new Date(Math.max(at.getTime(), last ? Date.parse(last.at) + 1 : 0))
