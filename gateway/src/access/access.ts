@@ -28,7 +28,7 @@ export interface AccessOptions {
   policies: () => Policies
   approvals: Approvals
   /** What agents used, as it is counted beside the ledger. */
-  used: Pick<Used, 'connections' | 'of'>
+  used: Pick<Used, 'connections' | 'of' | 'days'>
   gate: Pick<Gate, 'preview'>
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   /** Milliseconds since the epoch. */

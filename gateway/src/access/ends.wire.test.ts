@@ -2,6 +2,7 @@ import type { Grant } from '@countersign/contract/access'
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { d, Q, type RawClient, told } from '../postgres/testing/raw.ts'
 import { T } from '../postgres/wire/messages.ts'
+import { verify } from '../verify/testing/world.ts'
 import { AccessWorld, policy } from './testing/world.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
@@ -309,4 +310,11 @@ test('a hundred sessions of a hundred agents end at once where everything is fro
   expect(Math.max(...ends.map(({ ms }) => ms))).toBeLessThan(1000)
   const late = await world.client(await world.jwt('many-0'), 'files')
   expect(told(late.frames)).toContain('E 42501 there is no such connection, or this agent may not open it')
+})
+
+test('of all of this the ledger tells the same as the store', async () => {
+  for (const restore of restored.splice(0)) await restore()
+  await world.stop()
+  expect((await verify(world.data)).findings).toEqual([])
+  await world.serve()
 })

@@ -29,6 +29,7 @@ export class Passage {
   /** For the next command; one that was held takes its own with it. */
   #controller = new AbortController()
   #held: AbortController | undefined
+  #asked: Promise<unknown> | undefined
   #stopped: string | undefined
   #gone = false
 
@@ -116,16 +117,24 @@ export class Passage {
     })
     if (!(answer instanceof Promise)) return this.#answered(answer)
     this.#controller = new AbortController()
-    return answer
-      .finally(() => {
-        this.#held = undefined
-      })
-      .then((answer) => this.#answered(answer))
+    const answered = answer.finally(() => {
+      this.#held = undefined
+      this.#asked = undefined
+    })
+    this.#asked = answered.catch(() => {})
+    return answered.then((answer) => this.#answered(answer))
+  }
+
+  /** Resolves once what is asked of the gate has its answer, and its record. */
+  async settled(): Promise<void> {
+    while (this.#asked) await this.#asked
   }
 
   #onHeld(notice: HoldNotice, controller: AbortController): void {
     this.#held = controller
     if (this.#gone) controller.abort(new Error('the client has gone'))
+    // It ended while people were about to be asked.
+    if (this.#stopped !== undefined) controller.abort(new Error(this.#stopped))
     this.#o.toClient(wire.report(heldNotice(notice)))
     this.#o.conversation.flush() // answers to what came before are not held back
   }

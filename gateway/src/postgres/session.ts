@@ -348,8 +348,11 @@ export class Session {
     } catch (error) {
       this.#log.error({ error: (error as Error).message }, 'the end of a command could not be recorded')
     }
-    this.#options.live
-      .close(this.#end.state, this.#end.reason)
+    const { live } = this.#options
+    // What is cancelled is still recorded: nothing comes after a recording's end.
+    this.#passage
+      .settled()
+      .then(() => live.close(this.#end.state, this.#end.reason))
       .catch((error) => this.#log.error({ error: (error as Error).message }, 'the session could not be closed'))
       .finally(() => this.#resolveClosed())
   }

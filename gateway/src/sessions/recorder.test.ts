@@ -152,6 +152,18 @@ describe('the recorder', () => {
     await recorder.close()
   })
 
+  it('takes nothing after its end', async () => {
+    const recorder = await openRecorder()
+    recorder.append(note('a'), { type: 'end', state: 'closed', reason: '' })
+    expect(() => recorder.append(note('b'))).toThrow(RecordingError)
+    await recorder.close()
+    expect(parse(await readAll(placeOf(folder, id, startedAt))).map(({ type }) => type)).toEqual([
+      'header',
+      'note',
+      'end',
+    ])
+  })
+
   it('is broken for good once writing failed, and says so to everybody', async () => {
     let told: Error | undefined
     const recorder = await openRecorder({ onBroken: (error) => (told = error) })

@@ -50,6 +50,8 @@ export class FileRecorder implements Recorder {
   #micros = 0
   #bytes = 0
   #synced = 0
+  /** Its end is written: nothing may come after it. */
+  #final = false
   #state: { is: 'writing' } | { is: 'broken'; error: RecordingError } | { is: 'closed' } = { is: 'writing' }
   #syncing: Promise<void> | undefined
   #nextSync: Promise<void> | undefined
@@ -118,6 +120,7 @@ export class FileRecorder implements Recorder {
   /** Several events leave in one write. @throws RecordingError when they could not be written, and always after that */
   append(...events: NewRecordingEvent[]): void {
     this.#usable()
+    if (this.#final) throw new RecordingError(OVER)
     // Never backwards: a reader sorts and seeks by it.
     this.#micros = Math.max(this.#micros, Math.round((this.#options.clock() - this.#startedAt) * 1000))
     let seq = this.#seq
@@ -130,6 +133,7 @@ export class FileRecorder implements Recorder {
     this.#write(lines)
     this.#seq = seq
     for (const event of events) this.#count(event)
+    this.#final = events.at(-1)?.type === 'end'
     this.#groupSync ??= setTimeout(() => this.sync().catch(() => {}), groupSyncMs).unref()
     this.#options.onAppend?.()
   }
@@ -198,7 +202,7 @@ export class FileRecorder implements Recorder {
 
   #usable(): void {
     if (this.#state.is === 'broken') throw this.#state.error
-    if (this.#state.is === 'closed') throw new RecordingError('The recording is closed: its session has ended.')
+    if (this.#state.is === 'closed') throw new RecordingError(OVER)
   }
 
   #write(lines: string): void {
@@ -270,6 +274,8 @@ export async function syncFolder(folder: string): Promise<void> {
     await handle.close()
   }
 }
+
+const OVER = 'The recording is closed: its session has ended.'
 
 function failure(what: string, error: unknown): RecordingError {
   const code = (error as NodeJS.ErrnoException).code

@@ -111,6 +111,10 @@ export class AccessWorld implements AsyncDisposable {
     if (!result.ok) throw new Error(JSON.stringify(result.problems))
   }
 
+  get data(): string {
+    return join(this.folder, 'countersign-data')
+  }
+
   get api(): string {
     return `http://${this.#gateway!.addresses.api}`
   }
@@ -188,7 +192,7 @@ export class AccessWorld implements AsyncDisposable {
 
   /** Sign-ins that were refused, as the ledger has them. */
   refusedSignIns(): { reason: string }[] {
-    const database = new Database(join(this.folder, 'countersign-data', 'ledger', 'entries.sqlite'), { readonly: true })
+    const database = new Database(join(this.data, 'ledger', 'entries.sqlite'), { readonly: true })
     const rows = database.prepare("select payload from entries where type = 'sign-in' order by n").all()
     database.close()
     const said = (rows as { payload: string | Buffer }[]).map(({ payload }) => JSON.parse(String(payload)))
