@@ -255,6 +255,31 @@ describe.each([
     expect(output).toMatchObject({ status: { state: 'no-ledger' }, alarms: [] })
   })
 
+  test('access: told in pages and by the feed, asked for, revoked; a refusal has words', async () => {
+    gateway.grant({ id: 'gr_1', purpose: '<b>please</b> \u202e' })
+    await until(shell.page, `event.type === 'grants' && event.changed.some(({ id }) => id === 'gr_1')`)
+    const { output } = await call(shell.page, 'grants', { limit: 1 })
+    expect(output).toMatchObject({ items: [{ id: 'gr_1', purpose: '<b>please</b> \u202e' }], next: null })
+    const request = { connection: 'orders', actions: ['sql:read'], duration: '30m', purpose: 'x', agent: 'i#a' }
+    expect(await call(shell.page, 'requestGrant', request)).toMatchObject({ output: { grant: { state: 'active' } } })
+    gateway.access = 'denies'
+    expect(await call(shell.page, 'requestGrant', request)).toMatchObject({
+      output: { grant: { state: 'denied' }, words: 'Denied by policy never-at-night.' },
+    })
+    gateway.access = 'refuses'
+    expect(await call(shell.page, 'requestGrant', request)).toMatchObject({
+      error: { is: true, name: 'ConsoleError', code: 'refused' },
+    })
+    await call(shell.page, 'revokeGrant', { grant: 'gr_1', reason: 'enough' })
+    await until(shell.page, `event.type === 'grants' && event.changed.some(({ state }) => state === 'revoked')`)
+    expect(await call(shell.page, 'grant', { id: 'gr_1' })).toMatchObject({
+      output: { grant: { state: 'revoked', endedBecause: 'enough' }, source: 'gateway' },
+    })
+    expect(await call(shell.page, 'revokeGrant', { grant: 'gr_1', reason: '' })).toMatchObject({
+      error: { code: 'bad-input' },
+    })
+  })
+
   test('writes a note, tells how it stands, withdraws it; what is wrong has words', async () => {
     gateway.roles = ['auditor']
     gateway.open({ id: 'se_n' })

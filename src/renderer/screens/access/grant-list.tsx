@@ -36,7 +36,6 @@ export function GrantList(props: Props) {
   const options = useMemo(() => rows.filter((row) => row.option), [rows])
   const [agents, connections] = useMemo(() => choices(grants.values()), [grants])
   const today = useToday()
-  const now = useNow()
   const field = useRef<HTMLInputElement>(null)
   const list = useRef<ListboxHandle>(null)
   const select = (id: string | undefined) => {
@@ -113,7 +112,7 @@ export function GrantList(props: Props) {
       </div>
       {filter.at === undefined ? null : (
         <p className="mx-3 mb-1.5 flex items-center gap-2 rounded-box bg-accent-pale px-2.5 py-1 text-fine text-accent">
-          <span className="min-w-0 flex-1 truncate font-semibold">live on {dateAndClock(filter.at, now)}</span>
+          <span className="min-w-0 flex-1 truncate font-semibold">live on {dateAndClock(filter.at, today)}</span>
           <IconButton label="Leave that moment" onClick={() => change({ at: undefined })}>
             <X size={13} aria-hidden />
           </IconButton>

@@ -1,6 +1,6 @@
 import type { Grant } from '@countersign/contract/access'
 import { RadioGroup } from 'radix-ui'
-import { useMemo, useRef, useState } from 'react'
+import { memo, useMemo, useRef, useState } from 'react'
 import { useNow } from '../../parts/clock.ts'
 import { clock, dateAndClock } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
@@ -171,7 +171,7 @@ export function Timeline(props: {
 }
 
 /** At most so many lanes times places: ten thousand grants draw no more than ten. What is to come is paler. */
-function Runs({ lanes, now }: { lanes: readonly Lane[]; now: number }) {
+const Runs = memo(function Runs({ lanes, now }: { lanes: readonly Lane[]; now: number }) {
   return (
     <svg
       viewBox={`0 0 ${PLACES} ${LANE * 6}`}
@@ -206,7 +206,7 @@ function Runs({ lanes, now }: { lanes: readonly Lane[]; now: number }) {
       )}
     </svg>
   )
-}
+})
 
 /** The line that a grant is in: its own, or that of all others. */
 function laneOf(lanes: readonly Lane[], grant: Grant, by: 'agent' | 'connection'): number {
