@@ -28,7 +28,7 @@ export function createAccessQuestions(parts: {
   policies: () => Policies
   /** As they are configured now, by name. */
   connections: () => readonly ConfiguredConnection[]
-  used: Pick<Used, 'of'>
+  used: Pick<Used, 'of' | 'days'>
   clock: () => number
 }): AccessQuestions {
   const { store, registry, used, clock } = parts
