@@ -77,17 +77,53 @@ describe('is refused', () => {
     ['base64 with bits that nobody reads', () => 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB', /damaged|not whole/],
     ['one byte too many', () => line('ssh-ed25519', Buffer.concat([good, Buffer.from([0])])), /damaged/],
     ['one byte too few', () => line('ssh-ed25519', good.subarray(0, -1)), /damaged/],
-    ['a length beyond the end', () => line('ssh-ed25519', Buffer.from('ffffffff00', 'hex')), /says ssh-ed25519|damaged/],
+    [
+      'a length beyond the end',
+      () => line('ssh-ed25519', Buffer.from('ffffffff00', 'hex')),
+      /says ssh-ed25519|damaged/,
+    ],
     ['a point of small order', () => line('ssh-ed25519', wire('ssh-ed25519', Buffer.alloc(32))), /small order/],
-    ['that with its sign', () => line('ssh-ed25519', wire('ssh-ed25519', Buffer.concat([Buffer.from([1]), Buffer.alloc(30), Buffer.from([0x80])]))), /small order/],
-    ['a point that is on no curve', () => line('ecdsa-sha2-nistp256', wire('ecdsa-sha2-nistp256', 'nistp256', Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)]))), /damaged/],
-    ['another curve than it says', () => line('ecdsa-sha2-nistp256', wire('ecdsa-sha2-nistp256', 'nistp384', Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)]))), /damaged/],
-    ['RSA with 1024 bits', () => line('ssh-rsa', wire('ssh-rsa', mpint(65_537n), mpint(rsa(1024)))), /weak: RSA with 1024/],
+    [
+      'that with its sign',
+      () =>
+        line(
+          'ssh-ed25519',
+          wire('ssh-ed25519', Buffer.concat([Buffer.from([1]), Buffer.alloc(30), Buffer.from([0x80])])),
+        ),
+      /small order/,
+    ],
+    [
+      'a point that is on no curve',
+      () =>
+        line(
+          'ecdsa-sha2-nistp256',
+          wire('ecdsa-sha2-nistp256', 'nistp256', Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)])),
+        ),
+      /damaged/,
+    ],
+    [
+      'another curve than it says',
+      () =>
+        line(
+          'ecdsa-sha2-nistp256',
+          wire('ecdsa-sha2-nistp256', 'nistp384', Buffer.concat([Buffer.from([4]), Buffer.alloc(64, 1)])),
+        ),
+      /damaged/,
+    ],
+    [
+      'RSA with 1024 bits',
+      () => line('ssh-rsa', wire('ssh-rsa', mpint(65_537n), mpint(rsa(1024)))),
+      /weak: RSA with 1024/,
+    ],
     ['RSA with exponent 3', () => line('ssh-rsa', wire('ssh-rsa', mpint(3n), mpint(rsa(2048)))), /weak/],
     ['RSA with an even modulus', () => line('ssh-rsa', wire('ssh-rsa', mpint(65_537n), mpint(rsa(2048) - 1n))), /weak/],
     ['a negative number', () => line('ssh-rsa', wire('ssh-rsa', mpint(65_537n), Buffer.alloc(256, 0xff))), /damaged/],
     ['DSA', () => line('ssh-dss', wire('ssh-dss', mpint(5n))), /DSA/],
-    ['a certificate', () => line('ssh-ed25519-cert-v01@openssh.com', wire('ssh-ed25519-cert-v01@openssh.com', point)), /certificate/],
+    [
+      'a certificate',
+      () => line('ssh-ed25519-cert-v01@openssh.com', wire('ssh-ed25519-cert-v01@openssh.com', point)),
+      /certificate/,
+    ],
     ['a type that nobody knows', () => line('ssh-x', wire('ssh-x', point)), /not taken/],
   ])('%s', (_what, text, words) => {
     expect(() => parseSshKey(text())).toThrow(SshKeyRefused)
@@ -101,7 +137,9 @@ describe('is refused', () => {
         bytes[at]! ^= flip
         try {
           // Only another point is another key.
-          expect(parseSshKey(line('ssh-ed25519', bytes)).fingerprint).not.toBe(parseSshKey(line('ssh-ed25519', good)).fingerprint)
+          expect(parseSshKey(line('ssh-ed25519', bytes)).fingerprint).not.toBe(
+            parseSshKey(line('ssh-ed25519', good)).fingerprint,
+          )
           expect(at).toBeGreaterThanOrEqual(good.length - 32)
         } catch (error) {
           expect(error).toBeInstanceOf(SshKeyRefused)
