@@ -1,4 +1,4 @@
-import { PROTOCOL } from './reading.ts'
+import { PROTOCOL } from './document.ts'
 import { signingCertificate, XMLDSIG } from './signature.ts'
 import { timeOf } from './time.ts'
 import { attributeOf, childrenOf, type Element, readXml, within, XmlError } from './xml.ts'

@@ -1,21 +1,13 @@
 import { TokenError } from '../principal.ts'
+import { PROTOCOL, SAML, type SamlDocument } from './document.ts'
 import { checkSignatureShape } from './signature.ts'
 import { attributeOf, childrenOf, type Element, readXml, within, XmlError } from './xml.ts'
 
-export const SAML = 'urn:oasis:names:tc:SAML:2.0:assertion'
-export const PROTOCOL = 'urn:oasis:names:tc:SAML:2.0:protocol'
 const SUCCESS = 'urn:oasis:names:tc:SAML:2.0:status:Success'
 
 /** Larger ones are refused unread (characters of base64). */
 export const largestAssertion = 128 * 1024
-
-/** A document that holds one assertion and could be good: nothing of it was verified yet. */
-export interface SamlDocument {
-  xml: string
-  assertion: Element
-  /** Whether the assertion stands in a response, and whether that is signed, too. */
-  response: 'none' | 'unsigned' | 'signed'
-}
+const mostElements = 5000
 
 /**
  * Decodes and reads an assertion, or a response with one, and refuses every shape in which two readers could see two
@@ -34,7 +26,7 @@ export function readAssertion(token: string): SamlDocument {
   try {
     // Newlines as node-saml and the reader take them: what is verified is what is read.
     xml = new TextDecoder('utf-8', { fatal: true }).decode(Buffer.from(text, 'base64')).replace(/\r\n?/g, '\n')
-    root = readXml(xml)
+    root = readXml(xml, { elements: mostElements })
   } catch (error) {
     const why = error instanceof XmlError ? error.message : 'it is no UTF-8'
     throw new TokenError('malformed', `the assertion can't be read: ${why}`, { cause: error })
@@ -44,8 +36,7 @@ export function readAssertion(token: string): SamlDocument {
   const response = root === assertion ? undefined : root
   checkSignatures(root, assertion)
   if (response) checkStatus(response)
-  const signed = response?.children.some(({ name }) => name === 'Signature')
-  return { xml, assertion, response: response ? (signed ? 'signed' : 'unsigned') : 'none' }
+  return { xml, assertion, response }
 }
 
 /**

@@ -16,7 +16,7 @@ import {
   sign,
 } from '../testing/saml.ts'
 import { largestAssertion } from './reading.ts'
-import { verifiedAssertion } from './signature.ts'
+import { verifiedByNodeSaml } from './signature.ts'
 
 let key: SamlKey
 let stranger: SamlKey
@@ -77,6 +77,19 @@ describe('an assertion', () => {
     [
       'by RSA-PSS',
       () => sign(assertionXml(), key, { signature: 'http://www.w3.org/2007/05/xmldsig-more#sha256-rsa-MGF1' }),
+    ],
+    ['with namespaces that are declared around it', () => inScope(assertionXml(), key)],
+    [
+      'with namespaces that the signature includes (Okta, Shibboleth)',
+      () => sign(assertionXml({ attributes: groups }), key, { inclusive: ['xs', 'saml', 'nowhere'] }),
+    ],
+    [
+      'with characters that canonicalisation writes anew',
+      () =>
+        assertion({
+          attributes: { note: ['&#13;&lt;&gt;&#x9; \n ü &quot;'] },
+          more: '<x xmlns="" a=\'"&#10;&lt;\' b="1"/>',
+        }),
     ],
     ['a name with an ampersand', () => assertion({ nameId: 'a&amp;b' })],
     ['one of two audiences', () => assertion(), () => config({ audience: ['other', 'countersign'] })],
@@ -229,6 +242,16 @@ describe('an assertion', () => {
     expect(await result(token, config(), () => now + 300_000)).toBe('expired')
   })
 })
+
+/** An assertion that has its namespace from the response around it, signed there. */
+function inScope(xml: string, by: SamlKey): string {
+  const declared = ` xmlns:saml="${NS.assertion}"`
+  const around = responseXml(xml.replace(declared, '')).replace(
+    '<samlp:Response',
+    `<samlp:Response${declared} xmlns="urn:x" xmlns:wrap="urn:y"`,
+  )
+  return sign(around, by)
+}
 
 describe('attacks', () => {
   const evil = () => assertionXml({ id: '_evil', nameId: 'admin', attributes: groups })
@@ -409,12 +432,39 @@ describe('attacks', () => {
   test('of wrapped documents node-saml, too, gives nothing but what was signed', async () => {
     const certificate = `-----BEGIN CERTIFICATE-----\n${key.certificate}\n-----END CERTIFICATE-----`
     for (const [name, , make] of attacks.filter(([name]) => name.startsWith('XSW'))) {
-      const signed = await verifiedAssertion(make(), 'unsigned', [certificate]).catch((error) => error as Error)
+      const signed = await verifiedByNodeSaml(make(), false, [certificate]).catch((error) => error as Error)
       if (typeof signed === 'string') expect(signed, name).toMatch(/ID="_good"(?![\s\S]*admin)/)
       else expect(signed, name).toBeInstanceOf(TokenError)
     }
-    const whole = await verifiedAssertion(responseXml(good()), 'unsigned', [certificate])
+    const whole = await verifiedByNodeSaml(responseXml(good()), false, [certificate])
     expect(whole).toContain('deployer')
+  })
+
+  const floods: [name: string, words: RegExp, make: () => string][] = [
+    [
+      'elements',
+      /more than 5000 elements/,
+      () => put(sign(assertionXml(), stranger), 'saml:Assertion', '<a/>'.repeat(20_000)),
+    ],
+    [
+      'elements that no key has signed',
+      /no key|something else/,
+      () => put(sign(assertionXml(), stranger), 'saml:Assertion', '<a/>'.repeat(1900)),
+    ],
+    ['elements that were signed', /more than 2000 elements/, () => assertion({ more: '<a/>'.repeat(2500) })],
+    [
+      'namespaces',
+      /more than 64 namespaces/,
+      () => assertion({ more: `<a ${Array.from({ length: 62 }, (_, n) => `xmlns:a${n}="u"`).join(' ')}/>` }),
+    ],
+  ]
+  test.each(floods)('a flood of %s does not get as far as node-saml', async (_name, words, make) => {
+    await expect(verify(encoded(make()))).rejects.toThrow(words)
+  })
+
+  test('what stands around the assertion without a signature is not verified, and costs nothing', async () => {
+    const filled = responseXml(good(), { extra: `<samlp:Extensions>${'<a/>'.repeat(4000)}</samlp:Extensions>` })
+    expect(await result(encoded(filled))).toMatch(/^accepted/)
   })
 
   test('what is no base64, both kinds of it, or too long, is refused unread', async () => {

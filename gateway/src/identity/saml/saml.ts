@@ -3,8 +3,8 @@ import { FetchError, fetchText, type Route } from '../bounded-fetch.ts'
 import { cooldown, type IssuerKeysOptions, routeOf } from '../issuer-keys.ts'
 import { TokenError } from '../principal.ts'
 import { type CheckedAssertion, checkAssertion } from './assertion.ts'
+import type { SamlDocument } from './document.ts'
 import { MetadataError, readMetadata, type SamlMetadata } from './metadata.ts'
-import type { SamlDocument } from './reading.ts'
 import { verifiedAssertion } from './signature.ts'
 import { attributeOf, readXml } from './xml.ts'
 
@@ -55,11 +55,11 @@ export class SamlIssuer {
     const certificates = await this.#certificates()
     let signed: string
     try {
-      signed = await verifiedAssertion(document.xml, document.response, certificates)
+      signed = await verifiedAssertion(document, certificates)
     } catch (error) {
       const others = await this.#rolledOver(certificates)
       if (!others) throw error
-      signed = await verifiedAssertion(document.xml, document.response, others)
+      signed = await verifiedAssertion(document, others)
     }
     // Of what was verified alone: the rest of the document is anybody's.
     const assertion = readXml(signed)

@@ -1,13 +1,22 @@
 /** An element of a document, with its namespaces resolved. */
 export interface Element {
+  /** Empty where it has none. */
+  prefix: string
   name: string
   namespace: string
-  attributes: { name: string; namespace: string; value: string }[]
+  attributes: { prefix: string; name: string; namespace: string; value: string }[]
+  /** Elements and texts within it, in their order. */
+  content: (Element | string)[]
   /** Elements within it, in their order. */
   children: Element[]
   /** All text that stands in it directly, whitespace included. */
   text: string
   parent: Element | undefined
+  /** Prefix → namespace, as it is known in it. */
+  scope: ReadonlyMap<string, string>
+  /** Where it begins and ends in the document (characters). */
+  from: number
+  to: number
 }
 
 /** A text that isn't the XML that is read here, in words for the log. */
@@ -18,9 +27,11 @@ export class XmlError extends Error {
 export interface XmlOptions {
   /** `skip` leaves comments and processing instructions out; without it a document that holds one is refused. */
   comments?: 'skip'
+  /** The most elements; absent: 20,000. */
+  elements?: number
 }
 
-const most = { depth: 64, elements: 20_000, attributes: 64 }
+const most = { depth: 64, elements: 20_000, attributes: 64, namespaces: 64 }
 const NAME = '[A-Za-z_][A-Za-z0-9_.-]*'
 const openTag = new RegExp(`<(?:(${NAME}):)?(${NAME})`, 'y')
 const attribute = new RegExp(`\\s+(?:(${NAME}):)?(${NAME})\\s*=\\s*(?:"([^"<]*)"|'([^'<]*)')`, 'y')
@@ -31,6 +42,10 @@ const declaration =
   /^<\?xml\s+version=(["'])1\.0\1(?:\s+encoding=(["'])utf-8\2)?(?:\s+standalone=(["'])(?:yes|no)\3)?\s*\?>/i
 const XML = 'http://www.w3.org/XML/1998/namespace'
 const XMLNS = 'http://www.w3.org/2000/xmlns/'
+const outermost: ReadonlyMap<string, string> = new Map([
+  ['xml', XML],
+  ['', ''],
+])
 
 /**
  * Reads the part of XML 1.0 that SAML needs, and refuses the rest: document types and entities (which reach files and
@@ -44,6 +59,7 @@ export function readXml(given: string, options: XmlOptions = {}): Element {
     throw new XmlError('it holds characters that XML forbids')
   let at = declaration.exec(text)?.[0].length ?? 0
   let elements = 0
+  const mostElements = options.elements ?? most.elements
   const match = (pattern: RegExp): RegExpExecArray | null => {
     pattern.lastIndex = at
     const found = pattern.exec(text)
@@ -66,9 +82,8 @@ export function readXml(given: string, options: XmlOptions = {}): Element {
     while (skipped())
   }
 
-  type Scope = Map<string, string>
   const root: { element?: Element } = {}
-  const open: { element: Element; scope: Scope; tag: string }[] = []
+  const open: { element: Element; tag: string }[] = []
   const fail = (what: string): never => {
     throw new XmlError(`${what} (character ${at + 1})`)
   }
@@ -79,7 +94,9 @@ export function readXml(given: string, options: XmlOptions = {}): Element {
     if (inside && text[at] !== '<') {
       const [raw] = match(characters)!
       if (raw.includes(']]>')) fail('"]]>" in a text')
-      inside.element.text += unescaped(raw, fail)
+      const written = unescaped(raw, fail)
+      inside.element.text += written
+      inside.element.content.push(written)
       continue
     }
     if (text.startsWith('<!DOCTYPE', at) || text.startsWith('<!ENTITY', at))
@@ -88,22 +105,18 @@ export function readXml(given: string, options: XmlOptions = {}): Element {
       const end = match(closeTag)
       if (!end || tagOf(end) !== inside.tag) fail(`${inside.tag} is not closed`)
       open.pop()
+      inside.element.to = at
       if (open.length === 0) break
       continue
     }
     if (skipped()) continue
     if (text.startsWith('<!', at) || text.startsWith('<?', at))
       fail('a comment, CDATA section or processing instruction, which is not taken here')
+    const from = at
     const start = match(openTag) ?? fail('no element where one should be')
-    if (++elements > most.elements) fail(`more than ${most.elements} elements`)
+    if (++elements > mostElements) fail(`more than ${mostElements} elements`)
     if (open.length >= most.depth) fail(`more than ${most.depth} elements within each other`)
     const tag = tagOf(start)
-    const scope: Scope = new Map(
-      inside?.scope ?? [
-        ['xml', XML],
-        ['', ''],
-      ],
-    )
     const raw: { prefix: string | undefined; name: string; value: string }[] = []
     for (let one = match(attribute); one; one = match(attribute)) {
       const [, prefix, name = '', double, single] = one
@@ -112,35 +125,44 @@ export function readXml(given: string, options: XmlOptions = {}): Element {
       if (raw.push({ prefix, name, value }) > most.attributes) fail(`more than ${most.attributes} attributes`)
     }
     const closed = match(tagEnd) ?? fail(`${tag} is not written right`)
-    const declared = new Set<string>()
+    const declared = new Map<string, string>()
     for (const { prefix, name, value } of raw) {
       if (prefix !== 'xmlns' && !(prefix === undefined && name === 'xmlns')) continue
       const own = prefix === 'xmlns' ? name : ''
       if (declared.has(own)) fail('a namespace is declared twice')
-      declared.add(own)
       if (own === 'xmlns' || (own === 'xml') !== (value === XML) || value === XMLNS || (own !== '' && value === ''))
         fail('a namespace that may not be declared')
-      scope.set(own, value)
+      declared.set(own, value)
     }
+    const around = inside?.element.scope ?? outermost
+    const scope = declared.size === 0 ? around : new Map([...around, ...declared])
+    if (scope.size > most.namespaces) fail(`more than ${most.namespaces} namespaces`)
     const resolve = (prefix: string): string => scope.get(prefix) ?? fail(`the prefix ${prefix} has no namespace`)
     const element: Element = {
+      prefix: start[1] ?? '',
       name: start[2]!,
       namespace: resolve(start[1] ?? ''),
       attributes: [],
+      content: [],
       children: [],
       text: '',
       parent: inside?.element,
+      scope,
+      from,
+      to: at,
     }
     for (const { prefix, name, value } of raw) {
       if (prefix === 'xmlns' || (prefix === undefined && name === 'xmlns')) continue
       const namespace = prefix === undefined ? '' : resolve(prefix)
       if (element.attributes.some((other) => other.name === name && other.namespace === namespace))
         fail(`${name} is there twice`)
-      element.attributes.push({ name, namespace, value })
+      element.attributes.push({ prefix: prefix ?? '', name, namespace, value })
     }
-    if (inside) inside.element.children.push(element)
-    else root.element = element
-    if (closed[1] === '') open.push({ element, scope, tag })
+    if (inside) {
+      inside.element.children.push(element)
+      inside.element.content.push(element)
+    } else root.element = element
+    if (closed[1] === '') open.push({ element, tag })
     else if (!inside) break
   }
   between()

@@ -108,6 +108,8 @@ export interface SigningOptions {
   digest?: string
   canonicalization?: string
   transforms?: string[]
+  /** PrefixList of InclusiveNamespaces. */
+  inclusive?: string[]
 }
 
 /** Signs an element of a document, enveloped, behind its Issuer. */
@@ -121,6 +123,7 @@ export function sign(xml: string, key: SamlKey, options: SigningOptions = {}): s
   })
   signer.addReference({
     xpath,
+    ...(options.inclusive ? { inclusiveNamespacesPrefixList: options.inclusive as never } : {}),
     digestAlgorithm: (options.digest ?? 'http://www.w3.org/2001/04/xmlenc#sha256') as never,
     transforms: (options.transforms ?? [
       `${NS.dsig}enveloped-signature`,
