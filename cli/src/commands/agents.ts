@@ -1,4 +1,4 @@
-import { type AgentPatch, AgentRecord } from '@countersign/contract/access'
+import { AgentAccess, type AgentPatch, AgentRecord } from '@countersign/contract/access'
 import type { Command } from 'commander'
 import { type Context, gatewayIn, runs } from '../context.ts'
 import { segment } from '../gateway/gateway.ts'
@@ -16,8 +16,15 @@ export function agentCommands(program: Command): void {
     .description('agents')
     .option('--text <words>', 'with these words in names, owners or purpose')
     .option('--state <state>', 'active or disabled')
+    .option('--connection <connection>', 'that had a session on it')
+    .option('--orphans', 'for whom nobody answers')
     .action(runs(list))
   agents.command('show').argument('<id>', 'ISSUER#SUBJECT').description('an agent').action(runs(show))
+  agents
+    .command('access')
+    .argument('<id>', 'ISSUER#SUBJECT')
+    .description('what it may do, beside what it did')
+    .action(runs(access))
   for (const verb of ['disable', 'enable'] as const)
     agents
       .command(verb)
@@ -29,9 +36,17 @@ export function agentCommands(program: Command): void {
       )
 }
 
-async function list(context: Context, options: ListOptions & Record<string, string | undefined>): Promise<undefined> {
-  const { text, state } = options
-  await listed(context, options, AgentRecord, '/v1/agents', { text, state }, (found) =>
+interface AgentFilter extends ListOptions {
+  text?: string
+  state?: string
+  connection?: string
+  orphans?: boolean
+}
+
+async function list(context: Context, options: AgentFilter): Promise<undefined> {
+  const { text, state, connection } = options
+  const query = { text, state, connection, orphans: options.orphans ? 'true' : undefined }
+  await listed(context, options, AgentRecord, '/v1/agents', query, (found) =>
     found.length === 0
       ? ['no agents']
       : table(
@@ -53,6 +68,33 @@ const path = (id: string) => `/v1/agents/${segment(id)}`
 
 async function show(context: Context, _options: object, id: string): Promise<undefined> {
   print(context, await gatewayIn(context).get(AgentRecord, path(id)), agentLines)
+}
+
+async function access(context: Context, _options: object, id: string): Promise<undefined> {
+  print(context, await gatewayIn(context).get(AgentAccess, `${path(id)}/access`), accessLines)
+}
+
+function accessLines({ permitted, used, since }: AgentAccess): string[] {
+  const may = permitted.map((one) => [
+    one.connection,
+    one.action,
+    one.resource,
+    one.verdict,
+    one.grant ?? one.policies.join(', '),
+  ])
+  const did = used.map((one) => [
+    one.connection,
+    one.action,
+    one.resource,
+    ...[one.allowed, one.held, one.denied].map(String),
+    moment(one.lastAt),
+  ])
+  return [
+    ...table(['CONNECTION', 'ACTION', 'RESOURCE', 'MAY', 'BY'], may),
+    '',
+    `used since ${since.slice(0, 10)}`,
+    ...table(['CONNECTION', 'ACTION', 'RESOURCE', 'ALLOWED', 'HELD', 'DENIED', 'LAST'], did),
+  ]
 }
 
 async function change(context: Context, id: string, disabled: boolean, reason: string | undefined): Promise<undefined> {

@@ -41,7 +41,7 @@ export async function renew(how: SignIn, refresh: string): Promise<Tokens> {
   try {
     return { refresh, ...tokensOf(await oidc.refreshTokenGrant(issuer, refresh, resourceOf(how))) }
   } catch (error) {
-    if (error instanceof oidc.ResponseBodyError && error.status < 500)
+    if (isRefusal(error))
       throw new CliError(exits.notSignedIn, `your sign-in has ended (${reasonOf(error)}): countersign login`)
     throw ofIssuer(new URL(how.issuer), error)
   }
@@ -67,10 +67,21 @@ export const resourceOf = (how: SignIn): Record<string, string> => (how.resource
 /** The scopes to ask for: offline_access, so that it can be renewed without the person. */
 export const scopesOf = (how: SignIn): string => [...new Set(['openid', ...how.scopes, 'offline_access'])].join(' ')
 
+/** Whether an issuer said no, other than by failing itself: asking again changes nothing. */
+export function isRefusal(error: unknown): boolean {
+  if (error instanceof oidc.WWWAuthenticateChallengeError || error instanceof oidc.AuthorizationResponseError)
+    return true
+  return error instanceof oidc.ResponseBodyError && error.status < 500
+}
+
 /** What an issuer gave as its reason, or what went wrong on the way, as part of a sentence. */
 export function reasonOf(error: unknown): string {
   if (error instanceof oidc.ResponseBodyError || error instanceof oidc.AuthorizationResponseError)
     return sentenceOf(error.error_description ?? error.error)
+  if (error instanceof oidc.WWWAuthenticateChallengeError) {
+    const given = error.cause[0]?.parameters
+    return sentenceOf(given?.error_description ?? given?.error ?? `it answered ${error.status}`)
+  }
   if (!(error instanceof Error)) return sentenceOf(String(error))
   return sentenceOf(error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message)
 }
@@ -78,14 +89,11 @@ export function reasonOf(error: unknown): string {
 /** What an issuer said no to, or what kept it from being asked. */
 export function ofIssuer(issuer: URL, error: unknown): CliError {
   if (error instanceof CliError) return error
-  if (error instanceof oidc.ResponseBodyError || error instanceof oidc.AuthorizationResponseError)
-    return refused(`${issuer.host}, where you sign in, refused: ${reasonOf(error)}`, { cause: error })
-  const network = error instanceof TypeError && error.cause instanceof Error
-  if (network)
-    return refused(
-      unreachable(issuer, error)
-        .message.replace('by --ca FILE', 'by NODE_EXTRA_CA_CERTS=FILE')
-        .replace('(--gateway) ', ''),
-    )
-  return refused(`${issuer.host}, where you sign in, can't be used: ${reasonOf(error)}`, { cause: error })
+  if (isRefusal(error)) return refused(`the issuer ${issuer.host} refused: ${reasonOf(error)}`, { cause: error })
+  if (error instanceof TypeError && error.cause instanceof Error) {
+    // A gateway's own --ca says nothing of issuers, and --gateway isn't where they are.
+    const words = unreachable(issuer, error).message.replace('by --ca FILE', 'by NODE_EXTRA_CA_CERTS=FILE')
+    return refused(`the issuer can't be asked: ${words.replace(' (--gateway)', '')}`)
+  }
+  return refused(`the issuer ${issuer.host} can't be used: ${reasonOf(error)}`, { cause: error })
 }

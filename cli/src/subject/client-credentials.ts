@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import * as oidc from 'openid-client'
 import { CliError, exits, misuse, notSignedIn } from '../errors.ts'
-import { discover, ofIssuer, reasonOf } from '../sign-in/issuer.ts'
+import { discover, isRefusal, ofIssuer, reasonOf } from '../sign-in/issuer.ts'
 import { fromFile } from './sources.ts'
 
 /**
@@ -21,7 +21,7 @@ export async function byClientCredentials(env: NodeJS.ProcessEnv): Promise<strin
   try {
     return (await oidc.clientCredentialsGrant(issuer, parameters)).access_token
   } catch (error) {
-    if (error instanceof oidc.ResponseBodyError && error.status < 500)
+    if (isRefusal(error))
       throw new CliError(
         exits.notSignedIn,
         `${new URL(address).host} gives this client no token (${reasonOf(error)}): check COUNTERSIGN_CLIENT_ID and its secret`,

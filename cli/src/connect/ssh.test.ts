@@ -1,0 +1,117 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { bin } from '../testing/cli.ts'
+import { type PrivateFolder, privateFolder } from './private-folder.ts'
+import { configText, sshSetting } from './ssh.ts'
+
+let place: string
+let folder: PrivateFolder
+beforeAll(() => {
+  place = mkdtempSync(join(tmpdir(), 'countersign-ssh-'))
+  folder = privateFolder({ XDG_RUNTIME_DIR: place })
+})
+afterAll(() => {
+  folder[Symbol.dispose]()
+  rmSync(place, { recursive: true, force: true })
+})
+
+const gateway = new URL('https://gw.example.com')
+const setting = { listener: '0.0.0.0:7422', gateway, connection: 'web-1', token: 'cst_secret', self: bin }
+
+/** What OpenSSH itself makes of a configuration. */
+function understood(config: string, host: string): Map<string, string[]> {
+  const { stdout, stderr, status } = spawnSync('ssh', ['-T', '-G', '-F', config, host], { encoding: 'utf8' })
+  expect([status, stderr]).toEqual([0, ''])
+  const settings = new Map<string, string[]>()
+  for (const line of stdout.trim().split('\n')) {
+    const [name, ...value] = line.split(' ')
+    settings.set(name!, [...(settings.get(name!) ?? []), value.join(' ')])
+  }
+  return settings
+}
+
+describe('an SSH client', () => {
+  it('is led to the gateway by the name of the connection, with the token behind a prompt', () => {
+    const { command, changes } = sshSetting({ ...setting, purpose: 'look "at" logs', hold: 'fail' }, folder, ['ssh'])
+    expect(command).toEqual(['ssh', '-F', join(folder.path, 'ssh_config'), 'web-1'])
+    const settings = understood(command[2]!, 'web-1')
+    expect(
+      Object.fromEntries(
+        ['hostname', 'port', 'user', 'pubkeyauthentication', 'forwardagent', 'numberofpasswordprompts'].map((name) => [
+          name,
+          settings.get(name)![0],
+        ]),
+      ),
+    ).toEqual({
+      hostname: 'gw.example.com',
+      port: '7422',
+      user: 'web-1',
+      pubkeyauthentication: 'false',
+      forwardagent: 'no',
+      numberofpasswordprompts: '1',
+    })
+    expect(settings.get('setenv')).toEqual(['COUNTERSIGN_PURPOSE=look "at" logs', 'COUNTERSIGN_HOLD=fail'])
+    expect(settings.get('preferredauthentications')).toEqual(['password,keyboard-interactive'])
+    // Others go where they went before.
+    expect(understood(command[2]!, 'elsewhere.example').get('hostname')).toEqual(['elsewhere.example'])
+
+    const env = { PATH: process.env.PATH, ...changes }
+    const ask = (prompt: string) => spawnSync(changes.SSH_ASKPASS!, [prompt], { env, encoding: 'utf8' })
+    for (const prompt of ["web-1@gw.example.com's password: ", '(web-1@gw.example.com) Password: '])
+      expect(ask(prompt)).toMatchObject({ status: 0, stdout: 'cst_secret\n' })
+    for (const prompt of [
+      "Enter passphrase for key '/home/x/.ssh/id': ",
+      "The authenticity of host 'gw' can't be established.\nAre you sure you want to continue connecting (yes/no/[fingerprint])? ",
+    ])
+      expect(ask(prompt)).toMatchObject({ status: 1, stdout: '' })
+    expect(JSON.stringify([command, { ...changes }])).not.toContain('cst_secret')
+    expect(statSync(changes.COUNTERSIGN_SSH_TOKEN_FILE!).mode & 0o777).toBe(0o600)
+  })
+
+  it.each([
+    [
+      ['ssh', 'web-1', 'uptime'],
+      ['ssh', '-F', expect.any(String), 'web-1', 'uptime'],
+    ],
+    [
+      ['/usr/bin/scp', 'a', 'web-1:'],
+      ['/usr/bin/scp', '-F', expect.any(String), 'a', 'web-1:'],
+    ],
+    [
+      ['rsync', '-a', '.', 'web-1:'],
+      ['rsync', '-a', '.', 'web-1:'],
+    ],
+  ])('%j is run as its own', (given, command) => {
+    using own = privateFolder({ XDG_RUNTIME_DIR: place })
+    const { command: whole, changes } = sshSetting(setting, own, given)
+    expect(whole).toEqual(command)
+    expect(changes.RSYNC_RSH).toBe(`ssh -F '${join(own.path, 'ssh_config')}'`)
+    expect(readFileSync(join(own.path, 'ssh_config'), 'utf8')).not.toContain('SetEnv')
+  })
+
+  it('is told any purpose, and nothing but it', () => {
+    const purpose = fc.string({
+      unit: fc.constantFrom('a', ' ', '"', "'", '\\', '\n', '#', '=', '%', '$', 'ü'),
+      minLength: 1,
+      maxLength: 20,
+    })
+    fc.assert(
+      fc.property(purpose, (text) => {
+        using own = privateFolder({ XDG_RUNTIME_DIR: place })
+        const config = own.write('config', configText({ connection: 'web-1', host: 'gw', port: '22', purpose: text }))
+        const settings = understood(config, 'web-1')
+        expect(settings.get('setenv')).toEqual([`COUNTERSIGN_PURPOSE=${text.replace(/[\r\n]+/g, ' ')}`])
+        expect(settings.get('hostname')).toEqual(['gw'])
+      }),
+      { seed: 3, numRuns: 40 },
+    )
+  })
+
+  it('is OpenSSH, which this is about', () => {
+    expect(execFileSync('sh', ['-c', 'ssh -V 2>&1'], { encoding: 'utf8' })).toMatch(/^OpenSSH/)
+  })
+})
