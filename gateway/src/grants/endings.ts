@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Grant } from '@countersign/contract/access'
 import type { BaseLogger } from 'pino'
 import type { Clock } from '../approvals/clock.ts'
@@ -15,7 +16,7 @@ export interface Endings {
 }
 
 /** So many are written down in one transaction. */
-const AT_ONCE = 200
+const AT_ONCE = 50
 const AGAIN_MS = 1000
 
 /**
@@ -56,7 +57,7 @@ export function createEndings({
     }
     dueAt(live.next())
     try {
-      while (!stopped && (await writeDown()) === AT_ONCE);
+      while (!stopped && (await writeDown()) === AT_ONCE) await turn()
     } catch (error) {
       if (stopped) return
       log?.error({ error }, 'grants that have expired could not be written down; trying again in a second')

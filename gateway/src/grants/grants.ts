@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Grant, GrantExtension, GrantRequest, GrantState, Plan, PlanRequest } from '@countersign/contract/access'
 import type { BaseLogger } from 'pino'
 import type { z } from 'zod'
@@ -101,8 +102,8 @@ export interface GrantsOptions {
   log?: Pick<BaseLogger, 'error'>
 }
 
-/** So many are looked at in one go after policy has changed: what else is asked of grants comes in between. */
-const AT_ONCE = 100
+/** So many are looked at in one go after policy has changed: what else is to be done comes in between. */
+const AT_ONCE = 50
 /** What the store could not write is tried again after so long (ms). */
 const AGAIN_MS = 1000
 
@@ -252,12 +253,15 @@ export function createGrants(options: GrantsOptions): Grants {
       // Those on which somebody works go first.
       const active = live.ids.sort((a, b) => Number(uses.wasUsed(b)) - Number(uses.wasUsed(a)))
       const all = [...active, ...requested.map(({ id }) => id)]
-      for (let from = 0; from < all.length; from += AT_ONCE)
+      for (let from = 0; from < all.length; from += AT_ONCE) {
         await change(async (tx, at) => {
           const grants: Grant[] = []
           for (const id of all.slice(from, from + AT_ONCE)) grants.push(...(await recheckOne(tx, id, ground(at))))
           return { grants }
         })
+        // SQLite answers at once: without this nothing else would have a turn until all is done.
+        await turn()
+      }
     },
 
     async recover() {

@@ -14,17 +14,11 @@ export interface LooseEntries {
 }
 
 /**
- * What says of agents and people that they came, or might: its time is `entries`. What the organisation itself did
- * (policy, configuration, holds, keys, deletions) stays.
+ * What says of agents and people that they came: its time is `entries`. What the organisation itself did (policy,
+ * configuration, holds, keys, deletions) stays, and so does who could do what (grants, tokens, agents): the store has
+ * it, too, and is held against it.
  */
-const types = [
-  'sign-in',
-  'grant.requested',
-  'grant.activated',
-  'grant.denied',
-  'grant.expired',
-  'grant.revoked',
-] as const
+const types = ['sign-in'] as const
 
 const MOST = 20_000
 
