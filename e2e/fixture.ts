@@ -37,6 +37,8 @@ export interface AgentOptions {
   claims?: Record<string, unknown>
   purpose?: string
   hold?: 'wait' | 'fail'
+  /** `orders` where nothing is said. */
+  connection?: string
 }
 
 export const test = base.extend<Fixtures, { world: World; worldOptions: Partial<WorldOptions> }>({
@@ -66,7 +68,7 @@ export const test = base.extend<Fixtures, { world: World; worldOptions: Partial<
       const client = new pg.Client({
         host: world.postgres.host,
         port: world.postgres.port,
-        database: 'orders',
+        database: options.connection ?? 'orders',
         user: subject,
         password: await token(world, subject, options),
         application_name: subject,
@@ -121,7 +123,7 @@ export class Psql {
   constructor(world: World, password: string, options: AgentOptions) {
     const program = find(psqlProgram)
     if (!program) throw new Error('psql is not here: npm test installs it, or apt-get install postgresql-client')
-    const where = `host=${world.postgres.host} port=${world.postgres.port} dbname=orders user=you`
+    const where = `host=${world.postgres.host} port=${world.postgres.port} dbname=${options.connection ?? 'orders'} user=you`
     this.process = spawn(program, ['-X', '-At', '-v', 'VERBOSITY=verbose', where], {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, PGPASSWORD: password, PGOPTIONS: pgOptions(options) },
