@@ -2,6 +2,8 @@ import { Tooltip } from 'radix-ui'
 import { useEffect, useState } from 'react'
 import { Button, Notice } from '../parts/basics.tsx'
 import { Access } from '../screens/access/access.tsx'
+import { Agents } from '../screens/agents/agents.tsx'
+import { FreezeDialogs } from '../screens/agents/freeze.tsx'
 import { Integrity } from '../screens/integrity/integrity.tsx'
 import { Outbox } from '../screens/outbox/outbox.tsx'
 import { Queue } from '../screens/queue/queue.tsx'
@@ -10,6 +12,7 @@ import { Settings } from '../screens/settings/settings.tsx'
 import { SignIn } from '../screens/sign-in/sign-in.tsx'
 import { ExportNotes } from './export-notes.tsx'
 import { Footer } from './footer.tsx'
+import { FreezeBanner } from './freeze-banner.tsx'
 import { Header } from './header.tsx'
 import { useKeys } from './keys.ts'
 import { KeysOverlay } from './keys-overlay.tsx'
@@ -67,18 +70,23 @@ function Frame() {
     'g q': () => go({ screen: 'queue' }),
     'g s': () => go({ screen: 'sessions' }),
     'g a': () => go({ screen: 'access' }),
+    'g g': () => go({ screen: 'agents' }),
     'g i': () => go({ screen: 'integrity' }),
     'g ,': () => go({ screen: 'settings' }),
   })
   return (
     <div className="grid h-full grid-cols-[auto_minmax(0,1fr)] grid-rows-[40px_auto_minmax(0,1fr)_28px]">
       <Header onPalette={() => setPalette(true)} />
-      <WitnessBanner />
+      <div className="col-span-2">
+        <WitnessBanner />
+        <FreezeBanner />
+      </div>
       <Navigation route={route} />
       <main data-stale={stale || undefined} className="min-h-0 min-w-0 text-ink">
         {route.screen === 'queue' ? <Queue id={route.id} /> : null}
         {route.screen === 'sessions' || route.screen === 'replay' ? <Sessions route={route} /> : null}
         {route.screen === 'access' ? <Access id={route.id} /> : null}
+        {route.screen === 'agents' ? <Agents route={route} /> : null}
         {route.screen === 'integrity' ? <Integrity id={route.id} /> : null}
         {route.screen === 'settings' ? <Settings /> : null}
       </main>
@@ -86,6 +94,7 @@ function Frame() {
       <ExportNotes />
       <Palette open={palette} onOpenChange={setPalette} onKeys={() => setOverlay(true)} />
       <Outbox />
+      <FreezeDialogs />
       <KeysOverlay open={overlay} onOpenChange={setOverlay} screen={route.screen} />
     </div>
   )

@@ -73,7 +73,7 @@ export function cancelExport(work: string) {
 }
 
 /** Has the browser fetch a file, as a click on a link to it would. */
-function fetchFile(url: string) {
+export function fetchFile(url: string) {
   const link = document.createElement('a')
   link.href = url
   link.download = ''

@@ -1,6 +1,7 @@
-import { Inbox, KeyRound, ScrollText, Settings2, ShieldCheck } from 'lucide-react'
+import { Bot, Inbox, KeyRound, ScrollText, Settings2, ShieldCheck } from 'lucide-react'
 import { type ReactNode, useEffect } from 'react'
 import { waitingForMe } from '../screens/queue/arrange.ts'
+import { reviews, unreviewed, useDuty } from './duty.ts'
 import { hashOf, type Route } from './route.ts'
 import { useWorld } from './store.ts'
 
@@ -8,6 +9,10 @@ import { useWorld } from './store.ts'
 export function Navigation({ route }: { route: Route }) {
   const waiting = useWorld((world) => waitingForMe(world.approvals, world.me))
   const alarms = useWorld((world) => world.witness.alarms.filter((alarm) => !alarm.acknowledged).length)
+  const me = useWorld((world) => world.me)
+  const emergencies = useDuty(
+    ({ duty }) => unreviewed(duty.breakGlass).filter(({ person }) => person.id !== me?.id).length,
+  )
   useEffect(() => {
     document.title = waiting > 0 ? `(${waiting}) Countersign` : 'Countersign'
   }, [waiting])
@@ -23,6 +28,14 @@ export function Navigation({ route }: { route: Route }) {
       <Item to={{ screen: 'access' }} here={at === 'access'} icon={<KeyRound size={16} />}>
         Access
       </Item>
+      <Item
+        to={emergencies > 0 && reviews(me) ? { screen: 'agents', part: 'break-glass' } : { screen: 'agents' }}
+        here={at === 'agents'}
+        icon={<Bot size={16} />}
+        emergencies={reviews(me) ? emergencies : 0}
+      >
+        Agents
+      </Item>
       <Item to={{ screen: 'integrity' }} here={at === 'integrity'} icon={<ShieldCheck size={16} />} alarms={alarms}>
         Integrity
       </Item>
@@ -34,7 +47,15 @@ export function Navigation({ route }: { route: Route }) {
   )
 }
 
-function Item(props: { to: Route; here: boolean; icon: ReactNode; count?: number; alarms?: number; children: string }) {
+function Item(props: {
+  to: Route
+  here: boolean
+  icon: ReactNode
+  count?: number
+  alarms?: number
+  emergencies?: number
+  children: string
+}) {
   const look = props.here ? 'border-line bg-panel font-semibold text-ink' : 'border-transparent text-dim hover:text-ink'
   return (
     <a
@@ -51,6 +72,12 @@ function Item(props: { to: Route; here: boolean; icon: ReactNode; count?: number
         <span className="ml-auto min-w-[21px] rounded-full bg-accent-pale px-1.5 text-center text-tag leading-[18px] font-semibold text-accent max-lg:absolute max-lg:-top-1 max-lg:-right-1 max-lg:min-w-4 max-lg:px-1 max-lg:leading-4">
           {props.count > 999 ? '999+' : props.count}
           <span className="sr-only"> waiting for you</span>
+        </span>
+      ) : null}
+      {props.emergencies ? (
+        <span className="ml-auto min-w-[21px] rounded-full bg-danger-pale px-1.5 text-center text-tag leading-[18px] font-semibold text-danger max-lg:absolute max-lg:-top-1 max-lg:-right-1 max-lg:min-w-4 max-lg:px-1 max-lg:leading-4">
+          {props.emergencies}
+          <span className="sr-only"> uses of break-glass to review</span>
         </span>
       ) : null}
       {props.alarms ? (

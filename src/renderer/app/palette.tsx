@@ -5,8 +5,12 @@ import { oneLine } from '../../visible.ts'
 import { EnvironmentTag, foremostTag, Key } from '../parts/basics.tsx'
 import { shortWhen } from '../parts/time.ts'
 import { VisibleText } from '../parts/visible-text.tsx'
+import { agentText } from '../screens/agents/filters.ts'
+import { freezeActions } from '../screens/agents/freeze-actions.ts'
 import { showOutbox } from '../screens/outbox/open.ts'
 import { headline } from '../screens/queue/words.ts'
+import { useAgents } from './agents.ts'
+import { isAdmin, useDuty } from './duty.ts'
 import { offeredFormats, startExport } from './exporting.ts'
 import { pressKey } from './keys.ts'
 import { keep, useLibrary } from './library.ts'
@@ -97,6 +101,25 @@ function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) 
             ))}
           </Command.Group>
         ) : null}
+        {found.agents.length > 0 ? (
+          <Command.Group heading={<Heading>Agents</Heading>}>
+            {found.agents.map((agent) => (
+              <Command.Item
+                key={agent.id}
+                value={agent.id}
+                onSelect={after(() => go({ screen: 'agents', id: agent.id }))}
+                className={item}
+              >
+                <span className="min-w-0 flex-1 truncate font-mono text-fine">
+                  <VisibleText>{agent.name}</VisibleText>
+                </span>
+                <span className="text-dim">
+                  {agent.state === 'disabled' ? 'disabled' : agent.orphan ? 'nobody answers for it' : 'active'}
+                </span>
+              </Command.Item>
+            ))}
+          </Command.Group>
+        ) : null}
         {found.sessions.length > 0 ? (
           <Command.Group heading={<Heading>Sessions</Heading>}>
             {found.sessions.map((session) => (
@@ -141,6 +164,10 @@ function useActions(onKeys: () => void): Action[] {
   const shown = 'id' in route ? route.id : undefined
   const asked = useWorld((world) => Boolean(shown && world.approvals.get(shown)?.access))
   const pinned = useLibrary((library) => Boolean(shown && library?.items.get(shown)?.pinnedAt))
+  const me = useWorld((world) => world.me)
+  const live = useWorld((world) => world.link.state === 'live')
+  const connections = useDuty((known) => known.connections)
+  const freezing = freezeActions(connections, isAdmin(me) && live)
   const theme = (next: 'system' | 'light' | 'dark') => () =>
     void saveSettings({ ...settings, theme: next }).catch(() => say('The setting could not be saved'))
   const key = (name: string, words: string, press: string, shown = press.toUpperCase()): Action => ({
@@ -199,6 +226,14 @@ function useActions(onKeys: () => void): Action[] {
       key('Sort grants by end, or by request', 'order', 's'),
       key('Find grants', 'search filter', '/'),
     )
+  if (route.screen === 'agents' && !route.part)
+    here.push(
+      key('Edit who answers for this agent', 'sponsor owner purpose environment change', 'e'),
+      key('Disable or enable this agent', 'stop block', 'x'),
+      key('Declare an agent', 'new register', 'n'),
+      key('Permitted against used', 'matrix picture may did', 'm'),
+      key('Find agents', 'search filter', '/'),
+    )
   if (route.screen === 'integrity')
     here.push(
       key('Open a bundle and verify it', 'drop file evidence', 'o'),
@@ -213,6 +248,33 @@ function useActions(onKeys: () => void): Action[] {
       words: 'grants just in time jit plans who had access',
       keys: ['G', 'A'],
       run: () => go({ screen: 'access' }),
+    },
+    {
+      name: 'Go to Agents',
+      words: 'registry identities sponsor owner orphans permitted used',
+      keys: ['G', 'G'],
+      run: () => go({ screen: 'agents' }),
+    },
+    {
+      name: 'Connections and freezes',
+      words: 'frozen environments',
+      run: () => go({ screen: 'agents', part: 'connections' }),
+    },
+    {
+      name: 'Uses of break-glass',
+      words: 'emergency review justified',
+      run: () => go({ screen: 'agents', part: 'break-glass' }),
+    },
+    {
+      name: 'Who could do what then',
+      words: 'access at a time past tuesday review csv',
+      run: () => go({ screen: 'agents', part: 'past' }),
+    },
+    ...freezing,
+    {
+      name: 'Hand over my duty while I am away',
+      words: 'delegation delegate holiday absence away',
+      run: () => go({ screen: 'settings' }),
     },
     {
       name: 'Go to Integrity',
@@ -238,9 +300,10 @@ function useActions(onKeys: () => void): Action[] {
 function useFound(words: string) {
   const approvals = useWorld((world) => world.approvals)
   const sessions = useWorld((world) => world.sessions)
+  const agents = useAgents((known) => known.agents)
   return useMemo(() => {
     const wanted = words.toLowerCase().split(/\s+/).filter(Boolean)
-    if (wanted.length === 0) return { approvals: [], sessions: [] }
+    if (wanted.length === 0) return { approvals: [], sessions: [], agents: [] }
     const all = (text: string) => wanted.every((word) => text.includes(word))
     return {
       approvals: take(approvals.values(), (a) =>
@@ -251,8 +314,9 @@ function useFound(words: string) {
       sessions: take(sessions.values(), (s) =>
         all(`${s.id} ${s.identity.name} ${s.connection} ${s.purpose ?? ''} ${s.state}`.toLowerCase()),
       ),
+      agents: take(agents.values(), (agent) => all(agentText(agent))),
     }
-  }, [approvals, sessions, words])
+  }, [approvals, sessions, agents, words])
 }
 
 function take<T>(items: Iterable<T>, fits: (item: T) => boolean): T[] {

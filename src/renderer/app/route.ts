@@ -5,19 +5,29 @@ export type Route =
   | { readonly screen: 'sessions'; readonly id?: string }
   | { readonly screen: 'replay'; readonly id: string; readonly t?: number }
   | { readonly screen: 'access'; readonly id?: string }
+  | { readonly screen: 'agents'; readonly part?: AgentsPart; readonly id?: string }
   | { readonly screen: 'integrity'; readonly id?: string }
   | { readonly screen: 'settings' }
+
+/** What the Agents screen has beside the agents. Their ids have a #, which none of these has. */
+export const agentsParts = ['connections', 'break-glass', 'past'] as const
+export type AgentsPart = (typeof agentsParts)[number]
 
 /** A route of a hash or a path such as #/queue/ap_1, /replay/se_1?t=1200. What is unknown is the queue. */
 export function parseRoute(text: string): Route {
   const [path = '', query = ''] = text.replace(/^#/, '').split('?', 2)
-  const [screen, id] = path.split('/').filter(Boolean).map(decode)
+  const [screen, id, inner] = path.split('/').filter(Boolean).map(decode)
   if (screen === 'replay' && id) {
     const t = Number(new URLSearchParams(query).get('t') ?? Number.NaN)
     return { screen, id, ...(Number.isFinite(t) && t >= 0 ? { t } : {}) }
   }
   if (screen === 'sessions' || screen === 'replay') return { screen: 'sessions', ...(id ? { id } : {}) }
   if (screen === 'access' || screen === 'integrity') return { screen, ...(id ? { id } : {}) }
+  if (screen === 'agents') {
+    const part = agentsParts.find((each) => each === id)
+    const of = part ? inner : id
+    return { screen, ...(part ? { part } : {}), ...(of ? { id: of } : {}) }
+  }
   if (screen === 'settings') return { screen }
   return { screen: 'queue', ...(screen === 'queue' && id ? { id } : {}) }
 }
@@ -26,7 +36,8 @@ export function parseRoute(text: string): Route {
 export function hashOf(route: Route): string {
   const id = 'id' in route && route.id ? `/${encodeURIComponent(route.id)}` : ''
   const t = route.screen === 'replay' && route.t !== undefined ? `?t=${Math.round(route.t)}` : ''
-  return `#/${route.screen}${id}${t}`
+  const part = route.screen === 'agents' && route.part ? `/${route.part}` : ''
+  return `#/${route.screen}${part}${id}${t}`
 }
 
 /** Goes to a route; `replace` leaves no step behind for Back (selections, the play head). */

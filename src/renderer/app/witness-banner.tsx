@@ -9,9 +9,9 @@ export function WitnessBanner() {
   const alarms = useWorld((world) => world.witness.alarms)
   const open = alarms.filter((alarm) => !alarm.acknowledged)
   const [first] = open
-  // Always there, so that screen readers notice what comes into it, and the frame keeps its rows.
+  // Always there, so that screen readers notice what comes into it.
   return (
-    <div role="alert" className="col-span-2">
+    <div role="alert">
       {first ? (
         <div className="flex items-center gap-3 border-b border-danger bg-danger-pale px-4 py-2 text-danger">
           <TriangleAlert size={16} className="shrink-0" aria-hidden />

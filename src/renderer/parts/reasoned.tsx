@@ -13,11 +13,13 @@ export function Reasoned(props: {
   danger?: boolean
   /** Characters that a reason has at least; 1 where nothing is said. */
   least?: number
+  /** Whether what else it asks for is there. */
+  ready?: boolean
   onClose: () => void
   onReason: (reason: string) => Promise<void>
   children?: ReactNode
 }) {
-  const { least = 1 } = props
+  const { least = 1, ready = true } = props
   const [reason, setReason] = useState('')
   const [problem, setProblem] = useState('')
   const [busy, setBusy] = useState(false)
@@ -50,7 +52,7 @@ export function Reasoned(props: {
           <form
             onSubmit={(event) => {
               event.preventDefault()
-              if (left <= 0 && !busy) void go()
+              if (left <= 0 && ready && !busy) void go()
             }}
           >
             {props.children}
@@ -79,7 +81,7 @@ export function Reasoned(props: {
               <AlertDialog.Cancel asChild>
                 <Button>Cancel</Button>
               </AlertDialog.Cancel>
-              <Button type="submit" tone={props.danger ? 'danger' : 'accent'} disabled={left > 0 || busy}>
+              <Button type="submit" tone={props.danger ? 'danger' : 'accent'} disabled={left > 0 || !ready || busy}>
                 {busy ? props.doing : props.action}
               </Button>
             </div>

@@ -11,6 +11,7 @@ import {
   type Snapshot,
 } from '../../console-api.ts'
 import { type AccessKind, accessDouble, believableRequests } from './access.ts'
+import { type AgentsKind, agentsDouble } from './agents.ts'
 import { commandsFound } from './commands.ts'
 import { type NotesKind, notesDouble } from './notes-double.ts'
 import { believableLibrary, recordingAnswers } from './recordings.ts'
@@ -37,6 +38,8 @@ export interface FixtureOptions {
   readonly retention?: RetentionKind
   /** Requests for access stand in the queue where this is given. */
   readonly access?: AccessKind
+  /** The registry, duty and break-glass; the person is an admin and reviewer then, but for `looking`. */
+  readonly agents?: AgentsKind
   readonly theme?: 'light' | 'dark' | 'system'
   /** How often the recording's story repeats; 1,430 makes 10,000 commands. */
   readonly repeat?: number
@@ -110,6 +113,14 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     approvals,
     sessions,
   })
+  const agents = agentsDouble({
+    kind: options.agents ?? 'none',
+    me: retention.me,
+    now,
+    offline: world === 'offline',
+    emit: (event) => emit(event),
+    connections: () => access.answers.connections().items,
+  })
   const recordings = recordingAnswers({
     local: world === 'offline',
     kept: world !== 'nothing-kept',
@@ -146,7 +157,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
         secureStorage: false,
       },
       link,
-      me: retention.me,
+      me: agents.me,
       settings,
       approvals: [...approvals.values()],
       sessions: [...sessions.values()],
@@ -224,6 +235,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     ...notes.answers,
     ...retention.answers,
     ...access.answers,
+    ...agents.answers,
     terminate: (input: { session: string; reason: string }) => {
       const session = sessions.get(input.session)!
       setTimeout(

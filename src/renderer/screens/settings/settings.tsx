@@ -7,12 +7,14 @@ import { core, saveSettings, useWorld } from '../../app/store.ts'
 import { Button } from '../../parts/basics.tsx'
 import { clock } from '../../parts/time.ts'
 import { Retention } from '../retention/retention.tsx'
+import { Away } from './away.tsx'
 import { OfflineLibrary } from './offline-library.tsx'
 
 /** Gateway, notifications, appearance. Each change is saved as it is made. */
 export function Settings() {
   const settings = useWorld((world) => world.settings)
   const [word, setWord] = useState<{ text: string; bad: boolean }>({ text: '', bad: false })
+  const deciding = useWorld(({ me }) => me?.kind === 'person' && me.roles.length > 0)
   const save = (change: Partial<Saved>) =>
     saveSettings({ ...settings, ...change }).then(
       () => setWord({ text: 'Saved', bad: false }),
@@ -28,6 +30,11 @@ export function Settings() {
           </span>
         </div>
         <Gateway />
+        {deciding ? (
+          <Group title="Duty">
+            <Away />
+          </Group>
+        ) : null}
         <Notifications save={(notifications) => void save({ notifications })} />
         <Group title="Offline library">
           <OfflineLibrary onRoom={(room) => void save({ library: { room } })} />
