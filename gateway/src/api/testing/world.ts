@@ -9,7 +9,7 @@ import { Registry } from 'prom-client'
 import { WebSocket } from 'ws'
 import { type RunningIssuer, startIssuer } from '../../../../demo/issuer.ts'
 import { type Access, openAccess } from '../../access/access.ts'
-import { type Approvals, createApprovals } from '../../approvals/approvals.ts'
+import { type Approvals, type ApprovalsConfig, createApprovals } from '../../approvals/approvals.ts'
 import type { LoadedConfig } from '../../config/config.ts'
 import type { IssuerConfig } from '../../config/schema.ts'
 import type { Command } from '../../gate/command.ts'
@@ -49,6 +49,8 @@ export interface World extends AsyncDisposable {
   store: Store
   sessions: SessionsRoom
   approvals: Approvals
+  /** `approvals:` of the configuration, in force as it is now. */
+  approvalsConfig: ApprovalsConfig
   ledger: ScribeLedger
   identity: Identity
   access: Access
@@ -103,9 +105,11 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     log: silent,
     graceMs: 200,
   })
+  const approvalsConfig: ApprovalsConfig = { expires: 600_000, use_within: 600_000, max_window: 8 * 3_600_000 }
   const approvals = createApprovals({
     store,
-    config: () => ({ expires: 600_000, use_within: 600_000, max_window: 8 * 3_600_000 }),
+    config: () => approvalsConfig,
+    askedGroups: () => new Set(['oncall-dba', 'sre']),
     limits: () => ({ held_per_agent: 1000, held: 10_000 }),
     log: silent,
   })
@@ -201,6 +205,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     store,
     sessions,
     approvals,
+    approvalsConfig,
     ledger,
     identity,
     access,
