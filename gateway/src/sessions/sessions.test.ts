@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { type NewRecordingEvent, RecordingLine } from '@countersign/contract/recording'
 import { Session } from '@countersign/contract/session'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { Backing, Entry, OpenedSession } from '../gate/entrance.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import { openStore, type Store } from '../store/store.ts'
 import { placeOf } from './recording.ts'
@@ -175,6 +176,61 @@ describe('the life of a session', () => {
     await closed
     expect(await room.get(session.id)).toMatchObject({ state: 'terminated' })
     expect(() => session.recorder.append(command('c1', 'select 1'))).toThrow(/closed/)
+  })
+
+  describe('by the entrance', () => {
+    const backing: Backing = { needed: true, grants: [{ id: 'gr_1', actions: ['sql'], endsAt: 0 }] }
+    const connect = { action: 'sql:connect', resource: { type: 'Connection' as const, id: 'orders' }, command: {} }
+    /** A way in that keeps what it is told. */
+    const entering = () => {
+      const told: string[] = []
+      let session: OpenedSession | undefined
+      const entry: Entry = {
+        backing,
+        opened(opened) {
+          told.push(`opened ${opened.id} for ${opened.purpose}`)
+          session = opened
+        },
+        left: () => void told.push('left'),
+      }
+      return { told, entrance: { entry, connect }, session: () => session! }
+    }
+
+    it('is told to it, has its grants, ends by it, and leaves', async () => {
+      const { told, entrance, session: known } = entering()
+      const session = await room.open(request({ entrance }))
+      expect(told).toEqual([`opened ${session.id} for nightly tidy`])
+      expect(session.backing).toBe(backing)
+      expect(known().connect).toBe(connect)
+      expect(await room.get(session.id)).toMatchObject({ grants: ['gr_1'] })
+      const lessened: EndReason[] = []
+      session.onLessened((reason) => void lessened.push(reason))
+      const less = new EndReason('grant-ended', 'access ended: less')
+      known().lessened(less)
+      expect(lessened).toEqual([less])
+      known().end(new EndReason('frozen', 'access ended: so it is'))
+      expect(session.ended.reason).toMatchObject({ cause_: 'frozen', message: 'access ended: so it is' })
+      known().lessened(less)
+      expect(lessened).toHaveLength(1)
+      expect(told).toHaveLength(1)
+      await session.close('terminated', 'access ended: so it is')
+      expect(told).toEqual([`opened ${session.id} for nightly tidy`, 'left'])
+      expect((await linesOf(session.id))[0]).toMatchObject({ type: 'header', grants: ['gr_1'] })
+    })
+
+    it('leaves where it can’t be opened, whyever', async () => {
+      const expired = entering()
+      const refused = room.open(request({ agent: agent('ci', -1), entrance: expired.entrance }))
+      await expect(refused).rejects.toThrow(SessionRefused)
+      const unstored = entering()
+      await store.db.schema.dropTable('feed').execute()
+      await expect(room.open(request({ entrance: unstored.entrance }))).rejects.toThrow()
+      const draining = entering()
+      const empty = room.drain()
+      await expect(room.open(request({ entrance: draining.entrance }))).rejects.toThrow(SessionRefused)
+      await empty
+      expect([expired.told, unstored.told, draining.told]).toEqual([['left'], ['left'], ['left']])
+    })
   })
 
   it.each([
