@@ -158,6 +158,11 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
   const connections = createConnections({ store, clock, log, asking: () => asking(), say: emit })
   const agents = createAgents({ store, clock, log, asking: () => asking(), say: emit })
   const duty = createDuty({ store, clock, log, asking: () => asking(), say: emit })
+  const lookAround = () => {
+    void duty.look()
+    // Where this ends meanwhile, there is nothing to keep it in.
+    void connections.look().catch(() => {})
+  }
   const say = (next: Link) => {
     link = next
     log.info('link', { state: next.state, ...('problem' in next && next.problem ? { problem: next.problem } : {}) })
@@ -169,7 +174,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     grants.link(next.state === 'live')
     agents.link(next.state === 'live')
     // What is frozen, and whose duty it is, stands on every screen.
-    if (next.state === 'live') void Promise.all([connections.look(), duty.look()])
+    if (next.state === 'live') lookAround()
     if (next.state === 'live' && linked) witness.live(witnessClient(linked.api))
     else witness.away()
   }
@@ -238,7 +243,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       outbox.lookAgain()
       grants.doubt()
       agents.doubt()
-      void Promise.all([connections.look(), duty.look()])
+      lookAround()
       emit({ type: 'snapshot', snapshot: snapshot() })
       attend()
     },
@@ -501,6 +506,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       signingIn?.abort()
       grants[Symbol.dispose]()
       agents[Symbol.dispose]()
+      duty[Symbol.dispose]()
       recordings[Symbol.dispose]()
       await library[Symbol.asyncDispose]()
       await disconnect()

@@ -38,7 +38,7 @@ export const footerKeys: Record<Route['screen'], readonly KeyHint[]> = {
     { keys: ['J', 'K'], does: 'move' },
     { keys: ['1', '–', '4'], does: 'parts' },
     { keys: ['E'], does: 'edit' },
-    { keys: ['X'], does: 'disable' },
+    { keys: ['X'], does: 'disable, freeze' },
     { keys: ['M'], does: 'matrix' },
     { keys: ['/'], does: 'find' },
   ],

@@ -9,7 +9,7 @@ import type { Log } from '../ports/log.ts'
 import type { Store } from '../store/store.ts'
 
 /** Who decides in whose place, and who decided alone in an emergency: as the gateway last told. */
-export interface Duty {
+export interface Duty extends Disposable {
   known(): PeopleState
   /** What the gateway tells now; what is known where it can't be asked. */
   look(): Promise<PeopleState>
@@ -30,10 +30,13 @@ export function createDuty(options: {
   say(event: ConsoleEvent): void
 }): Duty {
   const { store, clock, log, asking, say } = options
-  const known = (): PeopleState => store.kept('duty', Known) ?? { delegations: [], breakGlass: [], at: null }
+  const known = (): PeopleState =>
+    (stopped ? undefined : store.kept('duty', Known)) ?? { delegations: [], breakGlass: [], at: null }
   /** Raised by every message: a list that was asked for before one must not undo it. */
   let heard = 0
+  let stopped = false
   const keep = (what: Partial<PeopleState>) => {
+    if (stopped) return
     store.keep('duty', { ...known(), ...what, at: new Date(clock.now()).toISOString() })
     say({ type: 'duty', duty: known() })
   }
@@ -66,6 +69,9 @@ export function createDuty(options: {
       // What was reviewed stays so.
       if (before?.review && !use.review) return
       keep({ breakGlass: withOne(known().breakGlass, use) })
+    },
+    [Symbol.dispose]() {
+      stopped = true
     },
   }
 }

@@ -64,7 +64,6 @@ export function smallAccess(say: (type: FeedMessage['type'], data: unknown) => v
     const [, , room, id, deed] = url.pathname.split('/').map(decodeURIComponent)
     const given = rooms.grants.get(id ?? '')
     if (room === 'connections') return { items: rooms.connections }
-    if (room === 'agents') return { items: [] }
     if (room === 'plans') return { item: rooms.plans.get(id ?? '') }
     if (room !== 'grants') return undefined
     if (deed === 'revoke') {

@@ -11,9 +11,10 @@ import type { RecordingLine } from '@countersign/contract/recording'
 import { Session } from '@countersign/contract/session'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { type SmallAccess, smallAccess } from './small-access.ts'
+import { type SmallAgents, smallAgents } from './small-agents.ts'
 
 /** A gateway as the console meets it, small enough to be made to misbehave. What it says is checked by the contract. */
-export interface SmallGateway extends SmallAccess, AsyncDisposable {
+export interface SmallGateway extends SmallAccess, SmallAgents, AsyncDisposable {
   url: string
   approvals: Map<string, Approval>
   sessions: Map<string, Session>
@@ -85,8 +86,10 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
   }
 
   const access = smallAccess(say, () => gateway.access)
+  const agents = smallAgents(say, () => gateway.connections)
   const gateway: SmallGateway = {
     ...access.rooms,
+    ...agents.rooms,
     access: 'gives',
     url: '',
     approvals: new Map(),
@@ -213,7 +216,7 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     if (room === 'sessions' && deed === 'terminate') return send(response, {})
     if (room === 'sessions' && id) return one(response, gateway.sessions.get(id))
     if (room === 'sessions') return page(url, response, [...gateway.sessions.values()].reverse())
-    const told = await access.answer(url, person, request)
+    const told = (await agents.answer(url, person, request)) ?? (await access.answer(url, person, request))
     if (told && 'items' in told) return page(url, response, told.items)
     if (told && 'problem' in told) return problem(response, told.status, told.problem, told.members)
     if (told) return one(response, told.item)

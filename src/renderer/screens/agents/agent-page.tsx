@@ -82,7 +82,8 @@ export function AgentPage({ id, onEdit, onSwitch }: Props) {
 
 /** What is wrong with it, before everything else. */
 function Standing({ agent, onEdit }: { agent: AgentRecord; onEdit: () => void }) {
-  const may = useWorld((world) => isAdmin(world.me) && world.link.state === 'live')
+  const admin = useWorld((world) => isAdmin(world.me))
+  const live = useWorld((world) => world.link.state === 'live')
   const orphan = orphanWords(agent)
   return (
     <>
@@ -103,11 +104,11 @@ function Standing({ agent, onEdit }: { agent: AgentRecord; onEdit: () => void })
           <p className="min-w-0 flex-1">
             <b className="font-semibold">Nobody answers for it:</b> <VisibleText>{orphan}</VisibleText>.
           </p>
-          {may ? (
+          {admin && live ? (
             <button type="button" onClick={onEdit} className="shrink-0 font-semibold underline underline-offset-2">
               Give it a sponsor
             </button>
-          ) : (
+          ) : admin ? null : (
             <span className="text-fine">Admins name its sponsor.</span>
           )}
         </div>
@@ -126,7 +127,7 @@ function Doings({ agent, handle }: { agent: AgentRecord; handle: React.Ref<Matri
       <Section title="Permitted against used">
         <div
           role="status"
-          className="flex min-h-40 items-start gap-3 rounded-box border border-line bg-panel px-4 py-2 text-dim"
+          className={`flex items-start gap-3 rounded-box border border-line bg-panel px-4 py-2 text-dim ${live && !problem ? 'min-h-40' : ''}`}
         >
           <span className="min-w-0 flex-1">
             {!live

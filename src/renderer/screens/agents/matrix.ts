@@ -41,6 +41,8 @@ export type Look =
   /** Was used, and is denied by now. */
   | 'past'
   | 'none'
+  /** Nothing is said of it alone: as the rest of the connection. */
+  | 'rest'
 
 const rank = { allow: 3, hold: 2, depends: 1, deny: 0 }
 
@@ -92,7 +94,7 @@ function matrixOf(connection: string, permitted: readonly Permission[], used: re
       permission,
       inherited: own === undefined && permission !== undefined && resource !== connection,
       used: use,
-      look: lookOf(permission, use),
+      look: own || use || resource === connection ? lookOf(permission, use) : 'rest',
     }
   }
   const tried = (action: string) => used.some((one) => one.action === action)
@@ -139,6 +141,8 @@ export function cellText({ look, used, permission }: Cell): string {
       return 'unused'
     case 'maybe':
       return permission!.verdict === 'hold' ? 'asks' : 'depends'
+    case 'rest':
+      return ''
     default:
       return '–'
   }
@@ -182,14 +186,14 @@ export interface Tally {
   readonly denied: number
 }
 
-/** How much of what it may it did. What is permitted by the row of the rest alone isn't counted once more. */
+/** How much of what it may it did, and how often it was denied. */
 export function tally(matrices: readonly Matrix[]): Tally {
   let [permitted, used, unused, denied] = [0, 0, 0, 0]
   for (const { rows } of matrices)
     for (const { cells } of rows)
       for (const { look, permission, used: use } of cells) {
         if (use && use.denied > 0) denied += use.denied
-        if (permission && permission.verdict !== 'deny' && (!use || look !== 'past')) permitted += 1
+        if (permission && permission.verdict !== 'deny' && look !== 'rest') permitted += 1
         if (look === 'used') used += 1
         if (look === 'unused') unused += 1
       }

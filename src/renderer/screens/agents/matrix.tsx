@@ -20,6 +20,7 @@ const looks: Record<Look, string> = {
   held: 'bg-accent-pale font-semibold text-accent',
   past: 'bg-sunken text-dim line-through',
   none: 'text-dim',
+  rest: '',
 }
 
 export interface MatrixHandle {
