@@ -60,7 +60,7 @@ test('asked for, approved for less, used, revoked: the waiting psql is told why,
   await page.getByRole('radio', { name: '1 h', exact: true }).click()
   await page.getByLabel('Reason, kept with the record').fill('an hour will do')
   await press(page, 'Approve')
-  await expect(page.getByText('Approved by you · access was given')).toBeVisible()
+  await expect(page.getByText('Approved by you · access was given').first()).toBeVisible()
   await expect(card).toContainText(/active\s*until/)
 
   const shell = await psql('purge-1', { ...maintenance, connection: 'payments' })
@@ -76,7 +76,7 @@ test('asked for, approved for less, used, revoked: the waiting psql is told why,
   await expect(card).toContainText('Used by 1 session')
   await page.getByRole('button', { name: /^Revoke/ }).click()
   const dialog = page.getByRole('alertdialog')
-  await expect(dialog).toContainText('1 live session uses it and will be closed within a second')
+  await expect(dialog).toContainText(/1 live session uses it and will be closed|1 session that you may not see used it/)
   await dialog.getByLabel('Reason').fill('wrong month')
   await page.keyboard.press('Enter')
   await expect(foot(page)).toContainText('applied')
@@ -132,28 +132,28 @@ test('a person asks in the console: given at once, held and not theirs to decide
   await live(page)
   await toAccess(page)
   const dialog = page.getByRole('dialog', { name: 'Ask for access' })
-  const ask = async (minutes: string, action: RegExp) => {
+  const ask = async (minutes: string, connection: string) => {
     await expect(async () => {
       await page.keyboard.press('n')
       await expect(dialog).toBeVisible({ timeout: 300 })
     }).toPass()
     await dialog.getByRole('combobox', { name: 'Agent', exact: true }).fill('report-1')
     await page.keyboard.press('Enter')
-    await dialog.getByRole('combobox', { name: 'Connection' }).fill('payments')
+    await dialog.getByRole('combobox', { name: 'Connection' }).fill(connection)
     await page.keyboard.press('Enter')
-    await dialog.getByLabel(action).check()
+    await dialog.getByLabel(/reads rows/).check()
     await dialog.getByLabel('How long, as in 90m, 2h or 3d').fill(minutes)
     await dialog.getByLabel(/^Purpose/).fill(`for ${minutes}`)
     await dialog.getByRole('button', { name: 'Ask', exact: true }).click()
   }
-  await ask('10m', /reads rows/)
+  await ask('10m', 'payments')
   await expect(dialog).toBeHidden()
   const card = page.getByRole('article')
   await expect(card).toContainText('for 10m')
   await expect(card).toContainText('gave it at once')
   await expect(card).toContainText('by you, a person, for this agent')
 
-  await ask('1h', /reads rows/)
+  await ask('1h', 'payments')
   await expect(dialog).toBeHidden()
   await expect(foot(page)).toContainText('It waits for a decision.')
   await page.keyboard.press('o')
@@ -162,8 +162,10 @@ test('a person asks in the console: given at once, held and not theirs to decide
   await expect(page.getByRole('button', { name: /^Approve/ })).toBeHidden()
   await toAccess(page)
 
-  await ask('10m', /administers/)
+  // What nothing permits to ask for is refused in one sentence, and stays to be changed.
+  await ask('10m', 'orders')
   await expect(dialog.getByRole('alert')).toBeVisible()
+  await expect(dialog.getByLabel(/^Purpose/)).toHaveValue('for 10m')
   await page.keyboard.press('Escape')
 })
 

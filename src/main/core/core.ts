@@ -466,7 +466,17 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       return {}
     },
     ...evidence.answers,
-    ...accessAnswers({ store, grants, connections, asking, live }),
+    ...accessAnswers({
+      store,
+      grants,
+      connections,
+      asking,
+      live,
+      known(session) {
+        store.saveSessions([session])
+        changes.sessions([session])
+      },
+    }),
     ...agentAnswers({ store, agents, duty, connections, asking, live, downloads: options.downloads, say: emit }),
   }
   listeners.add(evidence.heed)

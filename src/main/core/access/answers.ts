@@ -1,4 +1,5 @@
 import type { Grant, Plan } from '@countersign/contract/access'
+import type { Session } from '@countersign/contract/session'
 import type { z } from 'zod'
 import type { AskableAgent, accessCalls } from '../../../access-api.ts'
 import { ConsoleError } from '../../../console-api.ts'
@@ -8,6 +9,9 @@ import type { Store } from '../store/store.ts'
 import type { Connections } from './connections.ts'
 import { grantDenied } from './gateway-access.ts'
 import type { Grants } from './grants.ts'
+
+/** Of so many sessions that used a grant it is asked how they stand. */
+const MOST_SESSIONS = 20
 
 type Answers = {
   [N in keyof typeof accessCalls]: (
@@ -26,14 +30,27 @@ export function accessAnswers(from: {
   connections: Connections
   asking: Asking
   live: () => Promise<{ api: GatewayApi; token: string }>
+  /** What the gateway told of a session that was unknown here. */
+  known: (session: Session) => void
 }): Answers {
-  const { store, grants, connections, asking, live } = from
+  const { store, grants, connections, asking, live, known } = from
+
+  /** Has the newest sessions that used a grant known here, as far as this person may see them. */
+  async function knowUses({ usedBy = [] }: Grant): Promise<void> {
+    for (const { session: id } of usedBy.slice(0, MOST_SESSIONS)) {
+      if (store.session(id)) continue
+      const now = await asking()
+      const session = now && (await now.api.session(now.token, id))
+      if (session) known(session)
+    }
+  }
 
   /** A grant as the gateway knows it, or as it is kept. */
   async function look(id: string): Promise<{ grant: Grant | null; source: 'gateway' | 'local' }> {
     const now = await asking()
     const told = now && (await now.api.grant(now.token, id).catch(orStored))
     if (told) grants.take([told])
+    if (told) void knowUses(told).catch(() => {})
     if (told === null) return { grant: null, source: 'gateway' }
     return { grant: store.access.grant(id) ?? told ?? null, source: told ? 'gateway' : 'local' }
   }
@@ -93,8 +110,8 @@ export function accessAnswers(from: {
       const wanted = approval?.access?.grants ?? []
       const found: Grant[] = []
       for (const grant of wanted) {
-        const known = store.access.grant(grant) ?? (await look(grant).catch(() => undefined))?.grant
-        if (known) found.push(known)
+        const one = store.access.grant(grant) ?? (await look(grant).catch(() => undefined))?.grant
+        if (one) found.push(one)
       }
       return {
         items: found.map((grant) => {
@@ -110,7 +127,7 @@ export function accessAnswers(from: {
 
     async askable() {
       const { api, token } = await live()
-      const [agents, known] = await Promise.all([
+      const [agents, places] = await Promise.all([
         api.agents(token).catch((error: Error) => {
           // Who may not see the registry asks for agents that they have seen.
           if (error instanceof Refused && (error.status === 403 || error.status === 404)) return []
@@ -123,7 +140,7 @@ export function accessAnswers(from: {
         askable.set(id, { id, name, issuer, actsFor, state, ...(owner && { owner }) })
       return {
         agents: [...askable.values()].sort((a, b) => a.name.localeCompare(b.name)),
-        connections: known.items,
+        connections: places.items,
       }
     },
 

@@ -14,6 +14,8 @@ const SHOWN = 6
 export function Revoke({ grant, onClose }: { grant: Grant; onClose: () => void }) {
   const connection = useAccess(({ connections }) => connections.get(grant.connection))
   const live = useLive(grant)
+  const sessions = useWorld((world) => world.sessions)
+  const unseen = grant.usedBy ? grant.usedBy.filter(({ session }) => !sessions.has(session)).length : grant.sessions
   const others = useAccess(({ grants }) => otherGrants(grants.values(), grant))
   const now = useNow()
   return (
@@ -36,7 +38,7 @@ export function Revoke({ grant, onClose }: { grant: Grant; onClose: () => void }
     >
       <div className="mt-3 rounded-box bg-sunken px-3 py-2">
         {live.length === 0 ? (
-          <p>No live session that you may see uses it now.</p>
+          <p>{unseen > 0 ? 'No live session that you may see uses it.' : 'No live session uses it now.'}</p>
         ) : (
           <>
             <p className="font-semibold">
@@ -60,6 +62,12 @@ export function Revoke({ grant, onClose }: { grant: Grant; onClose: () => void }
             {live.length > SHOWN ? <p className="text-fine text-dim">and {live.length - SHOWN} more</p> : null}
           </>
         )}
+        {unseen > 0 ? (
+          <p className="mt-1 text-dim">
+            {unseen === 1 ? '1 session' : `${unseen} sessions`} that you may not see used it, too; what of that is live
+            ends as well, unless something else covers it.
+          </p>
+        ) : null}
       </div>
     </Reasoned>
   )
