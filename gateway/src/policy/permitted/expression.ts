@@ -40,7 +40,6 @@ export function evaluate(expression: cedar.Expr, surroundings: Surroundings): Ev
   return { value, mayFail: evaluation.mayFail }
 }
 
-type Node = Record<string, never>
 type Binary = { left: cedar.Expr; right: cedar.Expr }
 type Attribute = { left: cedar.Expr; attr: string | readonly string[] }
 
@@ -53,7 +52,10 @@ class Evaluation {
   }
 
   of(expression: cedar.Expr): Value {
-    const [[operator, operand] = ['', {}]] = Object.entries(expression as unknown as Node) as [string, unknown][]
+    // The one member that says what it is; asked for very often.
+    let operator = ''
+    for (operator in expression) break
+    const operand = (expression as unknown as Record<string, unknown>)[operator]
     const both = operand as Binary
     switch (operator) {
       case 'Value':

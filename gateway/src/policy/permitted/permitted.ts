@@ -71,12 +71,13 @@ export function readableOf(policies: readonly LoadedPolicy[]): Readable[] {
  * Cedar parses them: an old set is as good as the one in force, and disturbs it in nothing.
  */
 export function createPermitted(version: string, readable: readonly Readable[]): Permitted {
+  const compiled = readable.map(compile)
   const mentioned = mentionsIn(readable.map(({ json }) => json))
-  const byAction = new Map<string, Readable[]>()
-  const ofAction = (action: string): Readable[] => {
+  const byAction = new Map<string, Compiled[]>()
+  const ofAction = (action: string): Compiled[] => {
     let some = byAction.get(action)
     if (!some) {
-      some = readable.filter(({ json }) => actionFits(json.action, action))
+      some = compiled.filter((one) => actionFits(one.action, action))
       byAction.set(action, some)
     }
     return some
@@ -126,7 +127,7 @@ interface Applies {
   mayFail: boolean
 }
 
-interface Said extends Readable {
+interface Said extends Compiled {
   now: Applies
 }
 
@@ -137,8 +138,9 @@ type Approved = { groups: readonly string[] | undefined }
  * The best that can come of it and the worst (contract.md section 4, Deciding): the more permits apply and the fewer
  * forbids, the better; where both are the same, it is that whatever else is unknown.
  */
-function decide(policies: readonly Readable[], question: PermittedQuestion, type: string): PermittedAnswer {
-  const all = policies.map((one): Said => ({ ...one, now: applies(one.json, question, type, undefined) }))
+function decide(policies: readonly Compiled[], question: PermittedQuestion, type: string): PermittedAnswer {
+  const now = surroundingsOf(question, type, undefined)
+  const all = policies.map((one): Said => ({ ...one, now: applies(one, now) }))
   const of = (effect: 'permit' | 'forbid', fits: (truth: Truth) => boolean) =>
     all.filter(({ policy, now }) => policy.effect === effect && fits(now.truth))
   const permits = { must: of('permit', isTrue), may: of('permit', isPossible) }
@@ -147,7 +149,8 @@ function decide(policies: readonly Readable[], question: PermittedQuestion, type
   /** What still applies once all who are asked have approved. */
   const trial = (asked: readonly Said[]) => {
     const groups = varies ? undefined : [...new Set(asked.flatMap(({ policy }) => groupsOf(policy)))]
-    return policies.map(({ policy, json }) => ({ policy, approved: applies(json, question, type, { groups }) }))
+    const approved = surroundingsOf(question, type, { groups })
+    return policies.map((one) => ({ policy: one.policy, approved: applies(one, approved) }))
   }
   const outcome = (forbidding: readonly Said[], isPermitted: boolean, hopeful: boolean): Outcome => {
     if (forbidding.length === 0) return isPermitted ? 'allow' : 'deny'
@@ -162,7 +165,7 @@ function decide(policies: readonly Readable[], question: PermittedQuestion, type
   const best = outcome(forbids.must, permits.may.length > 0, true)
   const worst = all.some(({ now }) => now.mayFail) ? 'deny' : outcome(forbids.may, permits.must.length > 0, false)
   // A permit that asks for an approval makes a hold of what would be a deny: then more forbids aren't worse.
-  const crooked = varies && policies.some(({ policy, json }) => policy.effect === 'permit' && asksForApproval(json))
+  const crooked = varies && policies.some(({ policy, asks }) => policy.effect === 'permit' && asks)
   if (best !== worst || crooked) return { verdict: 'depends', policies: idsOf([...permits.may, ...forbids.may]) }
   if (best === 'allow') return { verdict: 'allow', policies: idsOf(permits.must) }
   if (best === 'hold') return { verdict: 'hold', policies: idsOf(forbids.must) }
@@ -179,21 +182,32 @@ function groupsOf({ hold }: LoadedPolicy): string[] {
   return hold ? [...hold.groups, ...(hold.escalation ?? []).flatMap((stage) => stage.groups)] : []
 }
 
-const asksForApproval = ({ conditions }: cedar.PolicyJson) => JSON.stringify(conditions).includes('"approval"')
+/** A policy as it is evaluated: scopes are conditions in Cedar's eyes, too, and come first. */
+interface Compiled {
+  policy: LoadedPolicy
+  action: cedar.ActionConstraint
+  conditions: readonly { expression: cedar.Expr; negated: boolean }[]
+  /** Whether it speaks of an approval. */
+  asks: boolean
+}
 
-function applies(
-  { principal, resource, conditions }: cedar.PolicyJson,
-  question: PermittedQuestion,
-  type: string,
-  approved: Approved | undefined,
-): Applies {
-  const surroundings = surroundingsOf(question, type, approved)
-  // Scopes are conditions in Cedar's eyes, too, and come first.
-  const scope = [inScope('principal', principal), inScope('resource', resource)]
+function compile({ policy, json }: Readable): Compiled {
+  const scope = [inScope('principal', json.principal), inScope('resource', json.resource)]
+  return {
+    policy,
+    action: json.action,
+    conditions: [
+      ...scope.flatMap((expression) => (expression ? [{ expression, negated: false }] : [])),
+      ...json.conditions.map(({ kind, body }) => ({ expression: body, negated: kind === 'unless' })),
+    ],
+    asks: JSON.stringify(json.conditions).includes('"approval"'),
+  }
+}
+
+function applies({ conditions }: Compiled, surroundings: Surroundings): Applies {
   let mayFail = false
   let truth: Truth = true
-  for (const { expression, negated } of [...scope, ...conditions.map(conditionOf)]) {
-    if (!expression) continue
+  for (const { expression, negated } of conditions) {
     const evaluated = evaluate(expression, surroundings)
     const one: Truth = typeof evaluated.value === 'boolean' ? evaluated.value !== negated : UNKNOWN
     if (one === false) return { truth: false, mayFail: mayFail || evaluated.mayFail }
@@ -203,32 +217,27 @@ function applies(
   return { truth, mayFail }
 }
 
-const conditionOf = ({ kind, body }: cedar.Clause) => ({ expression: body, negated: kind === 'unless' })
-
 function inScope(
   variable: 'principal' | 'resource',
   constraint: cedar.PrincipalConstraint | cedar.ResourceConstraint,
-): { expression: cedar.Expr | undefined; negated: false } {
+): cedar.Expr | undefined {
   const left = { Var: variable }
   const literal = (named: unknown): cedar.Expr => {
     const { __entity, ...plain } = named as { __entity?: { type: string; id: string }; type: string; id: string }
     return { Value: { __entity: __entity ?? plain } }
   }
-  const expression = (): cedar.Expr | undefined => {
-    switch (constraint.op) {
-      case 'All':
-        return undefined
-      case '==':
-        return { '==': { left, right: literal((constraint as { entity?: unknown }).entity) } }
-      case 'in':
-        return { in: { left, right: literal((constraint as { entity?: unknown }).entity) } }
-      case 'is': {
-        const within = constraint.in && literal((constraint.in as { entity?: unknown }).entity)
-        return { is: { left, entity_type: constraint.entity_type, ...(within && { in: within }) } }
-      }
+  switch (constraint.op) {
+    case 'All':
+      return undefined
+    case '==':
+      return { '==': { left, right: literal((constraint as { entity?: unknown }).entity) } }
+    case 'in':
+      return { in: { left, right: literal((constraint as { entity?: unknown }).entity) } }
+    case 'is': {
+      const within = constraint.in && literal((constraint.in as { entity?: unknown }).entity)
+      return { is: { left, entity_type: constraint.entity_type, ...(within && { in: within }) } }
     }
   }
-  return { expression: expression(), negated: false }
 }
 
 function actionFits(constraint: cedar.ActionConstraint, action: string): boolean {
@@ -252,13 +261,14 @@ function surroundingsOf(
   const id = resource === 'others' ? `${connection.name}/${NOBODY_NAMES}` : resource.id
   const target = type === 'Connection' ? gateway : entity(type, id)
   const attributes = resource === 'others' ? undefined : attributesOf(type, id)
+  const groups = subject.groups.map((group) => entity('Group', group))
   const is = (a: EntityValue, b: EntityValue) => a.entity.type === b.entity.type && a.entity.id === b.entity.id
   return {
     principal,
     action: entity('Action', action),
     resource: target,
     ancestors(one) {
-      if (is(one, principal)) return subject.groups.map((group) => entity('Group', group))
+      if (is(one, principal)) return groups
       if (one.entity.type === 'Action')
         return (actionsIn.get(one.entity.id)?.groups ?? []).map((group) => entity('Action', group))
       return is(one, target) && type !== 'Connection' && type !== 'DataClass' ? [gateway] : []

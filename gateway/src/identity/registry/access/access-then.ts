@@ -29,8 +29,13 @@ export async function accessThen(
   parts: { store: Pick<Store, 'db'>; sets: PermittedSets },
   query: ThenQuery,
 ): Promise<AccessAnswer> {
-  const at = query.at.toISOString()
-  return answerOf(await pastAt(parts.store, at), parts, query)
+  const { agent, connection, after } = query
+  const only = {
+    ...(agent !== undefined && { agent }),
+    ...(connection !== undefined && { connection }),
+    ...(after !== undefined && { from: placeIn(after).agent }),
+  }
+  return answerOf(await pastAt(parts.store, query.at.toISOString(), only), parts, query)
 }
 
 /** The same of a past, wherever that is from. */

@@ -18,8 +18,9 @@ export function remembering(permitted: Permitted): Pick<Permitted, 'answer' | 'n
       const { subject, connection, action, resource, grant } = question
       const known = classes.get(subject) ?? permitted.classOf(subject)
       classes.set(subject, known)
-      const about = resource === 'others' ? '' : [resource.type ?? '', resource.id]
-      const key = JSON.stringify([known, connection.name, action, about, permitted.tellsGrants ? (grant ?? '') : ''])
+      const about = resource === 'others' ? '' : `${resource.type ?? ''}\u0000${resource.id}`
+      // What may have any characters stands last.
+      const key = [known, connection.name, action, permitted.tellsGrants ? (grant ?? '') : '', about].join('\u0000')
       let answer = memory.get(key)
       if (!answer) {
         answer = permitted.answer(question)

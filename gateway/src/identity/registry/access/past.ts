@@ -32,11 +32,19 @@ export interface Past {
   grants: readonly PastGrant[]
 }
 
+/** What of a past is wanted: of one agent, of those from this id on, on one connection. */
+export interface PastOnly {
+  agent?: string
+  from?: string
+  connection?: string
+}
+
 /**
  * What the store says of a time: of each thing what was said of it last, until then.
  * @param at ISO 8601, in UTC with milliseconds, as the store has times
  */
-export async function pastAt({ db }: Pick<Store, 'db'>, at: string): Promise<Past> {
+export async function pastAt({ db }: Pick<Store, 'db'>, at: string, only: PastOnly = {}): Promise<Past> {
+  const { agent, from, connection } = only
   // One moment of the store: what happens meanwhile is in all of it or in none.
   return db.transaction().execute(async (tx) => {
     const policy = await tx
@@ -59,6 +67,8 @@ export async function pastAt({ db }: Pick<Store, 'db'>, at: string): Promise<Pas
       .selectFrom('agent_identities')
       .select(['agent', 'identity'])
       .where('at', '<=', at)
+      .$if(agent !== undefined, (query) => query.where('agent', '=', agent!))
+      .$if(from !== undefined, (query) => query.where('agent', '>=', from!))
       .orderBy('at')
       .orderBy('id')
       .execute()
@@ -82,6 +92,9 @@ export async function pastAt({ db }: Pick<Store, 'db'>, at: string): Promise<Pas
       .where('active_from', '<=', at)
       .where('expires_at', '>', at)
       .where((e) => e.or([e('ended_at', 'is', null), e('ended_at', '>', at)]))
+      .$if(agent !== undefined, (query) => query.where('agent', '=', agent!))
+      .$if(from !== undefined, (query) => query.where('agent', '>=', from!))
+      .$if(connection !== undefined, (query) => query.where('connection', '=', connection!))
       .orderBy('id')
       .execute()
     const decisions = await tx
