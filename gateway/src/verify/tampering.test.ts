@@ -39,6 +39,7 @@ beforeAll(async () => {
   await world.stop()
   yesterday = world.copy()
   await world.serve()
+  await world.standIn()
   await world.work()
   const [session] = await world.sessions()
   await world.call(`/v1/sessions/${session}/recording`, aud).then((answer) => answer.text())
@@ -363,13 +364,51 @@ const columns: Record<string, string[]> = {
     'effects',
     'digest',
     'requirements',
+    'escalated_to',
     'requested_at',
     'expires_at',
     'closed_at',
     'closed_because',
     'outcome',
   ],
-  decisions: ['approval', 'person', 'person_name', 'person_groups', 'verdict', 'reason', 'window', 'at'],
+  decisions: [
+    'approval',
+    'person',
+    'person_name',
+    'person_groups',
+    'verdict',
+    'reason',
+    'window',
+    'at',
+    'in_place_of',
+    'break_glass',
+  ],
+  delegations: [
+    'from_person',
+    'from_ref',
+    'to_person',
+    'to_ref',
+    'groups',
+    'since',
+    'until',
+    'reason',
+    'made_at',
+    'ended_at',
+    'ended_by',
+    'ended_because',
+  ],
+  break_glass: [
+    'approval',
+    'agent',
+    'connection',
+    'person',
+    'reason',
+    'at',
+    'reviewed_at',
+    'reviewed_by',
+    'verdict',
+    'review_reason',
+  ],
   windows: ['approval', 'digest', 'agent', 'connection', 'session', 'until'],
   policy_versions: ['version', 'files'],
   annotations: [
@@ -527,6 +566,8 @@ describe.each(cases)('a row of %s', (_what, table, names, where) => {
       agent_identities: '99999',
       agent_states: '99999',
       people: "'https://idp#mallory'",
+      delegations: "'dg_other'",
+      break_glass: "'bg_other'",
     }
     const first = await after((d) => {
       const row = pick(d)
@@ -568,6 +609,19 @@ it.each([
   const first = await after((d) => store(d, statement))
   expect(first.where.row).toMatch(/^(grant_sessions|grants|sessions)\//)
   expect(first.text).toMatch(words)
+})
+
+it.each([
+  ['in whose place somebody decided', 'update decisions set in_place_of = null where in_place_of is not null'],
+  ['that somebody decided alone', 'update decisions set break_glass = 0 where break_glass = 1'],
+  [
+    'that somebody was asked who was not',
+    `update approvals set escalated_to = '{"deletes":["leads"]}' where id in (select approval from break_glass)`,
+  ],
+  ['that nobody has looked at it', 'update break_glass set reviewed_at = null, reviewed_by = null, verdict = null'],
+])('it is changed %s', async (_what, statement) => {
+  const first = await after((d) => store(d, statement))
+  expect(first).toMatchObject({ about: 'integrity', code: 'row-changed' })
 })
 
 it('a gateway token that ended 30 days ago may be gone', async () => {

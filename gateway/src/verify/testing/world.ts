@@ -50,9 +50,10 @@ export class GatewayWorld implements AsyncDisposable {
           { issuer: agents.url, for: 'agents', audience: 'countersign' },
           { issuer: people.url, for: 'people', audience: 'countersign', client_id: 'console' },
         ],
-        roles: { approver: ['dba'], auditor: ['audit'], admin: ['platform'] },
+        roles: { approver: ['dba', 'leads'], auditor: ['audit'], admin: ['platform'] },
       },
       connections: { orders: { ...orders, password: { file: './password' } } },
+      approvals: { escalate: [{ after: '9m', groups: ['leads'] }], break_glass: { groups: ['leads'] } },
     }
     writeFileSync(world.config, JSON.stringify(config))
     return world
@@ -161,6 +162,33 @@ export class GatewayWorld implements AsyncDisposable {
     }
   }
 
+  /** Bea decides in Ada's place while she is away, then alone in an emergency, which somebody else looks at. */
+  async standIn(): Promise<void> {
+    const post = (path: string, as: typeof ada, body: object) =>
+      this.call(path, as, { method: 'POST', body: JSON.stringify(body) })
+    await this.call('/v1/me', bea)
+    const until = new Date(Date.now() + 3_600_000).toISOString()
+    const away = { to: `${this.#issuers.people.url}#bea`, until, reason: 'a holiday' }
+    let begun = await post('/v1/delegations', ada, away)
+    // Who has just signed in is written down in a moment.
+    while (begun.status === 400) begun = await post('/v1/delegations', ada, away)
+    const client = await this.client('deployer')
+    const one = client.query('delete from orders where id = 77')
+    await this.decide('approve', 'once', bea)
+    await one
+    const { id } = (await begun.json()) as { id: string }
+    await post(`/v1/delegations/${id}/end`, ada, { reason: 'back' })
+    const two = client.query('delete from orders where id = 78')
+    await this.decide('approve', 'once', bea, { breakGlass: true })
+    await two
+    await client.end()
+    const uses = await this.call('/v1/break-glass', aud)
+    const [use] = ((await uses.json()) as { items: { id: string }[] }).items
+    const review = { verdict: 'not-justified', reason: 'ada was there' }
+    const { status } = await post(`/v1/break-glass/${use!.id}/review`, aud, review)
+    if (status !== 200) throw new Error(`not reviewed: ${status}`)
+  }
+
   async call(path: string, as: { subject: string; groups: string[] }, init: RequestInit = {}): Promise<Response> {
     const token = await this.#issuers.people.personToken({ ...as, name: as.subject })
     const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
@@ -168,13 +196,14 @@ export class GatewayWorld implements AsyncDisposable {
   }
 
   /** Ada decides what is held, once it is there. */
-  async decide(verdict: 'approve' | 'deny', window = 'once'): Promise<string> {
+  async decide(verdict: 'approve' | 'deny', window = 'once', as = ada, more: object = {}): Promise<string> {
     for (;;) {
-      const answer = await this.call('/v1/approvals?state=pending', ada)
+      const answer = await this.call('/v1/approvals?state=pending', as)
       const [held] = ((await answer.json()) as { items: { id: string; command: { digest: string } }[] }).items
       if (!held) continue
-      const body = JSON.stringify({ verdict, reason: `so it is, ${verdict}`, digest: held.command.digest, window })
-      const decided = await this.call(`/v1/approvals/${held.id}/decisions`, ada, { method: 'POST', body })
+      const { digest } = held.command
+      const body = JSON.stringify({ verdict, reason: `so it is, ${verdict}`, digest, window, ...more })
+      const decided = await this.call(`/v1/approvals/${held.id}/decisions`, as, { method: 'POST', body })
       if (decided.status !== 200) throw new Error(await decided.text())
       return held.id
     }
@@ -219,6 +248,7 @@ export class GatewayWorld implements AsyncDisposable {
 }
 
 export const ada = { subject: 'ada', groups: ['dba'] }
+export const bea = { subject: 'bea', groups: ['leads'] }
 export const max = { subject: 'max', groups: ['platform'] }
 export const aud = { subject: 'aud', groups: ['audit'] }
 
