@@ -148,19 +148,21 @@ function OneMatrix({ matrix, handle }: { matrix: Matrix; handle: Ref<MatrixHandl
                       key={cell.action}
                       tabIndex={at[0] === i && at[1] === column ? 0 : -1}
                       data-cell={`${i} ${column}`}
-                      aria-label={`${cell.action} on ${row.rest ? `the rest of ${connection}` : row.resource}: ${cellWords(cell, spoken)}`}
                       onFocus={() => {
                         setAt([i, column])
                         setLooked(cell)
                       }}
                       onClick={(event) => event.currentTarget.focus()}
                       onMouseEnter={() => setLooked(cell)}
-                      className={`h-6 rounded-tag px-2 text-center whitespace-nowrap tabular-nums outline-offset-1 outline-accent focus-visible:outline-2 ${looks[cell.look]}`}
+                      className={`relative h-6 rounded-tag px-2 text-center whitespace-nowrap tabular-nums outline-offset-1 outline-accent focus-visible:outline-2 ${looks[cell.look]}`}
                     >
                       {cellText(cell)}
                       {cell.look === 'used' && cell.used && cell.used.denied > 0 ? (
                         <b className="ml-1 font-semibold text-danger">✕{cell.used.denied}</b>
                       ) : null}
+                      <span className="sr-only">
+                        {`: ${cell.action} on ${row.rest ? `the rest of ${connection}` : row.resource}: ${cellWords(cell, spoken)}`}
+                      </span>
                     </td>
                   ))}
                 </tr>
