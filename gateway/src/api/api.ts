@@ -54,6 +54,7 @@ import type { Routes } from './routes.ts'
 import { serviceRoutes } from './service-routes.ts'
 import { sessionRoutes } from './session-routes.ts'
 import { boundGatewayTokens, tokenRoutes } from './token-routes.ts'
+import { refuseBrokenTexts } from './well-formed.ts'
 
 export interface ApiOptions {
   /** HOST:PORT; port 0 is any free one. */
@@ -148,6 +149,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     request.caller = options.approvals.knowing(await callers.of(request))
   })
   boundGatewayTokens(app)
+  refuseBrokenTexts(app)
   boundCalls(app, { ...callBounds, ...options.callBounds }, () => performance.now())
 
   await app.register(swagger, documentOf(options.url))
