@@ -25,8 +25,7 @@ const MOST_RESOURCES = 16_384
  */
 export function askedOf(request: Omit<z.output<typeof GrantRequest>, 'agent' | 'onBehalfOf'>, longest: number): Asked {
   const { connection, duration } = request
-  for (const text of [request.purpose, ...request.actions, ...(request.resources ?? [])])
-    if (!text.isWellFormed() || text.includes('\0')) throw invalid('There are characters in it that no text has')
+  checkTexts([request.purpose, ...request.actions, ...(request.resources ?? [])])
   if (!ConnectionName.safeParse(connection).success) throw invalid(`${quoted(connection)} is no name of a connection`)
   const actions = [...new Set(request.actions)].sort()
   for (const action of actions)
@@ -53,6 +52,16 @@ export function askedOf(request: Omit<z.output<typeof GrantRequest>, 'agent' | '
   }
 }
 
+/**
+ * Checks texts before anything is written down of them: what has no one form would be one thing in the store and another
+ * in the ledger.
+ * @throws GrantRefused `invalid`
+ */
+export function checkTexts(texts: readonly string[]): void {
+  for (const text of texts)
+    if (!text.isWellFormed() || text.includes('\0')) throw invalid('There are characters in it that no text has')
+}
+
 /** @throws GrantRefused `invalid` */
 export function checkKind({ actions, connection }: Pick<Asked, 'actions' | 'connection'>, kind: string): void {
   for (const action of actions)
@@ -73,10 +82,10 @@ function checkResource(resource: string, connection: string, actions: readonly s
     throw invalid(`${quoted(resource)} would be a data class: those are asked for with the action data:reveal`)
 }
 
-/** Text of others on one line, so that it can't look like more lines of ours. */
+/** Text of others on one line, in its own order, so that it can't look like more lines of ours, nor turn ours around. */
 export function onOneLine(text: string): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
-  return text.replace(/[\s\u0000-\u001f\u007f-\u009f\u2028\u2029]+/gu, ' ').trim()
+  return text.replace(/[\s\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+/gu, ' ').trim()
 }
 
 /** 5400000 as `90m`. */

@@ -1,5 +1,6 @@
 import type { Grant } from '@countersign/contract/access'
 import type { AgentRef } from '@countersign/contract/identity'
+import { sql } from 'kysely'
 import { findPendingAccess, openAccess } from '../approvals/access.ts'
 import { ApprovalsFull } from '../approvals/approvals.ts'
 import { newApprovalId } from '../approvals/rows.ts'
@@ -66,7 +67,7 @@ export async function ask(
     const plan = grants[0]?.plan
     return { outcome: 'held', grants, ...(plan === undefined ? {} : { plan }), again: true }
   }
-  await checkBound(tx, wanted, bounds.per_agent)
+  await checkBound(tx, wish, bounds.per_agent)
   const held = decisions.filter((decision) => decision.outcome === 'hold')
   return held.length === 0
     ? give(tx, wish, decisions, at)
@@ -222,20 +223,29 @@ function belonging({ wanted, extends: prolonged }: Wish, plan: string | undefine
   }
 }
 
-/** @throws GrantRefused `full` */
-async function checkBound(tx: Tx, wanted: readonly Wanted[], most: number): Promise<void> {
+/**
+ * What other agents have planned for an agent doesn't take away what it may ask for itself, or they could bar it: with what
+ * it has asked for, or people have, there is as much room again for theirs.
+ * @throws GrantRefused `full`
+ */
+async function checkBound(tx: Tx, { wanted, by }: Wish, most: number): Promise<void> {
   for (const [agent, more] of Map.groupBy(wanted, ({ identity }) => identity.id)) {
+    const theirs = by.kind === 'agent' && by.id !== agent
+    const planned = sql<boolean>`requester != agent and json_extract(requested_by, '$.kind') = 'agent'`
     const { many } = await tx
       .selectFrom('grants')
       .select((e) => e.fn.countAll<number>().as('many'))
       .where('agent', '=', agent)
       .where('state', 'in', ['requested', 'active'])
+      .where(theirs ? planned : sql<boolean>`not (${planned})`)
       .executeTakeFirstOrThrow()
-    if (Number(many) + more.length > most)
-      throw new GrantRefused(
-        'full',
-        `This agent has ${many} grants that are live or asked for, and ${most} is as many as may be (grants.per_agent): give back what is not needed`,
-      )
+    if (Number(many) + more.length <= most) continue
+    throw new GrantRefused(
+      'full',
+      theirs
+        ? `Agents have planned as much for another one as may be live or asked for (grants.per_agent, ${most}): give back what is not needed`
+        : `This agent has ${many} grants that are live or asked for, and ${most} is as many as may be (grants.per_agent): give back what is not needed`,
+    )
   }
 }
 

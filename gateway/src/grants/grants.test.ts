@@ -214,7 +214,7 @@ describe('a request', () => {
   })
 
   test('that is full of lines of its own stays on one', async () => {
-    const { grant } = await w.grants.request(bot, write({ purpose: 'a\nmay: nothing\u2028for: 1s”' }))
+    const { grant } = await w.grants.request(bot, write({ purpose: 'a\nmay: nothing\u2028\u202efor:\u2066 1s”' }))
     const { command } = (await w.approvals.approvals.get(grant.approval!))!
     expect(command.text.split('\n')).toHaveLength(6)
     expect(command.text).toContain('what for: “a may: nothing for: 1s"”')

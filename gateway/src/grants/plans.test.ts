@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { ada, ben, minute, person } from '../approvals/testing/approvals.ts'
 import { bot, orders, policiesOf } from '../policy/testing/policies.ts'
 import { stateOfPlan } from './rows.ts'
-import { other, POLICY, type World, world } from './testing/grants.ts'
+import { other, POLICY, read, type World, world } from './testing/grants.ts'
 
 let w: World
 beforeEach(async () => {
@@ -160,6 +160,35 @@ asked for by agent “Deploy bot” (${bot.id})`,
       fault: 'full',
     })
     await w.grants.requestPlan(bot, plan(step('a'), step('b'), step('c', { agent: other.id })))
+  })
+
+  test('for another agent takes nothing away from what that one may ask for itself', async () => {
+    w.config.per_agent = 2
+    const theirs = { agent: other.id }
+    await w.grants.requestPlan(bot, plan(step('a', theirs), step('b', theirs)))
+    await expect(w.grants.requestPlan(bot, plan(step('c', theirs)))).rejects.toMatchObject({ fault: 'full' })
+    const third = { ...bot, id: 'https://idp.example.com#third', subject: 'third' }
+    await expect(w.grants.requestPlan(third, plan(step('c', theirs)))).rejects.toMatchObject({ fault: 'full' })
+    await w.grants.request(other, read())
+    await w.grants.request(ada, read({ agent: other.id }))
+    await expect(w.grants.request(other, read())).rejects.toMatchObject({ fault: 'full' })
+  })
+
+  test('for an agent that is disabled doesn’t tell another one that, nor why', async () => {
+    w.disabled.set(other.id, { reason: 'incident 42' })
+    const asked = w.grants.requestPlan(bot, plan(step('x', { agent: other.id })))
+    const unknown = w.grants.requestPlan(bot, plan(step('x', { agent: 'https://idp.example.com#nobody' })))
+    const [one, two] = await Promise.all([asked, unknown].map((made) => made.catch((error) => error)))
+    expect({ ...one, message: one.message }).toEqual({ ...two, message: two.message })
+  })
+
+  test.each([
+    ['title', plan(step('x')), { title: 'a\ud800' }],
+    ['step', plan(step('x\ud800')), {}],
+    ['onBehalfOf', plan(step('x', { agent: other.id, onBehalfOf: 'a\u202eb' })), {}],
+  ])('with what is no text as its %s is refused before anything of it is kept', async (_what, made, more) => {
+    await expect(w.grants.requestPlan(bot, { ...made, ...more })).rejects.toMatchObject({ fault: 'invalid' })
+    expect(await w.entries()).toEqual([])
   })
 
   test('goes on without a step that is revoked, before and after it is given', async () => {

@@ -2,8 +2,9 @@ import type { Grant, GrantExtension, GrantRequest, PlanRequest } from '@counters
 import type { AgentRef } from '@countersign/contract/identity'
 import type { z } from 'zod'
 import type { ConnectionRef } from '../gate/command.ts'
+import { isSubject } from '../identity/claim.ts'
 import { agentRef, type Principal } from '../identity/principal.ts'
-import { type Asked, askedOf, onOneLine } from './asked.ts'
+import { type Asked, askedOf, checkTexts, onOneLine } from './asked.ts'
 import type { Wanted, Wish } from './asking.ts'
 import type { GrantsConfig } from './grants.ts'
 import { GrantRefused, NOTHING_PERMITS } from './refused.ts'
@@ -41,6 +42,7 @@ export function createWishes({
       return { wanted: [wanted(by, asked, whose(by, request, false))], by: actorOf(by) }
     },
     plan(by, { title, purpose, steps }) {
+      checkTexts([title, purpose, ...steps.map((step) => step.title)])
       const wish: Wanted[] = steps.map((step, at) => {
         try {
           const asked = askedOf({ ...step, purpose }, config().max_duration)
@@ -94,6 +96,8 @@ export function createWishes({
     }
     if (by.kind === 'agent' && !step)
       throw new GrantRefused('forbidden', 'An agent asks for itself: in a plan a step may name another one')
+    if (onBehalfOf !== undefined && !isSubject(onBehalfOf))
+      throw new GrantRefused('invalid', 'No token names anybody like that to act for (onBehalfOf)')
     const acting = onBehalfOf ?? (by.kind === 'agent' ? by.onBehalfOf : undefined)
     if (by.kind === 'agent' && agent === by.id && acting === by.onBehalfOf) return agentRef(by)
     const known = agents.known(agent)
@@ -102,6 +106,8 @@ export function createWishes({
       throw new GrantRefused('invalid', `The registry knows no agent ${agent}: it must have come once, or be declared`)
     }
     const disabled = agents.disabled(agent)
+    // Why it is, is for people: to other agents it is one that nobody knows.
+    if (disabled && by.kind === 'agent') throw new GrantRefused('not-permitted', NOTHING_PERMITS)
     if (disabled) throw new GrantRefused('conflict', `The agent is disabled (${disabled.reason}): it gets no access`)
     const { onBehalfOf: _, chain: __, ...ref } = known
     return { ...ref, ...(acting === undefined ? {} : { onBehalfOf: acting }) }
