@@ -21,6 +21,6 @@ function failed(error: unknown): number {
     error instanceof CliError
       ? error.message
       : `this should not have happened: ${shown(String((error as Error)?.stack ?? error))}`
-  process.stderr.write(`countersign: ${words}\n`)
+  process.stderr.write(`countersign: ${shown(words)}\n`)
   return error instanceof CliError ? error.exit : exits.refused
 }

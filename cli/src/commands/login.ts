@@ -4,6 +4,7 @@ import { addressIn, type Context, caIn, gatewayIn, runs } from '../context.ts'
 import { createGateway, getOpenly } from '../gateway/gateway.ts'
 import { createSender } from '../gateway/request.ts'
 import { print } from '../show/print.ts'
+import { locked } from '../sign-in/lock.ts'
 import { moment, shown } from '../terminal/text.ts'
 
 /** login, logout, whoami. */
@@ -29,15 +30,17 @@ async function login(context: Context, options: { device?: boolean; browser: boo
   const tokens = await signIn(how, { device, printOnly: !browser }, env, terminal)
   const once = { kind: 'person' as const, token: async () => tokens.access, renew: () => {} }
   const me = await createGateway(base, ca, once).get(Me, '/v1/me')
-  kept.write(
-    {
-      gateway: base.origin,
-      ...(ca === undefined ? {} : { ca }),
-      signIn: how,
-      person: { id: me.id, name: me.name },
-      tokens,
-    },
-    { current: true },
+  await locked(kept.lockOf(base.origin), async () =>
+    kept.write(
+      {
+        gateway: base.origin,
+        ...(ca === undefined ? {} : { ca }),
+        signIn: how,
+        person: { id: me.id, name: me.name },
+        tokens,
+      },
+      { current: true },
+    ),
   )
   print(context, me, () => meText(me, base))
 }
@@ -45,12 +48,15 @@ async function login(context: Context, options: { device?: boolean; browser: boo
 async function logout(context: Context): Promise<undefined> {
   const { kept, terminal } = context
   const { origin } = addressIn(context)
-  const before = kept.read(origin)
-  // Forgotten first: whatever the issuer says, this machine is signed out.
-  if (!kept.remove(origin)) return void terminal.say(`you were not signed in to ${origin}`)
-  if (before?.tokens.refresh !== undefined) {
+  // Forgotten first: whatever the issuer says, this machine is signed out. Locked: who renews it now would keep it anew.
+  const before = await locked(kept.lockOf(origin), async () => {
+    const found = kept.read(origin)
+    return kept.remove(origin) ? { found } : undefined
+  })
+  if (!before) return void terminal.say(`you were not signed in to ${origin}`)
+  if (before.found?.tokens.refresh !== undefined) {
     const { reasonOf, revoke } = await import('../sign-in/issuer.ts')
-    await revoke(before.signIn, before.tokens.refresh).catch((error) =>
+    await revoke(before.found.signIn, before.found.tokens.refresh).catch((error) =>
       terminal.say(`the issuer could not be told (${reasonOf(error)}): its session may go on`),
     )
   }

@@ -25,8 +25,12 @@ async function sshAskpass(context: Context, _options: object, words: string[]): 
     )
   if (!/password: *$/i.test(prompt) || /passphrase/i.test(prompt))
     throw refused(`this is no password prompt: ${shown(prompt)}`)
-  const kept = context.env.COUNTERSIGN_SSH_TOKEN_FILE
+  const { COUNTERSIGN_SSH_TOKEN_FILE: kept, COUNTERSIGN_SSH_TARGET: target } = context.env
   if (kept) {
+    if (target === undefined || !asksFor(prompt, target))
+      throw refused(
+        `this token is for ${shown(target ?? 'nobody')} alone, and is not given to who asks: ${shown(prompt)}`,
+      )
     context.terminal.out(fromFile(kept))
     return undefined
   }
@@ -34,4 +38,14 @@ async function sshAskpass(context: Context, _options: object, words: string[]): 
   const connection = context.env.COUNTERSIGN_CONNECTION ?? /^\(?([a-z0-9][a-z0-9-]*)@/.exec(prompt)?.[1]
   if (connection === undefined) throw misuse('which connection? set COUNTERSIGN_CONNECTION')
   context.terminal.out((await gatewayToken(context, {}, connection)).access_token)
+}
+
+/**
+ * Whether OpenSSH asks for the password of USER@HOST (its HostKeyAlias): `USER@HOST's password: `, of which older ones cut
+ * both parts, or `(USER@HOST) ` before what the server asks.
+ */
+function asksFor(prompt: string, target: string): boolean {
+  const [user = '', host = ''] = target.split('@')
+  const cut = `${user.slice(0, 30)}@${host.slice(0, 128)}`
+  return [target, cut].some((one) => prompt.startsWith(`${one}'s `) || prompt.startsWith(`(${one}) `))
 }

@@ -10,7 +10,7 @@ import { listOf } from '@countersign/contract/api'
 import { Approval } from '@countersign/contract/approval'
 import { Session } from '@countersign/contract/session'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { sampleAccess } from '../../../demo/access.ts'
 import { startWorld, type World } from '../../../demo/world.ts'
 import { selfSignedPair } from '../../../gateway/src/config/tls.ts'
@@ -19,6 +19,9 @@ import { hostAndPort } from './address.ts'
 import { optionText } from './postgres.ts'
 
 const secret = 'sample-secret-of-billing-cleanup'
+// Each runs many processes, one after another, on machines that do other things, too.
+vi.setConfig({ testTimeout: 120_000 })
+
 let folder: string
 let world: World
 let address: string

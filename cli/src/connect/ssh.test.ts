@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bin } from '../testing/cli.ts'
+import { postgresEnvironment } from './postgres.ts'
 import { type PrivateFolder, privateFolder } from './private-folder.ts'
 import { configText, sshSetting } from './ssh.ts'
 
@@ -61,9 +62,14 @@ describe('an SSH client', () => {
 
     const env = { PATH: process.env.PATH, ...changes }
     const ask = (prompt: string) => spawnSync(changes.SSH_ASKPASS!, [prompt], { env, encoding: 'utf8' })
-    for (const prompt of ["web-1@gw.example.com's password: ", '(web-1@gw.example.com) Password: '])
+    for (const prompt of ["web-1@[gw.example.com]:7422's password: ", '(web-1@[gw.example.com]:7422) Password: '])
       expect(ask(prompt)).toMatchObject({ status: 0, stdout: 'cst_secret\n' })
     for (const prompt of [
+      // Other hosts on the way or beside it, and servers that ask in our words.
+      "ada@jump.example.com's password: ",
+      "web-1@elsewhere.example's password: ",
+      "(web-1@elsewhere.example) web-1@[gw.example.com]:7422's password: ",
+      'Password: ',
       "Enter passphrase for key '/home/x/.ssh/id': ",
       "The authenticity of host 'gw' can't be established.\nAre you sure you want to continue connecting (yes/no/[fingerprint])? ",
     ])
@@ -109,6 +115,24 @@ describe('an SSH client', () => {
       }),
       { seed: 3, numRuns: 40 },
     )
+  })
+
+  it.each([
+    'gw\n  ProxyCommand touch pwned\n#:22',
+    'gw -oProxyCommand=x:22',
+    '-oProxyCommand=x:22',
+    '/tmp/socket:5432',
+    'gw.example.com,evil.example:5432',
+    '@abstract:5432',
+    'gw.example.com:22\n',
+    'gw.example.com:0x16',
+    'gw.example.com',
+  ])('is led nowhere by a gateway that says that it is at %j', (listener) => {
+    using own = privateFolder({ XDG_RUNTIME_DIR: place })
+    expect(() => sshSetting({ ...setting, listener }, own, ['ssh'])).toThrow(/is no HOST:PORT/)
+    expect(() =>
+      postgresEnvironment({ ...setting, listener, tls: false, ca: undefined, inEnvironment: false }, own, {}),
+    ).toThrow(/is no HOST:PORT/)
   })
 
   it('is OpenSSH, which this is about', () => {

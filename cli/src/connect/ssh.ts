@@ -47,6 +47,8 @@ export function sshSetting(
       SSH_ASKPASS: askpass,
       SSH_ASKPASS_REQUIRE: 'force',
       COUNTERSIGN_SSH_TOKEN_FILE: folder.write('token', token),
+      // The client may come to other hosts, too, on its way or by itself: it is no password of theirs.
+      COUNTERSIGN_SSH_TARGET: `${connection}@${keyAlias(host, port)}`,
       GIT_SSH_COMMAND: withConfig,
       RSYNC_RSH: withConfig,
     },
@@ -74,7 +76,7 @@ export function configText(of: {
     '  PubkeyAuthentication no',
     '  NumberOfPasswordPrompts 1',
     // One for each listener, whatever connections are behind it.
-    `  HostKeyAlias [${of.host}]:${of.port}`,
+    `  HostKeyAlias ${keyAlias(of.host, of.port)}`,
     '  ForwardAgent no',
     // A shared connection would carry the next session by this one's token.
     '  ControlPath none',
@@ -84,6 +86,9 @@ export function configText(of: {
     '',
   ].join('\n')
 }
+
+/** What OpenSSH calls the listener in `known_hosts`, and in its prompts. */
+const keyAlias = (host: string, port: string): string => `[${host}]:${port}`
 
 /** A word in quotes, as ssh_config reads it; a line has no way to hold a line break. */
 function configWord(text: string): string {

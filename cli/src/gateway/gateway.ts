@@ -117,7 +117,7 @@ function understood<S extends z.ZodType>(schema: S, path: string, body: unknown)
   if (parsed.success) return body as z.output<S>
   const where = parsed.error.issues[0]
   throw refused(
-    `the gateway's answer to ${path.split('?')[0]} is not what this version understands (${where?.path.join('.')}: ${where?.message}): one of the two needs an update`,
+    `the gateway's answer to ${path.split('?')[0]} is not what this version understands (${shown(`${where?.path.join('.')}: ${where?.message}`)}): one of the two needs an update`,
   )
 }
 

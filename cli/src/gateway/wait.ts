@@ -58,7 +58,10 @@ export async function watch(
   const { after } = options
   if (after !== undefined && !/^\d{1,15}$/.test(after)) throw refused('--after takes the seq of a message of the feed')
   const { feed } = await import('./feed.ts')
-  const signal = new AbortController().signal
+  const over = new AbortController()
+  const { signal } = over
+  // Whoever read it has gone: there is nobody to watch for.
+  process.stdout.once('error', () => over.abort())
   const heard = {
     ...(after === undefined ? {} : { after: Number(after) }),
     signal,

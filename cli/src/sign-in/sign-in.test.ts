@@ -2,12 +2,15 @@ import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, s
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Me } from '@countersign/contract/identity'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Child, startChild } from '../../../demo/child.ts'
 import { completeLogin, type RunningIssuer, startIssuer } from '../../../demo/issuer.ts'
 import { people } from '../../../demo/people.ts'
 import { selfSignedPair } from '../../../gateway/src/config/tls.ts'
 import { browserAs, newUser, root, type User } from '../testing/cli.ts'
+
+// Each runs many processes, one after another, on machines that do other things, too.
+vi.setConfig({ testTimeout: 120_000 })
 
 let folder: string
 let issuer: RunningIssuer

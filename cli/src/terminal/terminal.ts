@@ -2,9 +2,9 @@ import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { styleText } from 'node:util'
 import { CliError } from '../errors.ts'
-import { jsonText } from './text.ts'
+import { jsonText, shown } from './text.ts'
 
-/** Where results, words and questions go. Whatever comes from outside is made safe before it is handed over. */
+/** Where results, words and questions go. A result's lines are made safe by whoever makes them (`shown`, `block`). */
 export interface Terminal {
   /** A line of the result, on standard output. */
   out(line: string): void
@@ -26,7 +26,7 @@ export function processTerminal(): Terminal {
   return {
     out: (line) => void process.stdout.write(`${line}\n`),
     json: (value) => void process.stdout.write(`${jsonText(value)}\n`),
-    say: (words) => void process.stderr.write(`countersign: ${words}\n`),
+    say: (words) => void process.stderr.write(`countersign: ${shown(words)}\n`),
     // The question goes to standard error: where nobody sees that, nobody can answer.
     interactive: Boolean(process.stdin.isTTY && process.stderr.isTTY),
     confirm,

@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { text } from 'node:stream/consumers'
 
 export const root = join(import.meta.dirname, '..', '..', '..')
 export const bin = join(root, 'cli', 'bin', 'countersign.js')
@@ -80,10 +79,11 @@ function started(child: ChildProcess): Started {
     err += chunk
     for (const one of look) one()
   })
-  const ended = Promise.all([once(child, 'close'), text(child.stdout!)]).then(([[code, signal], out]) => {
-    for (const one of look) one()
-    return { code, signal, out, err } as Ran
+  let out = ''
+  child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
+    out += chunk
   })
+  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, out, err }) as Ran)
   let gone = false
   void ended.then(() => {
     gone = true
