@@ -167,7 +167,7 @@ function Uses({ grant }: { grant: Grant }) {
                         <StateWord session={session} /> · {session.counts.commands} commands
                       </>
                     ) : (
-                      'not among the newest here'
+                      'not known here'
                     )}
                   </span>
                 </a>
