@@ -8,6 +8,9 @@ import { AccessWorld } from './testing/world.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 120_000 })
 
+/** Comes true some time: how long that takes is the machine's affair. */
+const eventually = <T>(look: () => Promise<T> | T) => vi.waitFor(look, { timeout: 30_000, interval: 20 })
+
 let world: AccessWorld
 beforeAll(async () => {
   world = await AccessWorld.start()
@@ -43,7 +46,7 @@ async function freeze(path: string): Promise<void> {
 async function disabled(subject: string): Promise<string> {
   const jwt = await world.jwt(subject)
   await world.call('/v1/me', jwt)
-  await vi.waitFor(() => world.as('max', agentPath(subject)))
+  await eventually(() => world.as('max', agentPath(subject)))
   await asMax(agentPath(subject), { disabled: true, reason: 'odd' }, 'PATCH')
   return jwt
 }
@@ -256,9 +259,9 @@ test('sessions and grants are counted where connections are listed, and a grant 
     return items.find(({ name }) => name === 'files')
   }
   expect(await files()).toMatchObject({ access: 'standing', openSessions: 2, liveGrants: 1 })
-  await vi.waitFor(async () => expect(await world.as('aud', `/v1/grants/${grant.id}`)).toMatchObject({ sessions: 2 }))
+  await eventually(async () => expect(await world.as('aud', `/v1/grants/${grant.id}`)).toMatchObject({ sessions: 2 }))
   client.socket.end()
-  await vi.waitFor(async () => expect(await files()).toMatchObject({ openSessions: 1 }))
+  await eventually(async () => expect(await files()).toMatchObject({ openSessions: 1 }))
 })
 
 test('psql says why it was ended', async () => {
@@ -274,7 +277,7 @@ test('psql says why it was ended', async () => {
   )
   const asleep =
     "select count(*)::int as n from pg_stat_activity where state = 'active' and query = 'select pg_sleep(50)'"
-  await vi.waitFor(async () => expect((await world.server.query(asleep))[0]).toMatchObject({ n: 1 }))
+  await eventually(async () => expect((await world.server.query(asleep))[0]).toMatchObject({ n: 1 }))
   await asMax(`/v1/grants/${grant.id}/revoke`, { reason: 'no longer needed' })
   expect(await psql).toContain(`FATAL:  access ended: grant ${grant.id} was revoked by Max: no longer needed`)
 })
@@ -312,7 +315,7 @@ describe('the feed', () => {
   test('of a person who has left is closed with 4403, and they may do nothing from then on', async () => {
     const feed = await world.listen(await world.person('aud'))
     const id = encodeURIComponent(`${world.issuers.people.url}#aud`)
-    await vi.waitFor(() => world.as('max', `/v1/people/${id}`))
+    await eventually(() => world.as('max', `/v1/people/${id}`))
     await asMax(`/v1/people/${id}/left`, { left: true, reason: 'retired' })
     expect(await feed.untilClosed()).toMatchObject({ code: 4403, reason: expect.stringContaining('left') })
     expect((await world.call('/v1/sessions', await world.person('aud'))).status).toBe(403)

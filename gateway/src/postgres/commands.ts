@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { Parameter } from '@countersign/contract/approval'
-import type { NewRecordingEvent } from '@countersign/contract/recording'
 import type { Logger } from 'pino'
 import type { Command, Effect, Gate, HoldNotice, Verdict } from '../gate/command.ts'
 import { digestOf } from '../gate/digest.ts'
@@ -10,6 +9,7 @@ import type { Analysis } from './effects/effects.ts'
 import { Journal } from './journal.ts'
 import { MaskedResult } from './masked/result.ts'
 import type { Touched, Touching } from './masked/touching.ts'
+import { holdState, recordedEffects, verdictRecord } from './recorded.ts'
 import { changedWhileHeld, refusal, refusedForEveryone, unlogged, unrecordable, type Words } from './refusal.ts'
 import { Run } from './run.ts'
 
@@ -286,67 +286,6 @@ export function sessionOf(live: LiveSession, purpose: string | undefined): Comma
     get backing() {
       return live.backing
     },
-  }
-}
-
-type RecordedEffects = Extract<NewRecordingEvent, { type: 'command' }>['effects']
-type RecordedVerdict = Extract<NewRecordingEvent, { type: 'command' }>['verdict']
-
-const recorded = new WeakMap<Effect[], RecordedEffects>()
-
-/** Effects as a recording shows them; those of an analysis, which is shared, are made once. */
-function recordedEffects({ kind: whole, effects }: Command): RecordedEffects {
-  let shown = recorded.get(effects)
-  if (!shown) {
-    shown = effects.map(({ action, resource, command: { kind, bounded } }) => ({
-      action,
-      resource: { type: resource.type, id: resource.id },
-      kind: String(kind ?? whole),
-      bounded: bounded !== false,
-    }))
-    recorded.set(effects, shown)
-  }
-  return shown
-}
-
-function verdictRecord(verdict: Verdict): RecordedVerdict {
-  switch (verdict.outcome) {
-    case 'allow': {
-      const { policies, approval, observed } = verdict
-      const outcome = approval ? 'hold' : 'allow'
-      return observed === undefined ? { outcome, policies } : { outcome, policies, observed: true, reason: observed }
-    }
-    case 'denied':
-      return { outcome: 'deny', policies: verdict.policies, reason: verdict.reason }
-    case 'denied-by-person':
-    case 'cancelled':
-      return { outcome: 'hold', policies: [], reason: verdict.reason }
-    case 'expired':
-    case 'held':
-      return { outcome: 'hold', policies: [] }
-  }
-}
-
-function holdState(verdict: Verdict) {
-  switch (verdict.outcome) {
-    case 'allow':
-      if (!verdict.approval) return undefined
-      return {
-        approval: verdict.approval.id,
-        state: 'approved' as const,
-        by: verdict.approval.by,
-        ...(verdict.approval.reason === undefined ? {} : { reason: verdict.approval.reason }),
-      }
-    case 'denied':
-      return undefined
-    case 'denied-by-person':
-      return { approval: verdict.approval, state: 'denied' as const, by: [verdict.person], reason: verdict.reason }
-    case 'expired':
-      return { approval: verdict.approval, state: 'expired' as const }
-    case 'cancelled':
-      return { approval: verdict.approval, state: 'cancelled' as const, reason: verdict.reason }
-    case 'held':
-      return { approval: verdict.approval, state: 'pending' as const }
   }
 }
 

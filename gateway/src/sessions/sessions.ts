@@ -6,6 +6,7 @@ import type { RecordingEvent } from '@countersign/contract/recording'
 import type { Session } from '@countersign/contract/session'
 import type { BaseLogger } from 'pino'
 import type { Store } from '../store/store.ts'
+import { atOnce } from './at-once.ts'
 import { type End, Live, newSession } from './live.ts'
 import { FileRecorder } from './recorder.ts'
 import { eventsAfter, mend, placeOf, type RecordingPlace, readRecording, readSealed, seal } from './recording.ts'
@@ -92,7 +93,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   const live = new Map<string, Live>()
   const perAgent = new Map<string, number>()
   const dirty = new Set<Live>()
-  const sealing = gateOf(sealsAtOnce)
+  const sealing = atOnce(sealsAtOnce)
   const emptied = new Set<() => void>()
   /** Sessions that are closed, but whose recordings aren't sealed yet. */
   const unsealed = new Map<string, Promise<void>>()
@@ -380,20 +381,4 @@ function tellEntrance(session: Live, { entrance, purpose }: OpenRequest): void {
 function steadyFrom(openedAt: string): () => number {
   const offset = Date.parse(openedAt) - performance.now()
   return () => offset + performance.now()
-}
-
-/** At most so many at a time; the others wait their turn. */
-function gateOf(most: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = []
-  let running = 0
-  return async (work) => {
-    if (running >= most) await new Promise<void>((resolve) => waiting.push(resolve))
-    running++
-    try {
-      return await work()
-    } finally {
-      running--
-      waiting.shift()?.()
-    }
-  }
 }
