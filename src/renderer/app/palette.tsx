@@ -5,10 +5,13 @@ import { oneLine } from '../../visible.ts'
 import { EnvironmentTag, foremostTag, Key } from '../parts/basics.tsx'
 import { shortWhen } from '../parts/time.ts'
 import { VisibleText } from '../parts/visible-text.tsx'
+import { fitting, noFilter } from '../screens/access/filters.ts'
+import { stateWords } from '../screens/access/words.ts'
 import { agentText } from '../screens/agents/filters.ts'
 import { freezeActions } from '../screens/agents/freeze-actions.ts'
 import { showOutbox } from '../screens/outbox/open.ts'
 import { headline } from '../screens/queue/words.ts'
+import { useAccess } from './access.ts'
 import { useAgents } from './agents.ts'
 import { isAdmin, useDuty } from './duty.ts'
 import { offeredFormats, startExport } from './exporting.ts'
@@ -116,6 +119,26 @@ function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) 
                 <span className="text-dim">
                   {agent.state === 'disabled' ? 'disabled' : agent.orphan ? 'nobody answers for it' : 'active'}
                 </span>
+              </Command.Item>
+            ))}
+          </Command.Group>
+        ) : null}
+        {found.grants.length > 0 ? (
+          <Command.Group heading={<Heading>Access</Heading>}>
+            {found.grants.map((grant) => (
+              <Command.Item
+                key={grant.id}
+                value={grant.id}
+                onSelect={after(() => go({ screen: 'access', id: grant.id }))}
+                className={item}
+              >
+                <span className="min-w-0 flex-1 truncate font-mono text-fine">
+                  <VisibleText>{`${grant.identity.name} → ${grant.connection}`}</VisibleText>
+                </span>
+                <span className="max-w-64 truncate text-dim">
+                  {stateWords(grant).word} · <VisibleText>{oneLine(grant.purpose, 60)}</VisibleText>
+                </span>
+                <Environment tags={grant.connectionTags} />
               </Command.Item>
             ))}
           </Command.Group>
@@ -301,9 +324,10 @@ function useFound(words: string) {
   const approvals = useWorld((world) => world.approvals)
   const sessions = useWorld((world) => world.sessions)
   const agents = useAgents((known) => known.agents)
+  const grants = useAccess((known) => known.grants)
   return useMemo(() => {
     const wanted = words.toLowerCase().split(/\s+/).filter(Boolean)
-    if (wanted.length === 0) return { approvals: [], sessions: [], agents: [] }
+    if (wanted.length === 0) return { approvals: [], sessions: [], agents: [], grants: [] }
     const all = (text: string) => wanted.every((word) => text.includes(word))
     return {
       approvals: take(approvals.values(), (a) =>
@@ -315,8 +339,9 @@ function useFound(words: string) {
         all(`${s.id} ${s.identity.name} ${s.connection} ${s.purpose ?? ''} ${s.state}`.toLowerCase()),
       ),
       agents: take(agents.values(), (agent) => all(agentText(agent))),
+      grants: take(grants.values(), fitting({ ...noFilter, text: words })),
     }
-  }, [approvals, sessions, agents, words])
+  }, [approvals, sessions, agents, grants, words])
 }
 
 function take<T>(items: Iterable<T>, fits: (item: T) => boolean): T[] {
