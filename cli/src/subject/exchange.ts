@@ -37,7 +37,8 @@ export async function exchange(gateway: Sender, asked: Exchange): Promise<TokenA
   const answer = await gateway.send('/v1/token', { method: 'POST', form })
   if (answer.status !== 200) throw oauthError(answer, asked)
   const parsed = TokenAnswer.safeParse(answer.body)
-  if (!parsed.success)
+  // It gets into files of clients and onto terminals: nothing but what a bearer token is made of (RFC 6750, section 2.1).
+  if (!parsed.success || !/^[\w.~+/-]+=*$/.test(parsed.data.access_token))
     throw refused('the gateway gave no token that this version understands: one of the two needs an update')
   return answer.body as TokenAnswer
 }
