@@ -22,8 +22,9 @@ export function KeysOverlay(props: { open: boolean; onOpenChange: (open: boolean
                   {group.hints.map((hint) => (
                     <div key={hint.does} className="contents">
                       <dt className="flex gap-1">
-                        {hint.keys.map((key) => (
-                          <Key key={key}>{key}</Key>
+                        {hint.keys.map((key, i) => (
+                          // biome-ignore lint/suspicious/noArrayIndexKey: g g is the same key twice
+                          <Key key={i}>{key}</Key>
                         ))}
                       </dt>
                       <dd>{hint.does}</dd>

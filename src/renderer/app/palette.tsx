@@ -77,8 +77,9 @@ function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) 
             {here.map((action) => (
               <Command.Item key={action.name} value={action.name} onSelect={after(action.run)} className={item}>
                 <span className="flex-1">{action.name}</span>
-                {action.keys?.map((key) => (
-                  <Key key={key}>{key}</Key>
+                {action.keys?.map((key, i) => (
+                  // biome-ignore lint/suspicious/noArrayIndexKey: g g is the same key twice
+                  <Key key={i}>{key}</Key>
                 ))}
               </Command.Item>
             ))}
