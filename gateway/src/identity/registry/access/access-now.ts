@@ -6,7 +6,7 @@ import type { NamedResource } from '../../../policy/permitted/resources.ts'
 import type { TypedUse, Used } from '../../../sessions/ledger/used.ts'
 import type { Store } from '../../../store/store.ts'
 import type { AgentEntry } from '../agent-entry.ts'
-import { grantedLines, remembering, standingLines } from './lines.ts'
+import { grantedLines, remembering, standingLines, withoutGrants } from './lines.ts'
 import type { PastGrant } from './past.ts'
 
 /** So many lines of use are told; those used most. */
@@ -47,24 +47,17 @@ export async function accessNow(
       notes.push(`Of ${connection.name} the ${MOST_RESOURCES} resources used most have a line of their own.`)
       resources.length = MOST_RESOURCES
     }
-    if (connection.access === 'standing')
-      permitted.push(...standingLines(asked, subject, connection, actions, resources))
+    const open = withoutGrants(connection, actions)
+    permitted.push(...standingLines(asked, subject, connection, open, resources))
     const mine = grants.filter((grant) => grant.connection === connection.name)
-    const covered = new Set<string>()
+    const covered = new Set(open)
     for (const grant of mine)
       for (const line of grantedLines(asked, subject, connection, actions, grant, resources)) {
         covered.add(line.action)
         permitted.push({ ...line, grant: grant.id })
       }
-    if (connection.access === 'jit')
-      for (const action of actions.filter((one) => !covered.has(one)))
-        permitted.push({
-          connection: connection.name,
-          action,
-          resource: connection.name,
-          verdict: 'deny',
-          policies: [],
-        })
+    for (const action of actions.filter((one) => !covered.has(one)))
+      permitted.push({ connection: connection.name, action, resource: connection.name, verdict: 'deny', policies: [] })
   }
   return {
     agent: id,

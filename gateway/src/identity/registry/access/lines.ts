@@ -49,17 +49,16 @@ export function linesOf(agent: AgentIdentity, past: Past, asked: Asked, filter: 
     if (past.frozen.has('*') || past.frozen.has(connection.name)) continue
     const actions = actionsOfKind(connection.kind).filter((one) => filter.action === undefined || one === filter.action)
     const standing = new Map<string, Line>()
-    if (connection.access === 'standing')
-      for (const line of standingLines(asked, subject, connection, actions)) {
-        standing.set(JSON.stringify([line.action, line.resource]), line)
-        if (line.verdict !== 'deny') found.push(thenOf(agent, line, { kind: 'policy', policies: line.policies }))
-      }
+    for (const line of standingLines(asked, subject, connection, withoutGrants(connection, actions))) {
+      standing.set(JSON.stringify([line.action, line.resource]), line)
+      if (line.verdict !== 'deny') found.push(thenOf(agent, line, { kind: 'policy', policies: line.policies }))
+    }
     for (const grant of past.grants) {
       if (grant.agent !== agent.id || grant.connection !== connection.name) continue
       for (const line of grantedLines(asked, subject, connection, actions, grant)) {
         const without = standing.get(JSON.stringify([line.action, line.resource]))
         // What it could do without the grant is told already.
-        if (line.verdict === 'deny' || (without && sameAnswer(without, line))) continue
+        if (line.verdict === 'deny' || (without && (without.observed || sameAnswer(without, line)))) continue
         const { id, from, until, approvedBy } = grant
         const through = { kind: 'grant' as const, policies: line.policies, grant: id, from, until }
         found.push(thenOf(agent, line, { ...through, approvedBy: [...approvedBy] }))
@@ -84,6 +83,12 @@ function thenOf(agent: AgentIdentity, line: Line, through: AccessThen['through']
 }
 
 const sameAnswer = (a: Line, b: Line) => a.verdict === b.verdict && a.policies.join('\n') === b.policies.join('\n')
+
+/** What can be done without a grant: all where none is needed; what is only observed, but for what is masked. */
+export function withoutGrants({ access, mode }: ConfiguredConnection, actions: readonly string[]): readonly string[] {
+  if (access === 'standing') return actions
+  return mode === 'observe' ? actions.filter((action) => action !== 'data:reveal') : []
+}
 
 /** For each action: all resources that no policy names, then each that one does. */
 export function standingLines(
