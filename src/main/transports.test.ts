@@ -280,6 +280,51 @@ describe.each([
     })
   })
 
+  test('agents: told by the feed, changed by who may; duty, emergencies and the past; a refusal has words', async () => {
+    await call(shell.page, 'agents', {})
+    gateway.agent({ id: 'i#bot', name: '<i>bot</i>', orphan: 'no-sponsor' })
+    await until(shell.page, `event.type === 'agents' && event.changed.some(({ id }) => id === 'i#bot')`)
+    const change = { id: 'i#bot', patch: { sponsor: 'i#ben', purpose: null } }
+    expect(await call(shell.page, 'changeAgent', change)).toMatchObject({ error: { code: 'refused' } })
+    gateway.roles = ['approver', 'admin']
+    expect(await call(shell.page, 'changeAgent', change)).toMatchObject({ output: { sponsor: 'i#ben' } })
+    expect(await call(shell.page, 'agent', { id: 'i#bot' })).toMatchObject({
+      output: { agent: { name: '<i>bot</i>' } },
+    })
+    expect(await call(shell.page, 'changeAgent', { id: 'i#bot', patch: { rank: 1 } })).toMatchObject({
+      error: { code: 'bad-input' },
+    })
+    gateway.emergency({ id: 'bg_1' })
+    await until(shell.page, `event.type === 'duty' && event.duty.breakGlass.length === 1`)
+    const review = { id: 'bg_1', verdict: 'justified', reason: 'it was' }
+    expect(await call(shell.page, 'reviewBreakGlass', review)).toMatchObject({
+      output: { review: { reason: 'it was' } },
+    })
+    const at = '2026-11-17T12:00:00.000Z'
+    expect(await call(shell.page, 'accessThen', { at })).toMatchObject({ output: { at, items: [], whole: true } })
+    const [file, saved] = await Promise.all([
+      shell.takesFile(),
+      shell.page.evaluate(async (at) => {
+        const { countersign } = globalThis as unknown as InPage
+        const stop = countersign.on((event) => {
+          if (event.type !== 'export' || event.work !== 'then' || !event.url) return
+          const link = Object.assign(document.createElement('a'), { href: event.url, download: '' })
+          document.body.append(link)
+          link.click()
+        })
+        const told = await countersign.call('exportAccessThen', { at, work: 'then' })
+        stop()
+        return told
+      }, at),
+    ])
+    expect(saved).toMatchObject({ state: 'written', lines: 0 })
+    expect(file).toMatchObject({
+      name: 'access-2026-11-17T1200Z.csv',
+      text: expect.stringContaining('at,policy_set,agent'),
+    })
+    gateway.roles = ['approver']
+  })
+
   test('writes a note, tells how it stands, withdraws it; what is wrong has words', async () => {
     gateway.roles = ['auditor']
     gateway.open({ id: 'se_n' })

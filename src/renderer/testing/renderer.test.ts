@@ -682,6 +682,156 @@ test('a plan is decided as one, for shorter; break-glass is a way of its own tha
   expect(await page.getByRole('button', { name: 'Break glass…' }).count()).toBe(0)
 })
 
+const agentId = (name: string) => encodeURIComponent(`https://agents.example.com#${name}`)
+const agentList = () => page.getByRole('listbox', { name: 'Agents' })
+
+test('agents by keys: g g, narrowed, the picture walked through, a sponsor given, disabled and enabled', async () => {
+  await open('agents=usual', '#/queue')
+  await page.getByRole('listbox').waitFor()
+  await page.keyboard.press('g')
+  await page.keyboard.press('g')
+  await agentList().waitFor()
+  expect(await agentList().getByRole('option').first().textContent()).toContain('no sponsor was named')
+  await page.keyboard.press('/')
+  await page.keyboard.type('support')
+  await page.keyboard.press('Enter')
+  const agent = page.getByRole('article', { name: 'Agent support-copilot' })
+  await agent.getByText('lea@shop.example has never signed in').first().waitFor()
+  const chain = agent.getByRole('list', { name: 'Delegation chain of its newest token' })
+  expect(await chain.getByRole('listitem').allTextContents()).toEqual(['support-copilot', 'throughplanner', 'forteo'])
+  await page.getByRole('grid', { name: 'Permitted against used on orders' }).waitFor()
+  await page.keyboard.press('m')
+  await page.keyboard.press('ArrowDown')
+  await page.keyboard.press('End')
+  await page.keyboard.press('ArrowLeft')
+  await expect
+    .poll(() => page.evaluate(() => document.activeElement?.textContent))
+    .toMatch(/^1,211✕3: sql:read on orders\/public.customers: permitted by policy .*denied 3 times/)
+  expect(await agentList().getByRole('option', { selected: true }).textContent()).toContain('support-copilot')
+
+  await page.keyboard.press('e')
+  const edit = page.getByRole('dialog', { name: 'Edit support-copilot' })
+  await edit.getByRole('combobox', { name: 'Sponsor' }).fill('ben')
+  await page.keyboard.press('Enter')
+  await edit.getByLabel('Purpose').fill('')
+  await edit.getByText('2 changes to save.').waitFor()
+  await edit.getByRole('button', { name: 'Save' }).click()
+  const foot = page.getByRole('region', { name: /^What to do about/ })
+  await foot.getByText('applied').waitFor()
+  expect(await called('changeAgent')).toEqual([
+    {
+      id: 'https://agents.example.com#support-copilot',
+      patch: { sponsor: 'https://idp.example.com#ben', purpose: null },
+    },
+  ])
+  await agent.getByText('Ben Osei').waitFor()
+  await page.keyboard.press('x')
+  const disable = page.getByRole('alertdialog')
+  await disable.getByText('1 open session is closed within a second').waitFor()
+  await disable.getByLabel('Reason').fill('its key leaked')
+  await page.keyboard.press('Enter')
+  await agent.getByText('its key leaked').waitFor()
+  await page.keyboard.press('x')
+  await page.getByRole('alertdialog').getByLabel('Reason').fill('has a new one')
+  await page.keyboard.press('Enter')
+  await agent.getByText('its key leaked').waitFor({ state: 'detached' })
+  await agent.getByRole('button', { name: 'Revoke…' }).click()
+  await page.getByRole('alertdialog').getByLabel('Reason').fill('not needed')
+  await page.keyboard.press('Enter')
+  await expect.poll(() => called('revokeToken')).toEqual([{ token: 'tk_0a', reason: 'not needed' }])
+})
+
+test('frozen from the palette, everything by its name; over every screen until it is over; nobody but admins', async () => {
+  await open('agents=usual', '#/sessions')
+  const palette = async (words: string) => {
+    await page.keyboard.press('Control+k')
+    await page.getByPlaceholder('Find anything, do anything').last().fill(words)
+    await page.keyboard.press('Enter')
+  }
+  await palette('freeze everything')
+  const dialog = page.getByRole('alertdialog', { name: 'Freeze everything?' })
+  await dialog.getByLabel('Reason').fill('incident 4411 \u202e')
+  await page.keyboard.press('Enter')
+  await dialog.getByLabel('Type everything to confirm').fill('everything')
+  await page.keyboard.press('Enter')
+  const banner = page.getByRole('alert').filter({ hasText: 'Everything is frozen' })
+  await banner.getByText('U+202E').waitFor()
+  expect(await called('freeze')).toEqual([{ connection: '*', reason: 'incident 4411 \u202e' }])
+  await palette('unfreeze everything')
+  await page.getByRole('alertdialog').getByLabel('Reason').fill('over')
+  await page.keyboard.press('Enter')
+  await banner.waitFor({ state: 'detached' })
+
+  await open('agents=looking', '#/agents/connections/orders')
+  await page.getByText('Admins freeze and unfreeze; your role looks.').waitFor()
+  await page.keyboard.press('Control+k')
+  await page.getByPlaceholder('Find anything, do anything').last().fill('freeze')
+  expect(await page.getByRole('option', { name: /^Freeze/ }).count()).toBe(0)
+})
+
+test('an emergency stands in the navigation until it is reviewed with a reason; duty is handed over and ended', async () => {
+  await open('agents=usual', '#/queue')
+  await page.getByRole('link', { name: /Agents.*1 uses of break-glass to review/ }).click()
+  const use = page.getByRole('article', { name: 'Break-glass by Ben Osei' })
+  await use.getByText('Checkout is down').waitFor()
+  await page.keyboard.press('w')
+  await page.getByRole('alertdialog').getByLabel('Reason').fill('Rae was online')
+  await page.keyboard.press('Enter')
+  await use.getByText('It is reviewed').waitFor()
+  expect(await called('reviewBreakGlass')).toEqual([{ id: 'bg_1', verdict: 'not-justified', reason: 'Rae was online' }])
+  expect(await page.getByRole('link', { name: /to review/ }).count()).toBe(0)
+
+  await page.keyboard.press('g')
+  await page.keyboard.press(',')
+  await page.getByText('in place of Ben Osei for oncall-dba').waitFor()
+  await page.getByRole('button', { name: 'Hand over…' }).click()
+  const dialog = page.getByRole('dialog', { name: 'Hand over your duty' })
+  await dialog.getByRole('combobox', { name: 'To' }).fill('ben')
+  await page.keyboard.press('Enter')
+  await dialog.getByLabel('only some').check()
+  await dialog.getByText('Still missing: at least one group, a reason.').waitFor()
+  await dialog.getByLabel('sre').check()
+  await dialog.getByLabel('Reason').fill('on leave')
+  await page.keyboard.press('Enter')
+  await page.getByText('Ben Osei decides in place of you for sre').waitFor()
+  expect(await called('delegate')).toMatchObject([
+    { to: 'https://idp.example.com#ben', groups: ['sre'], reason: 'on leave' },
+  ])
+  await page.getByRole('button', { name: 'End…' }).first().click()
+  await page.getByRole('alertdialog').getByLabel('Reason').fill('back')
+  await page.keyboard.press('Enter')
+  await page.getByText('Ben Osei decides in place of you for sre').waitFor({ state: 'detached' })
+})
+
+test('1,000 agents: few rows, narrowed as one types; the past by agent, as a table; refused and offline say so', async () => {
+  await open('agents=many', '#/agents')
+  await page.getByText(/^1,007, 4\d orphans$/).waitFor()
+  const rows = () => agentList().getByRole('option').count()
+  expect(await rows()).toBeLessThan(40)
+  await page.keyboard.press('/')
+  await page.keyboard.type('worker-0417')
+  await expect.poll(rows).toBe(1)
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('4')
+  await page.getByRole('button', { name: 'Ask', exact: true }).click()
+  await page.getByRole('listbox', { name: 'Who could do what' }).waitFor()
+  await page.keyboard.press('j')
+  await page.getByText('policy alone').waitFor()
+  await page.getByRole('button', { name: 'Export as a table (CSV)' }).click()
+  await page.getByText('900 lines written to /home/ada/access.csv').waitFor()
+
+  await open('agents=refusing', `#/agents/${agentId('planner')}`)
+  await page.getByRole('button', { name: /^Disable/ }).click()
+  await page.getByRole('alertdialog').getByLabel('Reason').fill('x')
+  await page.keyboard.press('Enter')
+  await page.getByRole('alert').getByText('Agents are changed by admins.').waitFor()
+  await open('agents=usual&world=offline', `#/agents/${agentId('planner')}`)
+  await page.getByText('Agents can’t be changed offline; there is no link since').waitFor()
+  await page.getByText('this can’t be told offline').waitFor()
+  await page.keyboard.press('e')
+  expect(await page.getByRole('dialog').count()).toBe(0)
+})
+
 const places: [string, string, string, string[]][] = [
   ['access', '', '#/access/gr_bg', []],
   ['access, offline', 'world=offline', '#/access/gr_active1', []],
@@ -691,6 +841,14 @@ const places: [string, string, string, string[]][] = [
   ['a plan', 'access=usual', '#/queue/ap_plan', ['a']],
   ['an escalated request', 'access=usual', '#/queue/ap_esc', []],
   ['a request that was decided', 'access=usual', '#/queue/ap_acc1', []],
+  ['an agent', 'agents=usual', `#/agents/${agentId('support-copilot')}`, []],
+  ['a disabled agent, looking on', 'agents=looking', `#/agents/${agentId('deploy-bot')}`, []],
+  ['agents, offline', 'agents=usual&world=offline', `#/agents/${agentId('billing-cleanup')}`, []],
+  ['an agent is edited', 'agents=usual', `#/agents/${agentId('planner')}`, ['e']],
+  ['connections, one frozen', 'agents=frozen', '#/agents/connections', []],
+  ['break-glass', 'agents=usual', '#/agents/break-glass', []],
+  ['who could do what then', 'agents=usual', '#/agents/past', []],
+  ['duty', 'agents=usual', '#/settings', []],
   ['queue', '', '#/queue', []],
   ['armed card', '', '#/queue/ap_3m9q', ['a']],
   ['odd command', '', '#/queue/ap_5bid', []],

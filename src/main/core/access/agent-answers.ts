@@ -149,7 +149,7 @@ export function agentAnswers(from: {
       }
       try {
         for await (const page of then(query)) {
-          if (lines === 0) await write(thenHead(page))
+          if (bytes === 0) await write(thenHead(page))
           await write(page.items.map((item) => thenRow(page, item)).join(''))
           lines += page.items.length
           from.say({ ...told, done: bytes, total: null })
