@@ -27,6 +27,9 @@ const Query = ListQuery.extend({
   text: z.string().max(200).optional().describe('words of what was asked for, by whom, for whom, what for'),
 })
 
+/** An agent may have any number of large ones made: it reads few lists at a time. */
+const ofAgents = ({ caller }: { caller: Principal }) => (caller.kind === 'agent' ? 'access' : undefined)
+
 /** Access that is asked for, given and ended, by single grants and by plans. */
 export function grantRoutes(app: Routes, { grants, rules }: { grants: Grants; rules: GrantRules }): void {
   const seen = async (caller: Principal, id: string): Promise<Grant> => {
@@ -38,6 +41,7 @@ export function grantRoutes(app: Routes, { grants, rules }: { grants: Grants; ru
   app.get(
     '/v1/grants',
     {
+      config: { costly: ofAgents },
       schema: {
         tags,
         summary: 'Grants that the caller may see, newest first',
@@ -138,6 +142,7 @@ export function grantRoutes(app: Routes, { grants, rules }: { grants: Grants; ru
   app.get(
     '/v1/plans',
     {
+      config: { costly: ofAgents },
       schema: {
         tags,
         summary: 'Plans that the caller may see, newest first',

@@ -87,3 +87,28 @@ describe('of 10,000 grants', () => {
     await expect(list({ after })).rejects.toThrow(/not one that a list gave out/)
   })
 })
+
+describe('of grants that are as large as they may be', () => {
+  let large: World
+  beforeAll(async () => {
+    large = await world()
+    const resources = Array.from({ length: 34 }, (_, i) => `orders/${'"'.repeat(450)}${i}`)
+    for (let i = 0; i < 150; i++) {
+      const { grant } = await large.grants.request(bot, read({ resources }))
+      await large.grants.revoke(grant.id, bot, '')
+    }
+  })
+  afterAll(() => large?.[Symbol.asyncDispose]())
+
+  test('an agent reads small pages, and through all of them', async () => {
+    const seen: Grant[] = []
+    let after: string | undefined
+    do {
+      const page = await large.grants.list({ scope: { see: 'own', agent: bot.id }, limit: 10_000, after })
+      expect(JSON.stringify(page.items).length).toBeLessThan(2.1 * 1024 ** 2)
+      seen.push(...page.items)
+      after = page.next ?? undefined
+    } while (after !== undefined)
+    expect(new Set(seen.map(({ id }) => id)).size).toBe(150)
+  })
+})

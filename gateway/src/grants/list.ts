@@ -1,5 +1,6 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Grant, GrantState, Plan } from '@countersign/contract/access'
-import { type Kysely, type RawBuilder, sql } from 'kysely'
+import { type Kysely, type RawBuilder, type SelectQueryBuilder, sql } from 'kysely'
 import type { Tables } from '../store/tables.ts'
 import { readGrants, readPlans } from './rows.ts'
 
@@ -35,7 +36,7 @@ export class BadGrantCursor extends Error {
 const MOST_USES = 100
 const MOST_WORDS = 10
 
-/** Newest first. @throws BadGrantCursor */
+/** Newest first; a page may be shorter than `limit`, and has a `next` then. @throws BadGrantCursor */
 export async function listGrants(
   db: Kysely<Tables>,
   { state, agent, connection, plan, text, scope, limit, after }: GrantQuery,
@@ -52,20 +53,17 @@ export async function listGrants(
       e.or([e('requester', '=', scope.person), decidedBy(sql.ref('grants.approval'), scope.groups)]),
     )
   for (const word of wordsOf(text)) select = select.where(has(sql<string>`${searched}`, word))
-  if (after !== undefined) {
-    const { at, id } = readCursor(after, 'gr')
-    select = select.where(sql<boolean>`(requested_at, id) < (${at}, ${id})`)
-  }
-  const rows = await select
-    .orderBy('requested_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(limit + 1)
-    .execute()
-  const page = rows.slice(0, limit)
-  return { items: await readGrants(db, page), next: rows.length > limit ? cursorOf(page.at(-1)!) : null }
+  return pageOf({
+    limit,
+    largest: largestOf(scope),
+    from: after === undefined ? undefined : readCursor(after, 'gr'),
+    atOnce: 200,
+    read: (from, many) => ordered(from ? select.where(olderThan(from)) : select, many).execute(),
+    load: (rows) => readGrants(db, rows),
+  })
 }
 
-/** Newest first. @throws BadGrantCursor */
+/** As {@link listGrants}. @throws BadGrantCursor */
 export async function listPlans(
   db: Kysely<Tables>,
   { scope, text, limit, after }: PlanQuery,
@@ -82,17 +80,69 @@ export async function listPlans(
       ]),
     )
   for (const word of wordsOf(text)) select = select.where(has(sql<string>`title || ' ' || purpose || ' ' || id`, word))
-  if (after !== undefined) {
-    const { at, id } = readCursor(after, 'pl')
-    select = select.where(sql<boolean>`(requested_at, id) < (${at}, ${id})`)
+  return pageOf({
+    limit,
+    largest: largestOf(scope),
+    from: after === undefined ? undefined : readCursor(after, 'pl'),
+    atOnce: 20,
+    read: (from, many) => ordered(from ? select.where(olderThan(from)) : select, many).execute(),
+    load: (rows) => readPlans(db, rows),
+  })
+}
+
+/**
+ * A page, read in parts: it ends at `limit`, or before where it grows beyond `largest` (characters of JSON). Whoever may
+ * ask for much has thousands of grants made, each as large as one may be; while they are read and written as JSON, nobody
+ * else would have a turn.
+ */
+async function pageOf<Row extends At, Item>({
+  limit,
+  largest,
+  from,
+  atOnce,
+  read,
+  load,
+}: {
+  limit: number
+  largest: number
+  from: Place | undefined
+  atOnce: number
+  read: (from: Place | undefined, many: number) => Promise<Row[]>
+  load: (rows: Row[]) => Promise<Item[]>
+}): Promise<{ items: Item[]; next: string | null }> {
+  const items: Item[] = []
+  let last: Row | undefined
+  for (let size = 0; ; ) {
+    const many = Math.min(limit - items.length + 1, atOnce)
+    const rows = await read(last ? { at: last.requested_at, id: last.id } : from, many)
+    for (const [i, item] of (await load(rows)).entries()) {
+      if (last && (items.length === limit || size > largest)) return { items, next: cursorOf(last) }
+      items.push(item)
+      size += JSON.stringify(item).length
+      last = rows[i]!
+    }
+    if (rows.length < many) return { items, next: null }
+    await turn()
   }
-  const rows = await select
-    .orderBy('requested_at', 'desc')
-    .orderBy('id', 'desc')
-    .limit(limit + 1)
-    .execute()
-  const page = rows.slice(0, limit)
-  return { items: await readPlans(db, page), next: rows.length > limit ? cursorOf(page.at(-1)!) : null }
+}
+
+interface At {
+  requested_at: string
+  id: string
+}
+
+interface Place {
+  at: string
+  id: string
+}
+
+/** Agents have their own read to them in small pieces; what people ask for they see at once. */
+const largestOf = ({ see }: GrantScope) => (see === 'own' ? 2 * 1024 ** 2 : 16 * 1024 ** 2)
+
+const olderThan = ({ at, id }: Place) => sql<boolean>`(requested_at, id) < (${at}, ${id})`
+
+function ordered<T extends 'grants' | 'plans', O>(select: SelectQueryBuilder<Tables, T, O>, many: number) {
+  return select.orderBy(sql`requested_at`, 'desc').orderBy(sql`id`, 'desc').limit(many)
 }
 
 /** Sessions that used a grant, the newest first. */
@@ -132,11 +182,11 @@ function decidedBy(approval: RawBuilder<unknown>, groups: readonly string[]) {
     where approvals.id = ${approval} and member.value in ${mine})`
 }
 
-function cursorOf({ requested_at, id }: { requested_at: string; id: string }): string {
+function cursorOf({ requested_at, id }: At): string {
   return Buffer.from(`${requested_at} ${id}`).toString('base64url')
 }
 
-function readCursor(after: string, prefix: 'gr' | 'pl'): { at: string; id: string } {
+function readCursor(after: string, prefix: 'gr' | 'pl'): Place {
   const [, at, id] = /^(\d{4}-\S{1,40}) (\S{1,40})$/.exec(Buffer.from(after, 'base64url').toString()) ?? []
   if (at === undefined || id === undefined || !id.startsWith(`${prefix}_`)) throw new BadGrantCursor()
   return { at, id }
