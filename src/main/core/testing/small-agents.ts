@@ -119,8 +119,7 @@ export function smallAgents(
     }
     if (room !== 'agents') return undefined
     const known = rooms.agents.get(id ?? '')
-    if (deed === 'access')
-      return { item: { agent: id, since: now, permitted: [], used: [] } satisfies Partial<AgentAccess> }
+    if (deed === 'access') return { item: { agent: id!, since: now, permitted: [], used: [] } satisfies AgentAccess }
     if (request.method === 'POST' || request.method === 'PATCH') {
       if (!admin) return admins
       const body = await json(request)

@@ -19,14 +19,14 @@ export function Parts({ here }: { here: (typeof order)[number] }) {
     Object.fromEntries(order.map((part, i) => [String(i + 1), () => go(routeOf(part))])) as Record<string, () => void>,
   )
   return (
-    <nav aria-label="Parts of Agents" className="flex gap-1 border-b border-line px-3 pt-2">
+    <nav aria-label="Parts of Agents" className="flex gap-1 border-b border-line px-3 pt-2 max-lg:gap-0 max-lg:px-1.5">
       {order.map((part) => (
         <a
           key={part}
           href={hashOf(routeOf(part))}
           aria-current={part === here ? 'page' : undefined}
           title={part === 'past' ? 'Who could do what then' : undefined}
-          className={`-mb-px flex items-center gap-1.5 border-b-2 px-1.5 pb-1.5 text-fine whitespace-nowrap ${part === here ? 'border-accent font-semibold text-ink' : 'border-transparent text-dim hover:text-ink'}`}
+          className={`-mb-px flex items-center gap-1.5 border-b-2 px-1.5 pb-1.5 text-fine whitespace-nowrap max-lg:gap-1 max-lg:px-1 max-lg:text-tag ${part === here ? 'border-accent font-semibold text-ink' : 'border-transparent text-dim hover:text-ink'}`}
         >
           {names[part]}
           {part === 'break-glass' && waiting > 0 ? <Count words="to review">{waiting}</Count> : null}
