@@ -10,6 +10,7 @@ import { appendFeed } from '../store/feed.ts'
 import type { Store } from '../store/store.ts'
 import type { Tables } from '../store/tables.ts'
 import type { Clock } from './clock.ts'
+import { knownBy } from './same-person.ts'
 import type { Tx } from './transitions.ts'
 
 /** `approvals.break_glass` of the configuration. */
@@ -93,7 +94,9 @@ export function createBreakGlass(options: {
         const row = await tx.selectFrom('break_glass').selectAll().where('id', '=', id).executeTakeFirst()
         if (!row) throw new ReviewRefused('not-found', `There is no use of break-glass ${id}.`)
         const use = breakGlassOf(row)
-        if (use.person.id === by.id) throw new ReviewRefused('forbidden', 'Nobody reviews what they did themselves.')
+        const key = await knownBy(tx, [use.person.id])
+        if (use.person.id === by.id || key({ id: use.person.id }) === key(by))
+          throw new ReviewRefused('forbidden', 'Nobody reviews what they did themselves.')
         if (!by.roles.includes('reviewer') && !by.roles.includes('auditor') && !isOf(by))
           throw new ReviewRefused(
             'forbidden',

@@ -8,6 +8,7 @@ import { inPlaceOf, isOwn, mayDecide, type Standing } from './may-decide.ts'
 import type { SponsorsOf } from './own.ts'
 import { unmet } from './quorum.ts'
 import type { KeptPlace } from './rows.ts'
+import { elsewhere } from './same-person.ts'
 import { close, move, readApproval, say, sayClosed, type Tx } from './transitions.ts'
 
 export type Decided =
@@ -40,11 +41,13 @@ export async function decideIn(
   const held = await readApproval(tx, id)
   if (!held) return refused('not-found', `there is no approval ${id}`)
   const { approval } = held
-  const standing = { sponsorsOf, duties: await deciding.dutiesIn(tx, person.id, at) }
+  const also = await elsewhere(tx, person, approval, held.votes, await deciding.dutiesIn(tx, person.id, at))
+  const standing = { sponsorsOf, duties: also.duties }
   const may = request.breakGlass
     ? (isOwn(person, approval, sponsorsOf) ?? mayBreakGlass(person, breakGlass))
     : mayDecide(person, approval, standing)
   if (may !== true) return refused('forbidden', may)
+  if (also.forbidden !== undefined) return refused('forbidden', also.forbidden)
   if (request.digest !== approval.command.digest)
     return refused('conflict', 'the command is another than the one you were shown: load it anew')
   const window = request.verdict === 'deny' ? 'once' : request.window
@@ -58,6 +61,7 @@ export async function decideIn(
     if (before.verdict === request.verdict && before.window === window) return { ok: true, approval }
     return refused('conflict', `you have decided already: ${before.verdict}, ${before.window}`)
   }
+  if (also.conflict !== undefined) return refused('conflict', also.conflict)
   if (approval.state !== 'pending')
     return refused('conflict', `it is ${approval.state} already (${approval.closedBecause ?? 'decided'})`)
   if (approval.expiresAt <= at.toISOString()) {

@@ -11,6 +11,7 @@ import type { Store } from '../store/store.ts'
 import type { Tables } from '../store/tables.ts'
 import type { Clock } from './clock.ts'
 import { type DelegationRow, delegationOf, effective, type Facts, readOpen, readRows } from './delegation-rows.ts'
+import { knownBy } from './same-person.ts'
 import type { Tx } from './transitions.ts'
 
 /** Why nothing was handed over, or taken back. */
@@ -266,6 +267,9 @@ async function recipient(tx: Tx, from: PersonPrincipal, id: string): Promise<Per
     if (agent) throw invalid('That is an agent, and agents decide nothing: name a person.')
     throw invalid('Nobody of that id has signed in here: let them sign in once, then name them by their id.')
   }
+  const key = await knownBy(tx, [from.id])
+  if (key({ id: row.id, email: row.email ?? '' }) === key(from))
+    throw invalid(`${row.name} is you, signed in elsewhere with the same e-mail address: name somebody else.`)
   if (row.left_at !== null) throw invalid(`${row.name} has left: name somebody else.`)
   if (!(JSON.parse(row.roles) as string[]).includes('approver'))
     throw invalid(`${row.name} is no approver, and only approvers decide: name somebody who is.`)
