@@ -196,7 +196,8 @@ export function newerGrants(store: Store, given: readonly Grant[]): Grant[] {
   return given.flatMap((grant) => {
     const stored = store.access.grant(grant.id)
     if (!stored) return [grant]
-    const newer = { ...(stored.usedBy && { usedBy: stored.usedBy }), ...grant }
+    const usedBy = grant.usedBy ?? stored.usedBy
+    const newer = { ...grant, ...(usedBy && { usedBy }) }
     return grantSupersedes(newer, stored) && JSON.stringify(newer) !== JSON.stringify(stored) ? [newer] : []
   })
 }
