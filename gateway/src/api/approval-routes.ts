@@ -35,6 +35,7 @@ export function approvalRoutes(app: Routes, approvals: Approvals, frozen: Freeze
       const page = await approvals.list({
         limit,
         ...(state !== undefined && { state }),
+        ...(scope.see === 'own' && { agent: scope.agent }),
         ...(after !== undefined && { after }),
         sees: (approval) =>
           seesApproval(scope, approval) &&

@@ -470,4 +470,16 @@ test('lists newest first, by pages, by state, and only what the caller sees', as
   expect((await w.approvals.list({ state: 'cancelled', limit: 10 })).items.map((a) => a.id)).toEqual([ids[2]])
   const seen = await w.approvals.list({ limit: 2, sees: (a) => a.id === ids[6] || a.id === ids[0] })
   expect(seen.items.map((a) => a.id)).toEqual([ids[0], ids[6]])
+  expect((await w.approvals.list({ limit: 9, agent: (await w.approvals.get(ids[0]!))!.agent })).items).toHaveLength(7)
+  expect((await w.approvals.list({ limit: 9, agent: 'https://idp.example.com#nobody' })).items).toEqual([])
+})
+
+test('a page of long commands is short, and the next one goes on', async () => {
+  const text = 'x'.repeat(1024 ** 2)
+  for (let i = 0; i < 12; i++) await open(w, 'fail', undefined, { digest: `sha256:${i}`, command: { text } })
+  const first = await w.approvals.list({ limit: 10_000 })
+  expect(first.items.length).toBeLessThan(10)
+  const rest = await w.approvals.list({ limit: 10_000, after: first.next! })
+  expect(new Set([...first.items, ...rest.items].map(({ id }) => id)).size).toBe(12)
+  expect(rest.next).toBeNull()
 })

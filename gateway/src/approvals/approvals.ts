@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { type Approval, type ApprovalState, DecisionRequest, type Outcome } from '@countersign/contract/approval'
 import type { BaseLogger } from 'pino'
 import type { PersonPrincipal, Principal } from '../identity/principal.ts'
@@ -67,9 +68,13 @@ export interface Approvals extends AsyncDisposable {
   get(id: string): Promise<Approval | undefined>
   /** As `get`, with what counting needs. */
   find(id: string): Promise<Held | undefined>
-  /** Newest first. `sees` leaves out what the caller may not see; `next` goes into `after`. */
+  /**
+   * Newest first. `sees` leaves out what the caller may not see; `next` goes into `after`. A page of long commands is
+   * shorter than `limit`.
+   */
   list(query: {
     state?: ApprovalState
+    agent?: string
     limit: number
     after?: string
     sees?: (approval: Approval) => boolean
@@ -104,6 +109,11 @@ export interface Approvals extends AsyncDisposable {
   /** When the gateway stops: cancels what waits on a connection, and refuses to open more such. */
   cancelWaiting(because: string): Promise<void>
 }
+
+/** So many are read at a time; each may have a statement of `limits.max_statement`. */
+const LIST_AT_ONCE = 50
+/** A page ends beyond so many characters of commands. */
+const LARGEST_PAGE = 8 * 1024 ** 2
 
 /** Held commands and the people who decide them. Every transition is one transaction with its message on the feed. */
 export function createApprovals(options: {
@@ -213,14 +223,16 @@ export function createApprovals(options: {
       return { ...caller, standing }
     },
 
-    async list({ state, limit, after, sees }) {
+    async list({ state, agent, limit, after, sees }) {
       const items: Approval[] = []
+      const many = Math.min(limit + 1, LIST_AT_ONCE)
       let cursor = after === undefined ? undefined : readCursor(after)
-      for (;;) {
+      for (let size = 0; ; ) {
         const rows = await db
           .selectFrom('approvals')
           .selectAll()
           .$if(state !== undefined, (q) => q.where('state', '=', state!))
+          .$if(agent !== undefined, (q) => q.where('agent', '=', agent!))
           .$if(cursor !== undefined, (q) =>
             q.where((e) =>
               e.or([e('requested_at', '<', cursor!.at), e('requested_at', '=', cursor!.at).and('id', '<', cursor!.id)]),
@@ -228,16 +240,19 @@ export function createApprovals(options: {
           )
           .orderBy('requested_at', 'desc')
           .orderBy('id', 'desc')
-          .limit(Math.min(limit + 1, 500))
+          .limit(many)
           .execute()
         for (const { approval } of await readHeld(db, rows)) {
           if (sees && !sees(approval)) continue
-          if (items.length === limit) return { items, next: cursorOf(items.at(-1)!) }
+          if (items.length === limit || size > LARGEST_PAGE) return { items, next: cursorOf(items.at(-1)!) }
           items.push(approval)
+          size += approval.command.text.length + JSON.stringify(approval.command.parameters).length
         }
         const last = rows.at(-1)
-        if (!last || rows.length < Math.min(limit + 1, 500)) return { items, next: null }
+        if (!last || rows.length < many) return { items, next: null }
         cursor = { at: last.requested_at, id: last.id }
+        // SQLite answers at once: without this nobody else would have a turn until all is read.
+        await turn()
       }
     },
 
