@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Grant, GrantExtension, GrantRequest, GrantState, Plan, PlanRequest } from '@countersign/contract/access'
 import type { BaseLogger } from 'pino'
@@ -159,7 +160,11 @@ export function createGrants(options: GrantsOptions): Grants {
 
   const asked = async (who: Principal, wish: Wish): Promise<Exclude<Answered, { outcome: 'denied' }>> => {
     refusals.mayAsk(who.id)
-    const question = JSON.stringify([wish.plan ?? null, wish.wanted.map(({ asked, identity }) => [asked, identity])])
+    // As a hash: it is kept where it is refused, and may be long.
+    const question = hash(
+      'sha256',
+      JSON.stringify([wish.plan ?? null, wish.wanted.map(({ asked, identity, title }) => [asked, identity, title])]),
+    )
     const same = refusals.same(who.id, question)
     if (same) throw same
     const answered = await change((tx, at) =>

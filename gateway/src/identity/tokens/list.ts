@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { TokenRecord } from '@countersign/contract/access'
 import type { Kysely } from 'kysely'
 import type { Tables } from '../../store/tables.ts'
@@ -59,6 +60,8 @@ export async function listTokens(
     read += size
     if (rows.length <= size) return { items, next: null }
     if (items.length === limit || read >= MOST_READ) return { items, next: cursorOf(cursor!) }
+    // SQLite answers at once: others have a turn in between.
+    await turn()
   }
 }
 
