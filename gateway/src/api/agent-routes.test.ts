@@ -1,6 +1,6 @@
+import { join } from 'node:path'
 import { AgentRecord, PersonRecord } from '@countersign/contract/access'
 import { listOf } from '@countersign/contract/api'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openEntries } from '../sessions/ledger/entries.ts'
 import { type Caller, startWorld, type World } from './testing/world.ts'
@@ -33,20 +33,40 @@ async function comes(subject: string, more: Record<string, unknown> = {}): Promi
 const entriesOf = async (type: string) => {
   await world.ledger.sync()
   using entries = openEntries(join(world.folder, 'logged', 'ledger'))
-  return [...entries.byType(type)].map(({ at, payload }) => ({ at, said: JSON.parse(Buffer.from(payload!).toString()) }))
+  return [...entries.byType(type)].map(({ at, payload }) => ({
+    at,
+    said: JSON.parse(Buffer.from(payload!).toString()),
+  }))
 }
 
 describe('agents that come', () => {
   it('are registered as their token has them, once, and again when it says otherwise', async () => {
     const first = await comes('one', { groups: ['ci-agents', 'b'] })
-    expect(first).toMatchObject({ id: id('one'), subject: 'one', groups: ['ci-agents', 'b'], declared: false, state: 'active' })
-    expect(first).toMatchObject({ orphan: 'no-sponsor', connections: [], openSessions: 0, liveGrants: 0, chain: [id('one')] })
+    expect(first).toMatchObject({
+      id: id('one'),
+      subject: 'one',
+      groups: ['ci-agents', 'b'],
+      declared: false,
+      state: 'active',
+    })
+    expect(first).toMatchObject({
+      orphan: 'no-sponsor',
+      connections: [],
+      openSessions: 0,
+      liveGrants: 0,
+      chain: [id('one')],
+    })
     await comes('one', { groups: ['ci-agents', 'b'] })
     const second = await comes('one', { groups: ['b'] })
     expect(second).toMatchObject({ groups: ['b'], firstSeenAt: first.firstSeenAt })
     const seen = (await entriesOf('agent.seen')).filter(({ said }) => said.agent.id === id('one'))
     expect(seen.map(({ said }) => said.agent.groups)).toEqual([['ci-agents', 'b'], ['b']])
-    const past = await world.store.db.selectFrom('agent_identities').selectAll().where('agent', '=', id('one')).orderBy('id').execute()
+    const past = await world.store.db
+      .selectFrom('agent_identities')
+      .selectAll()
+      .where('agent', '=', id('one'))
+      .orderBy('id')
+      .execute()
     expect(past.map((row) => ({ at: row.at, said: { agent: JSON.parse(row.identity) } }))).toEqual(seen)
   })
 
@@ -114,11 +134,19 @@ describe('an agent that is declared', () => {
     expect(declared.status).toBe(201)
     expect(declared.body).toMatchObject({ id: id('declared'), declared: true, orphan: 'sponsor-unknown', groups: [] })
     expect(declared.body.firstSeenAt).toBeUndefined()
-    expect(await comes('declared')).toMatchObject({ declared: true, purpose: 'nightly\nreports', groups: ['ci-agents'] })
+    expect(await comes('declared')).toMatchObject({
+      declared: true,
+      purpose: 'nightly\nreports',
+      groups: ['ci-agents'],
+    })
     const twice = await send('/v1/agents', 'max', { issuer: world.agents.url, subject: 'declared' })
     expect(twice).toMatchObject({ status: 409, body: { detail: expect.stringContaining('change it instead') } })
     expect((await entriesOf('agent.declared')).map(({ said }) => said)).toEqual([
-      expect.objectContaining({ agent: id('declared'), sponsor: 'ada@nowhere.example', by: expect.objectContaining({ name: 'max' }) }),
+      expect.objectContaining({
+        agent: id('declared'),
+        sponsor: 'ada@nowhere.example',
+        by: expect.objectContaining({ name: 'max' }),
+      }),
     ])
   })
 
@@ -146,13 +174,23 @@ describe('an agent is changed', () => {
     const changed = await patch('changed', { name: 'Deployer', owner: 'team-a', purpose: 'deploys', keys: [key] })
     expect(changed.body).toMatchObject({ name: 'Deployer', owner: 'team-a', purpose: 'deploys' })
     expect(changed.body.keys).toEqual([
-      expect.objectContaining({ type: 'ssh-ed25519', comment: 'bot@host', addedBy: 'max', fingerprint: expect.stringMatching(/^SHA256:[A-Za-z0-9+/]{43}$/) }),
+      expect.objectContaining({
+        type: 'ssh-ed25519',
+        comment: 'bot@host',
+        addedBy: 'max',
+        fingerprint: expect.stringMatching(/^SHA256:[A-Za-z0-9+/]{43}$/),
+      }),
     ])
     const back = await patch('changed', { owner: null, keys: [] })
     expect(back.body).toMatchObject({ name: 'Deployer', keys: [] })
     expect(back.body.owner).toBeUndefined()
-    const said = (await entriesOf('agent.changed')).map(({ said }) => said).filter(({ agent }) => agent === id('changed'))
-    expect(said).toMatchObject([{ owner: 'team-a', keys: [changed.body.keys[0]!.fingerprint] }, { owner: null, keys: [] }])
+    const said = (await entriesOf('agent.changed'))
+      .map(({ said }) => said)
+      .filter(({ agent }) => agent === id('changed'))
+    expect(said).toMatchObject([
+      { owner: 'team-a', keys: [changed.body.keys[0]!.fingerprint] },
+      { owner: null, keys: [] },
+    ])
   })
 
   it('and a key belongs to one agent', async () => {
@@ -166,6 +204,40 @@ describe('an agent is changed', () => {
     expect(again.body.keys[0]).toMatchObject({ comment: 'other', addedBy: 'max' })
     await patch('keyed', { keys: [] })
     expect((await patch('thief', { keys: [key] })).status).toBe(200)
+  })
+
+  it('but not taken off themselves by who answers for it and decides', async () => {
+    const token = await world.people.personToken({ subject: 'zed', name: 'Zed', groups: ['platform', 'oncall-dba'] })
+    const call = async (path: string, init: RequestInit = {}) => {
+      const headers = { authorization: `Bearer ${token}`, ...(init.body ? { 'content-type': 'application/json' } : {}) }
+      const answer = await fetch(`${world.url}${path}`, { ...init, headers })
+      return { status: answer.status, body: (await answer.json()) as AgentRecord & { detail: string } }
+    }
+    await call('/v1/me')
+    await comes('zeds')
+    expect((await patch('zeds', { sponsor: person('zed'), owner: 'team-a' })).status).toBe(200)
+    const mine = (subject: string, body: unknown) =>
+      call(at(id(subject)), { method: 'PATCH', body: JSON.stringify(body) })
+    for (const body of [
+      { sponsor: null },
+      { sponsor: person('ada') },
+      { sponsor: null, purpose: 'x' },
+      { owner: null },
+    ])
+      expect(await mine('zeds', body)).toMatchObject({
+        status: 409,
+        body: { detail: expect.stringContaining('another admin') },
+      })
+    const declared = { issuer: world.agents.url, subject: 'zeds', sponsor: null }
+    expect((await call('/v1/agents', { method: 'POST', body: JSON.stringify(declared) })).status).toBe(409)
+    // What is said again changes nothing, what is another matter is theirs to say, and of others everything.
+    expect((await mine('zeds', { sponsor: person('zed'), purpose: 'y' })).body).toMatchObject({
+      sponsor: person('zed'),
+      purpose: 'y',
+    })
+    await comes('not-zeds')
+    expect((await mine('not-zeds', { sponsor: person('zed') })).status).toBe(200)
+    expect((await patch('zeds', { sponsor: person('ada') })).status).toBe(200)
   })
 
   it('several at a time, one after another', async () => {
@@ -190,7 +262,11 @@ describe('disabling', () => {
     expect((await list('?state=disabled')).items.map((one) => one.id)).toEqual([id('other-agent')])
     await patch('other-agent', { disabled: false, reason: 'it was another one' })
     expect((await said('/v1/me', 'other-agent')).status).toBe(200)
-    const states = await world.store.db.selectFrom('agent_states').select(['state', 'reason', 'at']).orderBy('id').execute()
+    const states = await world.store.db
+      .selectFrom('agent_states')
+      .select(['state', 'reason', 'at'])
+      .orderBy('id')
+      .execute()
     expect(states.map(({ state, reason }) => [state, reason])).toEqual([
       ['disabled', 'leaked its token'],
       ['active', 'it was another one'],
@@ -223,7 +299,10 @@ describe('orphans', () => {
     await comes('mine')
     await said('/v1/me', 'sam')
     await world.access.registry.flush()
-    expect((await patch('mine', { sponsor: 'nobody@here' })).body).toMatchObject({ orphan: 'sponsor-unknown', sponsor: 'nobody@here' })
+    expect((await patch('mine', { sponsor: 'nobody@here' })).body).toMatchObject({
+      orphan: 'sponsor-unknown',
+      sponsor: 'nobody@here',
+    })
     const known = await patch('mine', { sponsor: 'SAM' })
     expect(known.body).toMatchObject({ sponsor: person('sam'), sponsorName: 'sam' })
     expect(known.body.orphan).toBeUndefined()
@@ -232,7 +311,10 @@ describe('orphans', () => {
     expect(world.access.registry.answersFor({ id: person('ada') }, id('mine'))).toBe(false)
 
     const feed = await world.listen('/v1/feed', 'aud')
-    const left = await send(`/v1/people/${encodeURIComponent(person('sam'))}/left`, 'max', { left: true, reason: 'retired' })
+    const left = await send(`/v1/people/${encodeURIComponent(person('sam'))}/left`, 'max', {
+      left: true,
+      reason: 'retired',
+    })
     expect(left.body).toMatchObject({ id: person('sam'), left: { by: 'max', reason: 'retired' } })
     await feed.until((all) => all.some((one) => one.type === 'agent.changed' && one.data.orphan === 'sponsor-left'))
     await feed.close()
@@ -244,7 +326,10 @@ describe('orphans', () => {
     expect((await list('?text=mine')).items[0]!.orphan).toBeUndefined()
     expect((await said('/v1/me', 'sam')).status).toBe(200)
     const logged = [...(await entriesOf('person.left')), ...(await entriesOf('person.returned'))]
-    expect(logged.map(({ said }) => [said.person.id, said.reason])).toEqual([[person('sam'), 'retired'], [person('sam'), 'is back']])
+    expect(logged.map(({ said }) => [said.person.id, said.reason])).toEqual([
+      [person('sam'), 'retired'],
+      [person('sam'), 'is back'],
+    ])
   })
 
   it('come first; pages follow one another without a gap', async () => {
@@ -271,6 +356,8 @@ it('people are those who have signed in, with roles and groups', async () => {
   await said('/v1/me', 'both')
   await world.access.registry.flush()
   const people = listOf(PersonRecord).parse((await said('/v1/people?text=both', 'aud')).body)
-  expect(people.items).toMatchObject([{ name: 'both', roles: ['approver', 'reviewer'], groups: ['oncall-dba', 'security'] }])
+  expect(people.items).toMatchObject([
+    { name: 'both', roles: ['approver', 'reviewer'], groups: ['oncall-dba', 'security'] },
+  ])
   expect((await said(`/v1/people/${encodeURIComponent(person('both'))}`, 'aud')).body).toMatchObject({ name: 'both' })
 })

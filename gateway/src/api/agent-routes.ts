@@ -9,8 +9,9 @@ import {
 import { ListQuery, listOf } from '@countersign/contract/api'
 import type { PersonRef } from '@countersign/contract/identity'
 import { z } from 'zod'
+import { ownBecause } from '../approvals/own.ts'
 import { type PersonPrincipal, type Principal, personRef } from '../identity/principal.ts'
-import type { Changed } from '../identity/registry/changes.ts'
+import type { AgentChanges, Changed } from '../identity/registry/changes.ts'
 import { BadRegistryCursor } from '../identity/registry/lists.ts'
 import type { Registry } from '../identity/registry/registry.ts'
 import { LedgerStopped } from '../sessions/ledger/ledger.ts'
@@ -73,6 +74,7 @@ export function agentRoutes(app: Routes, registry: Registry): void {
     },
     async ({ caller, body }, reply) => {
       const by = admin(caller, 'Agents are declared by admins')
+      staysTheirs(caller, registry, `${body.issuer}#${body.subject}`, body)
       return reply.code(201).send(changed(await refusals(() => registry.declare(body, by))))
     },
   )
@@ -103,7 +105,7 @@ export function agentRoutes(app: Routes, registry: Registry): void {
         tags: ['agents'],
         summary: 'Say who answers for an agent and what it is for; disable or enable it',
         description:
-          'Disabling ends its sessions at once, and it gets no new ones, with whatever token. `null` takes a value away. For admins.',
+          'Disabling ends its sessions at once, and it gets no new ones, with whatever token. `null` takes a value away. For admins; who answers for an agent is not changed by one who does and who decides held commands (409).',
         security: bearer,
         params: LongId,
         body: AgentPatch,
@@ -112,6 +114,7 @@ export function agentRoutes(app: Routes, registry: Registry): void {
     },
     async ({ caller, params, body }) => {
       const by = admin(caller, 'Agents are changed by admins')
+      staysTheirs(caller, registry, params.id, body)
       return changed(await refusals(() => registry.change(params.id, body, by)))
     },
   )
@@ -191,6 +194,30 @@ function seesPeople(caller: Principal): void {
 function admin(caller: Principal, rule: string): PersonRef {
   if (!hasRole(caller, 'admin')) throw forbidden(caller, rule)
   return personRef(caller as PersonPrincipal)
+}
+
+/**
+ * Nobody decides what an agent of theirs asks for (approvals/own.ts): so who decides doesn't take an agent off themselves
+ * to decide it then. Another admin does.
+ * @throws HttpProblem 409
+ */
+function staysTheirs(
+  caller: Principal,
+  registry: Registry,
+  agent: string,
+  { sponsor, owner }: Pick<AgentChanges, 'sponsor' | 'owner'>,
+): void {
+  const entry = registry.entry(agent)
+  if (!entry || caller.kind !== 'person' || !hasRole(caller, 'approver')) return
+  const told = { sponsor: entry.sponsor ?? null, owner: entry.owner ?? null }
+  const isOther = (sponsor !== undefined && sponsor !== told.sponsor) || (owner !== undefined && owner !== told.owner)
+  const { id, issuer, subject, name } = entry
+  const identity = entry.identity ?? { id, issuer, subject, name: name ?? subject, groups: [] }
+  if (isOther && ownBecause(caller, { identity }, registry.sponsorsOf) !== undefined)
+    throw new HttpProblem(
+      409,
+      'You answer for this agent, and decide what is held: have another admin say who answers for it.',
+    )
 }
 
 const statusOf = { unknown: 404, invalid: 400, conflict: 409 } as const
