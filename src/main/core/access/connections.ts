@@ -30,10 +30,19 @@ export function createConnections(options: {
     store.keep('connections', { items, at: new Date(clock.now()).toISOString() })
     say({ type: 'connections', items })
   }
+  /** How many freezes were heard of, and ends of such. */
+  let heardOf = 0
   const look = async () => {
-    const asked = await asking()
-    if (asked) keep(await asked.api.connections(asked.token))
-    return known()
+    for (;;) {
+      const asked = await asking()
+      if (!asked) return known()
+      const before = heardOf
+      const items = await asked.api.connections(asked.token)
+      // An answer from before something was frozen would say that it isn't.
+      if (heardOf !== before) continue
+      keep(items)
+      return known()
+    }
   }
   return {
     known,
@@ -43,6 +52,7 @@ export function createConnections(options: {
         return known()
       }),
     heard(freeze) {
+      heardOf++
       const concerns = ({ name }: ConnectionRecord) => freeze.connection === '*' || freeze.connection === name
       const { items } = known()
       if (!items.some(concerns)) return
