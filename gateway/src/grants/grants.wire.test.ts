@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import type { Grant, Plan } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
+import type { Session } from '@countersign/contract/session'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { AccessWorld, type Person, policy } from '../access/testing/world.ts'
 import { Q, type RawClient, told } from '../postgres/testing/raw.ts'
@@ -93,6 +94,11 @@ test('no access, asked for, held, approved, at work, revoked in the middle of a 
     return found
   })
   expect(used.usedBy).toHaveLength(2)
+  // Whoever may decide it sees the sessions that used it, and may end them.
+  const { items } = await world.as<{ items: Session[] }>('ada', `/v1/sessions?agent=${encodeURIComponent(grant.agent)}`)
+  expect(items.map(({ id }) => id).sort()).toEqual(used.usedBy!.map(({ session }) => session).sort())
+  const ended = await world.call(`/v1/sessions/${items[0]!.id}/terminate`, await world.person('ada'), {})
+  expect(ended.status).toBe(409)
   expect((await psql(jwt, 'select 1')).code).toBe(2)
 })
 

@@ -199,17 +199,21 @@ export function createRows(store: Store) {
       return { items: page.map(sessionOf), next: rows.length > page.length ? cursorOf(page.at(-1)!) : null }
     },
 
-    /** The sessions to which an approval belongs that one of these groups may decide. */
+    /** The sessions to which an approval belongs, of a command or of the grant they used, that one of these groups may decide. */
     async heldFor(groups: string[]): Promise<string[]> {
       // Requirements are the same for all that one policy has held: few are looked into. Few have escalated.
       const { rows } = await sql<{ session: string }>`select distinct session from approvals where requirements in (
         select requirements from (select distinct requirements from approvals) as held
         where ${isFor(sql.ref('held.requirements'), groups)})
-        or (escalated_to is not null and ${hasEscalatedTo(groups)})`.execute(db)
+        or (escalated_to is not null and ${hasEscalatedTo(groups)})
+        union select used.session from grant_sessions as used
+          join grants on grants.id = used."grant"
+          join approvals on approvals.id = grants.approval
+          where ${isFor(sql.ref('approvals.requirements'), groups)} or ${hasEscalatedTo(groups)}`.execute(db)
       return rows.map(({ session }) => session)
     },
 
-    /** Whether an approval belongs to the session that one of these groups may decide. */
+    /** Whether such an approval belongs to the session. */
     async isHeldFor(id: string, groups: string[]): Promise<boolean> {
       const row = await db
         .selectFrom('sessions')
@@ -243,10 +247,14 @@ export function createRows(store: Store) {
 
 export type SessionRows = ReturnType<typeof createRows>
 
+/** Something was held in the session, or it used a grant that people gave. */
 function isHeldFor(groups: string[]) {
-  return sql<boolean>`exists (select 1 from approvals
-    where approvals.session = sessions.id
-      and (${isFor(sql.ref('approvals.requirements'), groups)} or ${hasEscalatedTo(groups)}))`
+  const theirs = sql`(${isFor(sql.ref('approvals.requirements'), groups)} or ${hasEscalatedTo(groups)})`
+  return sql<boolean>`(exists (select 1 from approvals where approvals.session = sessions.id and ${theirs})
+    or exists (select 1 from json_each(sessions.grants) as used
+      join grants on grants.id = used.value
+      join approvals on approvals.id = grants.approval
+      where ${theirs}))`
 }
 
 /** Whether one of these groups was asked when nobody had answered. */
