@@ -3,7 +3,6 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import {
   AccessAnswer,
   AgentAccess,
@@ -125,13 +124,13 @@ describe('approvals', () => {
       code: 1,
       err: expect.stringMatching(/denied by Ada Lind: not on a friday/),
     })
-    const seen: string[] = []
-    for await (const line of createInterface({ input: watching.process.stdout! })) {
-      const message = FeedMessage.parse(JSON.parse(line))
-      if ((message.data as { id?: string }).id === id) seen.push(message.type)
-      if (seen.includes('approval.closed')) break
-    }
-    expect(seen).toEqual(['approval.opened', 'approval.decided', 'approval.closed'])
+    const [upTo] = await watching.printed(new RegExp(`[^]*"type":"approval\\.closed","data":\\{"id":"${id}".*\n`))
+    const messages = upTo
+      .trim()
+      .split('\n')
+      .map((line) => FeedMessage.parse(JSON.parse(line)))
+    const ofIt = messages.filter(({ data }) => (data as { id?: string }).id === id)
+    expect(ofIt.map(({ type }) => type)).toEqual(['approval.opened', 'approval.decided', 'approval.closed'])
     // Who read it has gone, as behind `| head`: at the next line it ends.
     watching.process.stdout!.destroy()
     await heldGrant()
@@ -284,7 +283,7 @@ describe('what people see and do', () => {
   it('ends a session', async () => {
     const psql = agent.start(words('connect orders -- psql -At'))
     psql.process.stdin!.write('SELECT 7;\n')
-    await once(psql.process.stdout!, 'data')
+    await psql.printed(/^7\n/)
     const { items } = listOf(Session).parse(await admin().json(words('sessions list --state open')))
     const { id } = items[0]!
     Session.parse(await admin().json(['sessions', 'show', id]))

@@ -18,6 +18,8 @@ export interface Started {
   process: ChildProcess
   /** Resolves with what has been said on standard error once it matches; rejects when the process ends before. */
   said(pattern: RegExp): Promise<RegExpExecArray>
+  /** The same for standard output. */
+  printed(pattern: RegExp): Promise<RegExpExecArray>
   ended: Promise<Ran>
 }
 
@@ -73,36 +75,41 @@ function spawnCli(args: string[], env: Record<string, string>): ChildProcess {
 }
 
 function started(child: ChildProcess): Started {
-  let err = ''
-  const look = new Set<() => void>()
-  child.stderr!.setEncoding('utf8').on('data', (chunk: string) => {
-    err += chunk
-    for (const one of look) one()
-  })
-  let out = ''
-  child.stdout!.setEncoding('utf8').on('data', (chunk: string) => {
-    out += chunk
-  })
-  const ended = once(child, 'close').then(([code, signal]) => ({ code, signal, out, err }) as Ran)
+  const texts = { out: '', err: '' }
+  const waiting = new Set<() => void>()
+  const wake = () => {
+    for (const look of waiting) look()
+  }
+  for (const [name, stream] of [
+    ['out', child.stdout!],
+    ['err', child.stderr!],
+  ] as const)
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      texts[name] += chunk
+      wake()
+    })
   let gone = false
-  void ended.then(() => {
+  const ended = once(child, 'close').then(([code, signal]) => {
     gone = true
-    for (const one of look) one()
+    wake()
+    return { code, signal, ...texts } as Ran
   })
+  const matching = (name: keyof typeof texts, pattern: RegExp) =>
+    new Promise<RegExpExecArray>((resolve, reject) => {
+      const look = () => {
+        const match = pattern.exec(texts[name])
+        if (!match && !gone) return
+        waiting.delete(look)
+        if (match) resolve(match)
+        else reject(new Error(`ended without ${pattern}: ${texts.out}${texts.err}`))
+      }
+      waiting.add(look)
+      look()
+    })
   return {
     process: child,
     ended,
-    said: (pattern) =>
-      new Promise((resolve, reject) => {
-        const one = () => {
-          const match = pattern.exec(err)
-          if (!match && !gone) return
-          look.delete(one)
-          if (match) resolve(match)
-          else reject(new Error(`ended without saying ${pattern}: ${err}`))
-        }
-        look.add(one)
-        one()
-      }),
+    said: (pattern) => matching('err', pattern),
+    printed: (pattern) => matching('out', pattern),
   }
 }
