@@ -110,6 +110,14 @@ it('finds a store whole that nobody touched, by the remembered key and by a pinn
   expect(pinned).toMatchObject({ outcome: 'whole', pinned: true, live: false, unsigned: 0, older: 0 })
 })
 
+it('finds a store whole whose policies of before its version have no times, and incomplete where later ones have none', async () => {
+  data = world.copy()
+  store(data, 'delete from policy_times')
+  expect((await verify(data)).outcome).toBe('incomplete')
+  store(data, `update kysely_migration set timestamp = '9999' where name = '0008_access'`)
+  expect((await verify(data)).outcome).toBe('whole')
+})
+
 describe('files of the log', () => {
   const middle = (file: string) => flip(file, readFileSync(file).length * 4)
   /** A bit of a letter of base64 that another letter of it differs by: the form is as it was. */
