@@ -228,7 +228,9 @@ describe('connect', () => {
     const { command } = Approval.parse(await api(`/v1/approvals/${id}`, ada))
     await api(`/v1/approvals/${id}/decisions`, ada, { verdict: 'approve', digest: command.digest })
     expect(await waiting.ended).toMatchObject({ code: 0, out: '8\n' })
-    expect(await agent.json(['grants', 'show', grant!])).toMatchObject({ state: 'revoked', sessions: 1 })
+    // Which sessions used it is written down within half a second.
+    const shown = () => agent.json(['grants', 'show', grant!])
+    await expect.poll(shown, { timeout: 10_000 }).toMatchObject({ state: 'revoked', sessions: 1 })
   })
 })
 
