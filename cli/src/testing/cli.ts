@@ -49,7 +49,13 @@ export function newUser(gateway: string): User {
     COUNTERSIGN_GATEWAY: gateway,
   }
   mkdirSync(env.TMPDIR)
-  const start: User['start'] = (args, more = {}) => started(spawnCli(args, { ...env, ...more }))
+  const running = new Set<ChildProcess>()
+  const start: User['start'] = (args, more = {}) => {
+    const child = spawnCli(args, { ...env, ...more })
+    running.add(child)
+    child.once('close', () => running.delete(child))
+    return started(child)
+  }
   const run: User['run'] = async (args, more = {}, input = '') => {
     const { process: child, ended } = start(args, more)
     child.stdin!.on('error', () => {}).end(input)
@@ -66,7 +72,10 @@ export function newUser(gateway: string): User {
       if (!out.endsWith('\n') || out.split('\n').length !== 2) throw new Error(`not one line (${code}): ${out}\n${err}`)
       return JSON.parse(out)
     },
-    [Symbol.dispose]: () => rmSync(home, { recursive: true, force: true }),
+    [Symbol.dispose]() {
+      for (const child of running) child.kill('SIGKILL')
+      rmSync(home, { recursive: true, force: true })
+    },
   }
 }
 
