@@ -155,7 +155,9 @@ describe('an agent that is declared', () => {
     ['an issuer for people', { issuer: 'PEOPLE', subject: 'x' }, 'no issuer for agents'],
     ['a name that turns around', { issuer: 'AGENTS', subject: 'x', name: 'a\u202eb' }, 'can’t be shown'],
     ['two lines as an owner', { issuer: 'AGENTS', subject: 'x', owner: 'a\nb' }, 'on one line'],
-    ['a subject with a control character', { issuer: 'AGENTS', subject: 'x\u0000' }, 'can’t be shown'],
+    ['a subject with a control character', { issuer: 'AGENTS', subject: 'x\u0007' }, 'can’t be shown'],
+    ['NUL', { issuer: 'AGENTS', subject: 'x\u0000' }, 'no text has'],
+    ['a name that nobody sees', { issuer: 'AGENTS', subject: 'x', name: '\u3164' }, 'nothing to see'],
     ['a key that is none', { issuer: 'AGENTS', subject: 'x', keys: ['ssh-ed25519 AAAA'] }, 'Key 1: '],
     ['a member that is not there', { issuer: 'AGENTS', subject: 'x', disabled: true }, 'disabled'],
   ])('is refused with %s', async (_what, body, words) => {

@@ -72,11 +72,16 @@ export function hasControl(text: string): boolean {
   return /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u.test(text)
 }
 
+/** Whether there is anything to see: a name of fillers and spaces of no width is none. */
+export function isVisible(text: string): boolean {
+  return /\S/u.test(text.replace(/\p{Default_Ignorable_Code_Point}/gu, ''))
+}
+
 /** For people's eyes, so on one line: a name that breaks out of its place could pass for another text. */
 export function lineOf(value: unknown): string | undefined {
   if (typeof value !== 'string' || hasControl(value)) return undefined
   const trimmed = value.trim()
-  return trimmed === '' ? undefined : trimmed.slice(0, 200)
+  return isVisible(trimmed) ? trimmed.slice(0, 200) : undefined
 }
 
 /** Whether a text can be the subject of an identity. */

@@ -125,7 +125,7 @@ describe('tokens of a real issuer', () => {
   })
 
   test('a name that breaks out of its line is not shown', async () => {
-    for (const name of ['a\nb', 'a\u001b[2Jb', 'a\u202eb', '  ', 7]) {
+    for (const name of ['a\nb', 'a\u001b[2Jb', 'a\u202eb', '  ', '\u200b\u3164', 7]) {
       const token = await forAgents.agentToken({ subject: 'x', claims: { name, preferred_username: 'second' } })
       expect(await identity.authenticate(token)).toMatchObject({ name: 'second' })
     }

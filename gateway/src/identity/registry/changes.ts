@@ -6,7 +6,7 @@ import { appendAudit } from '../../store/audit.ts'
 import { appendFeed } from '../../store/feed.ts'
 import type { Store } from '../../store/store.ts'
 import type { Tables } from '../../store/tables.ts'
-import { hasControl } from '../claim.ts'
+import { hasControl, isVisible } from '../claim.ts'
 import { type AgentEntry, agentRowOf, type KeptKey, nameOf } from './agent-entry.ts'
 import { type PersonEntry, personRecordOf, personRowOf } from './people.ts'
 import type { Known, Registry, RegistrySettings } from './registry.ts'
@@ -73,6 +73,8 @@ export function createChanges(changing: Changing): Pick<Registry, 'declare' | 'c
     for (const [what, value] of Object.entries(of))
       if (typeof value === 'string' && hasControl(value))
         throw new Refused('invalid', `${what} has characters that can’t be shown: write it on one line`)
+      else if (typeof value === 'string' && !isVisible(value))
+        throw new Refused('invalid', `there is nothing to see of ${what}: write it with letters`)
     if (typeof purpose === 'string' && hasControl(purpose.replace(/[\r\n\t]/g, ' ')))
       throw new Refused('invalid', 'purpose has characters that can’t be shown')
     return {
