@@ -32,7 +32,12 @@ export function showGrant(grant: Grant, { bold }: Pick<Terminal, 'bold'>): strin
         endedAt &&
           `${moment(endedAt)}${endedBy ? ` by ${shown(endedBy.name)}` : ''}${endedBecause ? `: ${shown(endedBecause)}` : ''}`,
       ],
-      ['used', lastUsedAt ? `by ${grant.sessions} sessions, last ${moment(lastUsedAt)}` : 'not yet'],
+      [
+        'used',
+        lastUsedAt
+          ? `by ${grant.sessions} ${grant.sessions === 1 ? 'session' : 'sessions'}, last ${moment(lastUsedAt)}`
+          : 'not yet',
+      ],
     ]),
     '  purpose',
     ...block(grant.purpose),
