@@ -74,7 +74,7 @@ export class UseChecks implements Disposable {
           .all(),
       )
       this.#days(beside, (day) => erased.has(day), found)
-      this.#connections(beside, found)
+      this.#connections(beside, erased.size > 0, found)
     } catch (error) {
       if (!isDamage(error)) throw error
       found.wrong(
@@ -126,8 +126,11 @@ export class UseChecks implements Disposable {
     }
   }
 
-  /** Sessions of which entries were erased are counted all the same. */
-  #connections(beside: Database.Database, found: Findings): void {
+  /**
+   * Sessions of which entries were erased are counted all the same.
+   * @param earlier commands were erased: what is left may have been used earlier than what it was used last
+   */
+  #connections(beside: Database.Database, earlier: boolean, found: Findings): void {
     const sql = 'select agent, connection, sessions, last_at from use_connections'
     type Row = { agent: string; connection: string; sessions: number; last_at: string }
     const of = (database: Database.Database) =>
@@ -141,9 +144,8 @@ export class UseChecks implements Disposable {
       else if (!one) {
         if (!gone) this.#wrong(found, place, 'was added: no session was')
       } else if (
-        gone
-          ? row.sessions < one.sessions || row.last_at < one.last_at
-          : row.sessions !== one.sessions || row.last_at !== one.last_at
+        (gone ? row.sessions < one.sessions : row.sessions !== one.sessions) ||
+        (gone || earlier ? row.last_at < one.last_at : row.last_at !== one.last_at)
       )
         this.#wrong(
           found,
