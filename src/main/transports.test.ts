@@ -78,11 +78,15 @@ async function followSignIn(tab: Page): Promise<void> {
 async function onDesktop(gateway: SmallGateway): Promise<Shell> {
   const double = await launchDouble({ out, arguments: [`--countersign-gateway=${gateway.url}`] })
   void double.seen('open-external').then(({ url }) => issuer.completeLogin(url, 'ada'))
+  const answered = new Set<object>()
   return {
     page: double.page,
     name: 'electron',
     async takesFile() {
-      const { name } = await double.seen('save-dialog')
+      // Those that were answered are still told of.
+      const dialog = await double.seen('save-dialog', (one) => !answered.has(one))
+      answered.add(dialog)
+      const { name } = dialog
       const path = join(double.folder, name)
       await double.do('save-as', path)
       await expect.poll(() => existsSync(path)).toBe(true)

@@ -74,6 +74,8 @@ export class UseChecks implements Disposable {
           .all(),
       )
       this.#days(beside, (day) => erased.has(day), found)
+      this.#sessions(beside, found)
+      this.#names(beside, (day) => erased.has(day), found)
       this.#connections(beside, erased.size > 0, found)
     } catch (error) {
       if (!isDamage(error)) throw error
@@ -123,6 +125,56 @@ export class UseChecks implements Disposable {
             `is from ${row.first_at} to ${row.last_at}; entries say ${one.first_at} to ${one.last_at}`,
           )
       }
+    }
+  }
+
+  /** Whose the commands of a session are: until retention takes the entries of what has ended. */
+  #sessions(beside: Database.Database, found: Findings): void {
+    type Row = { session: string; agent: string; connection: string }
+    const of = (database: Database.Database) =>
+      new Map(
+        (database.prepare('select session, agent, connection from use_sessions').all() as Row[]).map((row) => [
+          row.session,
+          row,
+        ]),
+      )
+    const gone = (session: string) =>
+      beside.prepare('select 1 from entries where session = ? and payload is null limit 1').get(session) !== undefined
+    const [is, should] = [of(beside), of(this.#database)]
+    for (const session of new Set([...is.keys(), ...should.keys()])) {
+      const [row, one] = [is.get(session), should.get(session)]
+      const place = `use_sessions/${session}`
+      if (row && one) {
+        if (row.agent !== one.agent || row.connection !== one.connection)
+          this.#wrong(
+            found,
+            place,
+            `says ${row.agent} on ${row.connection}; entries say ${one.agent} on ${one.connection}`,
+          )
+      } else if (!gone(session)) this.#wrong(found, place, row ? 'was added: no such session was' : 'is not there')
+    }
+  }
+
+  /** How many resources of a day are told apart: what later ones are counted as depends on it. */
+  #names(beside: Database.Database, isErased: (day: string) => boolean, found: Findings): void {
+    type Row = { agent: string; day: string; connection: string; names: number }
+    const of = (database: Database.Database) =>
+      new Map(
+        (database.prepare('select agent, day, connection, names from use_names').all() as Row[]).map((row) => [
+          JSON.stringify([row.agent, row.day, row.connection]),
+          row,
+        ]),
+      )
+    const [is, should] = [of(beside), of(this.#database)]
+    for (const key of new Set([...is.keys(), ...should.keys()])) {
+      const [row, one] = [is.get(key), should.get(key)]
+      if (isErased((row ?? one)!.day)) continue
+      if (row?.names !== one?.names)
+        this.#wrong(
+          found,
+          `use_names/${key}`,
+          `says ${row?.names ?? 'nothing'}; entries say ${one?.names ?? 'nothing'}`,
+        )
     }
   }
 
