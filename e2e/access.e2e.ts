@@ -44,7 +44,7 @@ test('asked for, approved for less, used, revoked: the waiting psql is told why,
   const asked = await asAgent<Grant>(world, 'purge-1', '/v1/grants', {
     ...payments,
     duration: '2h',
-    purpose: 'monthly purge, ticket FIN-7 \u202e',
+    purpose: 'monthly purge, ticket FIN-7 \u200b',
   })
   expect(asked.state).toBe('requested')
 
@@ -53,7 +53,7 @@ test('asked for, approved for less, used, revoked: the waiting psql is told why,
   await expect(card).toContainText('adds, changes and deletes rows')
   await expect(card).toContainText('payments/public.payments')
   await expect(card).toContainText('monthly purge, ticket FIN-7')
-  await expect(card).toContainText('U+202E')
+  await expect(card).toContainText('U+200B')
   await expect(card).toContainText('longer-or-writing-needs-a-person')
   await expect(card).toContainText('first access of purge-1 to payments')
   await expect(card).toContainText('In full, as the decision binds it')
