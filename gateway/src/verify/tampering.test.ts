@@ -181,7 +181,10 @@ describe('files of the log', () => {
   })
 
   it('a tile of entries that never were', async () => {
-    const beyond = (d: string) => writeFileSync(join(d, 'ledger/tile/entries/000.p/255'), 'x')
+    const beyond = (d: string) => {
+      mkdirSync(join(d, 'ledger/tile/entries/099.p'))
+      writeFileSync(join(d, 'ledger/tile/entries/099.p/255'), 'x')
+    }
     expect(await after(beyond)).toMatchObject({ code: 'tile-beyond' })
   })
 
