@@ -82,7 +82,8 @@ export function Chooser(props: {
                 setAt((now) => (now + (key === 'ArrowDown' ? 1 : -1) + offered.length) % offered.length)
             } else if (key === 'Enter' && open) {
               event.preventDefault()
-              take(offered[at])
+              // What fits nothing, perhaps not yet, stays to be seen and mended.
+              if (offered[at] || props.other?.(typed.trim())) take(offered[at])
             } else if (key === 'Escape' && open) {
               event.preventDefault()
               event.stopPropagation()
