@@ -1,5 +1,4 @@
-import { setTimeout } from 'node:timers/promises'
-import type { AgentRecord, Grant } from '@countersign/contract/access'
+import type { Grant } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
 import pg from 'pg'
 import type { World, WorldOptions } from './world.ts'
@@ -52,8 +51,6 @@ export async function makeAccess(world: World): Promise<void> {
   })
   await decide(world, wide, { verdict: 'deny', reason: 'name the tables, and an hour will do' })
 
-  // The registry writes down who came a moment later; a step is decided by the groups that its agent came with.
-  for (const subject of ['report-builder', 'billing-cleanup']) await registered(world, subject)
   await call(world, await world.agents.clientCredentials('planner'), '/v1/plans', {
     title: 'Close the books of October',
     purpose: 'month end, ticket FIN-2240',
@@ -109,13 +106,6 @@ async function sponsors(world: World): Promise<void> {
   ]
   for (const [subject, what] of known)
     await call(world, admin, '/v1/agents', { issuer: world.agents.url, subject, ...what })
-}
-
-/** Until the registry knows an agent's groups. */
-async function registered(world: World, subject: string): Promise<void> {
-  const admin = await world.people.personToken({ subject: 'admin' })
-  const path = `/v1/agents/${encodeURIComponent(`${world.agents.url}#${subject}`)}`
-  while ((await call<AgentRecord>(world, admin, path)).groups.length === 0) await setTimeout(100)
 }
 
 /** An agent asks for a grant. */

@@ -199,11 +199,13 @@ export function createGrants(options: GrantsOptions): Grants {
 
   return {
     async request(by, request) {
+      if (request.agent !== undefined) await options.agents.upToDate?.()
       const { grants, again } = await asked(by, wishes.grant(by, request))
       return { grant: grants[0]!, again }
     },
 
     async requestPlan(by, request) {
+      if (request.steps.some(({ agent }) => agent !== undefined)) await options.agents.upToDate?.()
       const { plan, again } = await asked(by, wishes.plan(by, request))
       return { plan: (await readPlan(plan!))!, again }
     },

@@ -15,6 +15,8 @@ export interface KnownAgents {
   /** An agent as its newest token had it. */
   known(id: string): AgentRef | undefined
   disabled(id: string): { reason: string } | undefined
+  /** Waits until whoever came before this call is known. */
+  upToDate?(): Promise<void>
 }
 
 /**
