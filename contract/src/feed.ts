@@ -2,6 +2,8 @@ import { z } from 'zod'
 import { AgentRecord, BreakGlass, Delegation, Freeze, Grant, PersonRecord } from './access.ts'
 import { Approval } from './approval.ts'
 import { Annotation, LedgerHead } from './evidence.ts'
+import { Backtest } from './policies.ts'
+import { Campaign, CampaignItem, CampaignReminder, Overlay } from './review.ts'
 import { Session } from './session.ts'
 
 const base = { seq: z.number().int().nonnegative(), at: z.iso.datetime() }
@@ -33,6 +35,18 @@ export const FeedMessage = z.discriminatedUnion('type', [
   z.object({ ...base, type: z.literal('ledger.checkpoint'), data: LedgerHead }),
   z.object({ ...base, type: z.literal('annotation.added'), data: Annotation }),
   z.object({ ...base, type: z.literal('annotation.withdrawn'), data: Annotation }),
+  z.object({ ...base, type: z.literal('campaign.started'), data: Campaign }),
+  z.object({ ...base, type: z.literal('campaign.changed'), data: Campaign }),
+  z.object({ ...base, type: z.literal('campaign.closed'), data: Campaign }),
+  z.object({ ...base, type: z.literal('campaign.item'), data: CampaignItem }),
+  z.object({ ...base, type: z.literal('campaign.reminder'), data: CampaignReminder }),
+  z.object({ ...base, type: z.literal('overlay.changed'), data: Overlay }),
+  z.object({
+    ...base,
+    type: z.literal('policy.changed'),
+    data: z.object({ version: z.string(), by: z.string(), reason: z.string() }),
+  }),
+  z.object({ ...base, type: z.literal('backtest.changed'), data: Backtest.omit({ result: true }) }),
   z.object({ ...base, type: z.literal('reset'), data: z.object({}) }),
 ])
 export type FeedMessage = z.infer<typeof FeedMessage>

@@ -128,6 +128,9 @@ export interface PolicyTimesTable {
   id: Generated<number>
   at: Timestamp
   version: string
+  /** PersonRef of who put it in force; null: the gateway, from the folder. */
+  by: ColumnType<Json | null, Json | null | undefined, Json | null>
+  reason: ColumnType<string | null, string | null | undefined, string | null>
 }
 
 export interface FreezesTable {

@@ -2,6 +2,7 @@ import type { ApprovalState } from '@countersign/contract/approval'
 import type { SessionState } from '@countersign/contract/session'
 import type { ColumnType, Generated, Insertable, Selectable } from 'kysely'
 import type { AccessTables } from './access-tables.ts'
+import type { ReviewTables } from './review-tables.ts'
 
 /** JSON kept as text: whoever owns the table parses it, so that a row's shape is checked in one place. */
 export type Json = string
@@ -141,7 +142,7 @@ export interface ClassifiedColumnsTable {
   at: Timestamp
 }
 
-export interface Tables extends AccessTables {
+export interface Tables extends AccessTables, ReviewTables {
   audit_outbox: AuditOutboxTable
   policy_versions: PolicyVersionsTable
   classified_columns: ClassifiedColumnsTable

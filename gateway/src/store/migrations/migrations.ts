@@ -7,6 +7,7 @@ import * as annotations from './0005_annotations.ts'
 import * as retention from './0006_retention.ts'
 import * as search from './0007_search.ts'
 import * as access from './0008_access.ts'
+import * as reviews from './0009_reviews.ts'
 
 /** Every migration in its order. A released one is never changed: what comes after it is a new number. */
 export const migrations: Record<string, Migration> = {
@@ -18,4 +19,5 @@ export const migrations: Record<string, Migration> = {
   '0006_retention': retention,
   '0007_search': search,
   '0008_access': access,
+  '0009_reviews': reviews,
 }
