@@ -29,6 +29,9 @@ export const PolicyVersion = z.object({
   changed: z.array(z.object({ file: z.string(), what: z.enum(['added', 'changed', 'removed']) })),
 })
 export type PolicyVersion = z.infer<typeof PolicyVersion>
+/** `GET /v1/policy/versions/VERSION`: the last time that it came into force, with its files (overlays: `overlay:ID.cedar`). */
+export const PolicyVersionPage = PolicyVersion.extend({ texts: z.array(PolicyText) })
+export type PolicyVersionPage = z.infer<typeof PolicyVersionPage>
 
 export const PolicyFinding = z.object({ file: z.string(), line: count, message: z.string(), mend: z.string() })
 /** What one test of a `*.test.yaml` said. */
@@ -74,6 +77,8 @@ export const PolicyDraftRequest = z.strictObject({
   revision: count.optional().describe('of the one that was changed; another one there is a 409'),
 })
 export type PolicyDraftRequest = z.input<typeof PolicyDraftRequest>
+/** The 409 of a revision that is not the one there has the draft as it is, as member `draft` (RFC 9457, section 3.2). */
+export const DraftConflict = z.object({ draft: PolicyDraft })
 
 /** Body of `POST /v1/policy/backtest`: a draft by its id, or files. */
 export const BacktestRequest = z.strictObject({

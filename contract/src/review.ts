@@ -501,6 +501,21 @@ export const Overlay = z.object({
   rolledBack: Said.optional(),
 })
 export type Overlay = z.infer<typeof Overlay>
+/** `GET /v1/overlays/ID`: also what its agent may on the connection without it and with it, as policy is now. */
+export const OverlayPage = Overlay.extend({
+  before: z.array(Permission).optional().describe('without it; absent where it can’t be told, for example of a rule'),
+  after: z.array(Permission).optional().describe('with it'),
+  notes: z.array(z.string()).optional().describe('what the two leave out, in sentences'),
+})
+export type OverlayPage = z.infer<typeof OverlayPage>
+/** `GET /v1/overlays/export`: overlays in force as edits of the policy folder, for those who keep it in git. */
+export const OverlayExport = z.object({
+  overlays: z.array(z.string()).describe('ids of those that are in it'),
+  files: z.array(z.object({ file: z.string(), text: z.string() })).describe('that are new or changed, whole'),
+  patch: z.string().describe('the same as one unified diff that git apply takes'),
+  notes: z.array(z.string()).optional(),
+})
+export type OverlayExport = z.infer<typeof OverlayExport>
 /** Body of `POST /v1/overlays/ID/apply`, `…/reject`, `…/roll-back`. */
 export const OverlayAnswer = z.strictObject({
   reason: z.string().trim().max(2000).default(''),
