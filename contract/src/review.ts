@@ -473,7 +473,8 @@ export const Probe = z.object({
   ok: z.boolean(),
 })
 export type Probe = z.infer<typeof Probe>
-export const OverlayState = z.enum(['proposed', 'applied', 'verified', 'failed', 'rejected', 'rolled-back'])
+/** `retired`: the policy folder has the same by now. */
+export const OverlayState = z.enum(['proposed', 'applied', 'verified', 'failed', 'rejected', 'rolled-back', 'retired'])
 export type OverlayState = z.infer<typeof OverlayState>
 const Said = z.object({ by: PersonRef, at: time, reason: z.string() })
 /** A forbid beside the policy folder, by a decision of a review (`GET /v1/overlays`). */
@@ -494,11 +495,13 @@ export const Overlay = z.object({
   approved: Said.optional().describe('the second pair of eyes'),
   appliedAt: time.optional(),
   version: z.string().optional().describe('of the policy set that has it'),
+  inForce: z.boolean().optional().describe('whether it is enforced now: one that failed may be, or be taken out again'),
   probes: z.array(Probe),
   failedBecause: z.string().optional(),
   rejected: Said.optional(),
   rollBack: Said.optional().describe('asked for; another person must say it too'),
   rolledBack: Said.optional(),
+  retired: Said.optional(),
 })
 export type Overlay = z.infer<typeof Overlay>
 /** `GET /v1/overlays/ID`: also what its agent may on the connection without it and with it, as policy is now. */
@@ -513,10 +516,14 @@ export const OverlayExport = z.object({
   overlays: z.array(z.string()).describe('ids of those that are in it'),
   files: z.array(z.object({ file: z.string(), text: z.string() })).describe('that are new or changed, whole'),
   patch: z.string().describe('the same as one unified diff that git apply takes'),
+  redundant: z
+    .array(z.string())
+    .optional()
+    .describe('ids of those of which the folder in force has every policy already: an admin may retire them'),
   notes: z.array(z.string()).optional(),
 })
 export type OverlayExport = z.infer<typeof OverlayExport>
-/** Body of `POST /v1/overlays/ID/apply`, `…/reject`, `…/roll-back`. */
+/** Body of `POST /v1/overlays/ID/apply`, `…/reject`, `…/roll-back`, `…/retire`. */
 export const OverlayAnswer = z.strictObject({
   reason: z.string().trim().max(2000).default(''),
   digest: sha256.optional(),

@@ -159,11 +159,13 @@ export interface OverlaysTable {
   approved_because: string | null
   applied_at: Timestamp | null
   version: string | null
+  in_force: ColumnType<Flag, Flag | undefined, Flag>
   probes: ColumnType<Json, Json | undefined, Json>
   failed_because: string | null
   rejected: Json | null
   roll_back: Json | null
   rolled_back: Json | null
+  retired: Json | null
 }
 
 export interface PolicyDraftsTable {

@@ -158,7 +158,9 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('id', 'text', (c) => c.primaryKey().notNull())
     .addColumn('number', 'integer', (c) => c.notNull().unique())
     .addColumn('state', 'text', (c) =>
-      c.notNull().check(sql`state in ('proposed', 'applied', 'verified', 'failed', 'rejected', 'rolled-back')`),
+      c
+        .notNull()
+        .check(sql`state in ('proposed', 'applied', 'verified', 'failed', 'rejected', 'rolled-back', 'retired')`),
     )
     .addColumn('kind', 'text', (c) => c.notNull().check(sql`kind in ('reduce', 'revoke')`))
     .addColumn('title', 'text', (c) => c.notNull())
@@ -177,11 +179,14 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('approved_because', 'text')
     .addColumn('applied_at', 'text')
     .addColumn('version', 'text')
+    // Whether it is part of the set that is to be in force: what the next start enforces.
+    .addColumn('in_force', 'integer', (c) => c.notNull().defaultTo(0))
     .addColumn('probes', 'text', (c) => c.notNull().defaultTo('[]'))
     .addColumn('failed_because', 'text')
     .addColumn('rejected', 'text')
     .addColumn('roll_back', 'text')
     .addColumn('rolled_back', 'text')
+    .addColumn('retired', 'text')
     .execute()
   await db.schema.createIndex('overlays_by_state').on('overlays').columns(['state', 'number']).execute()
   await db.schema.createIndex('overlays_by_item').on('overlays').columns(['item']).execute()
