@@ -8,6 +8,11 @@ export const Problem = z.object({
   detail: z.string().optional(),
   grant: z.string().optional().describe('id of the grant that was denied'),
   plan: z.string().optional().describe('id of the plan that was denied'),
+  item: z
+    .unknown()
+    .optional()
+    .describe('of a campaign: the CampaignItem as it is now, where it was decided on another revision'),
+  campaign: z.unknown().optional().describe('the Campaign as it is now, where that is closed'),
 })
 export type Problem = z.infer<typeof Problem>
 

@@ -382,6 +382,7 @@ export const ItemMove = z.object({
   by: PersonRef,
   reason: z.string(),
   at: time,
+  stage: count.optional().describe('of the item when it was moved'),
 })
 export type ItemMove = z.infer<typeof ItemMove>
 
@@ -407,7 +408,10 @@ export const ItemDecisionRequest = z.strictObject({
   evidenceOpened: z.array(z.string().max(50)).max(20).optional(),
 })
 export type ItemDecisionRequest = z.input<typeof ItemDecisionRequest>
-/** Body of `PUT …/items/ITEM/comments/COMMENT`. */
+/** What is answered to a decision: with 201 where it was made, 200 where it was there already, the same. */
+export const ItemDecisionAnswer = z.object({ item: CampaignItem, decision: ItemDecision })
+export type ItemDecisionAnswer = z.infer<typeof ItemDecisionAnswer>
+/** Body of `PUT …/items/ITEM/comments/COMMENT`; it is answered with an ItemComment. */
 export const ItemCommentRequest = z.strictObject({ text: z.string().trim().min(1).max(4000), madeAt: time.optional() })
 export type ItemCommentRequest = z.input<typeof ItemCommentRequest>
 /** Body of `POST …/items/ITEM/reassign` and `…/delegate`. */
@@ -416,6 +420,8 @@ export const ItemMoveRequest = z.strictObject({
   reason: z.string().trim().min(1).max(2000),
 })
 export type ItemMoveRequest = z.input<typeof ItemMoveRequest>
+export const ItemMoveAnswer = z.object({ item: CampaignItem, move: ItemMove })
+export type ItemMoveAnswer = z.infer<typeof ItemMoveAnswer>
 
 /** Body of `POST /v1/campaigns/ID/bulk`: first without `preview`, then with the one that was answered. */
 export const BulkRequest = z.strictObject({

@@ -3,19 +3,16 @@ import type { Problem } from '@countersign/contract/api'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 
+export type ProblemMembers = Pick<Problem, 'grant' | 'plan' | 'item' | 'campaign'>
+
 /** An error that a caller is told: RFC 9457, with a sentence that says what to do. */
 export class HttpProblem extends Error {
   override name = 'HttpProblem'
   readonly status: number
   readonly headers: Record<string, string>
   /** Members of the problem beside those that every one has (RFC 9457, section 3.2). */
-  readonly members: Pick<Problem, 'grant' | 'plan'>
-  constructor(
-    status: number,
-    detail: string,
-    headers: Record<string, string> = {},
-    members: Pick<Problem, 'grant' | 'plan'> = {},
-  ) {
+  readonly members: ProblemMembers
+  constructor(status: number, detail: string, headers: Record<string, string> = {}, members: ProblemMembers = {}) {
     super(detail)
     this.status = status
     this.headers = headers

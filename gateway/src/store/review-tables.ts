@@ -121,6 +121,7 @@ export interface ItemMovesTable {
   by: Json
   reason: string
   at: Timestamp
+  stage: ColumnType<number, number | undefined, number>
 }
 
 export interface CampaignSignOffsTable {

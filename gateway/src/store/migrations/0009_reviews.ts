@@ -134,6 +134,8 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     .addColumn('by', 'text', (c) => c.notNull())
     .addColumn('reason', 'text', (c) => c.notNull())
     .addColumn('at', 'text', (c) => c.notNull())
+    // Of the item then: a later one begins with reviewers of its own.
+    .addColumn('stage', 'integer', (c) => c.notNull().defaultTo(0))
     .execute()
   await db.schema.createIndex('moves_of_item').on('item_moves').columns(['item', 'at']).execute()
   await db.schema
