@@ -8,9 +8,21 @@ export type ApprovalState = z.infer<typeof ApprovalState>
 /** One thing a command does: an action on a resource, both in the names of the policy schema. */
 export const Effect = z.object({
   action: z.string().describe('for example sql:write'),
-  resource: z.object({ type: z.string().describe('Cedar entity type, for example Table'), id: z.string() }),
+  resource: z.object({
+    type: z.string().describe('Cedar entity type, for example Table'),
+    id: z.string(),
+    attrs: z.record(z.string(), z.string()).optional().describe('its attributes, where its id does not tell them'),
+  }),
   kind: z.string().describe('the part of the statement that has this effect, for example delete'),
   bounded: z.boolean().describe('false where the effect reaches every row'),
+  functions: z
+    .array(z.string())
+    .optional()
+    .describe('SQL functions of the statement, as policy is told of them; absent in records of versions before 2'),
+  command: z
+    .record(z.string(), z.union([z.string(), z.boolean(), z.array(z.string())]))
+    .optional()
+    .describe('what policy is told of the command (context.command), where that is not kind, bounded and functions'),
 })
 export type Effect = z.infer<typeof Effect>
 

@@ -20,6 +20,7 @@ export const RecordingHeader = z.object({
     .array(z.string())
     .optional()
     .describe('ids of the live grants it was opened by; absent where there were none'),
+  grant: z.string().optional().describe('the one that its token is bound to: no other counts for it'),
   client: z.object({ address: z.string(), application: z.string().optional() }),
   policy: z.string().optional().describe('version of the policy set in force when it began'),
   startedAt: z.iso.datetime(),

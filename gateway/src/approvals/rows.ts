@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Approval } from '@countersign/contract/approval'
 import type { Kysely } from 'kysely'
 import type { Command } from '../gate/command.ts'
+import { effectRecord } from '../gate/recorded.ts'
 import { agentRef } from '../identity/principal.ts'
 import type { Stage } from '../policy/escalation.ts'
 import type { Requirement } from '../policy/policy.ts'
@@ -63,14 +64,7 @@ export function newRow(
     text: command.text,
     parameters: JSON.stringify(command.parameters),
     kind: command.kind,
-    effects: JSON.stringify(
-      command.effects.map((effect) => ({
-        action: effect.action,
-        resource: { type: effect.resource.type, id: effect.resource.id },
-        kind: typeof effect.command.kind === 'string' ? effect.command.kind : command.kind,
-        bounded: effect.command.bounded !== false,
-      })),
-    ),
+    effects: JSON.stringify(command.effects.map((effect) => effectRecord(effect, command.kind))),
     digest,
     requirements: JSON.stringify(asked),
     requested_at: at.toISOString(),

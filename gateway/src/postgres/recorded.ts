@@ -1,5 +1,6 @@
 import type { NewRecordingEvent } from '@countersign/contract/recording'
 import type { Command, Effect, Verdict } from '../gate/command.ts'
+import { effectRecord } from '../gate/recorded.ts'
 
 type RecordedEffects = Extract<NewRecordingEvent, { type: 'command' }>['effects']
 type RecordedVerdict = Extract<NewRecordingEvent, { type: 'command' }>['verdict']
@@ -10,12 +11,7 @@ const recorded = new WeakMap<Effect[], RecordedEffects>()
 export function recordedEffects({ kind: whole, effects }: Command): RecordedEffects {
   let shown = recorded.get(effects)
   if (!shown) {
-    shown = effects.map(({ action, resource, command: { kind, bounded } }) => ({
-      action,
-      resource: { type: resource.type, id: resource.id },
-      kind: String(kind ?? whole),
-      bounded: bounded !== false,
-    }))
+    shown = effects.map((effect) => effectRecord(effect, whole))
     recorded.set(effects, shown)
   }
   return shown

@@ -136,6 +136,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
           agent: session.identity,
           ...(request.purpose !== undefined && { purpose: request.purpose }),
           ...(session.grants && { grants: session.grants }),
+          ...(request.agent.token?.grant !== undefined && { grant: request.agent.token.grant }),
           client: session.client,
           ...(options.policy && { policy: options.policy() }),
           startedAt: session.openedAt,

@@ -192,13 +192,13 @@ export class RecordingTail {
     if (line.type !== 'header') throw new Error('it does not begin with a header')
     const header = line.parsed as RecordingHeader
     if (header.session !== this.session) throw new Error(`it is the recording of ${header.session}`)
-    const { session, connection, protocol, mode, agent, purpose, grants, client, policy, startedAt } = header
+    const { session, connection, protocol, mode, agent, purpose, grants, grant, client, policy, startedAt } = header
     const at = new Date(startedAt).toISOString()
     this.#header = header
     return {
       at,
       type: 'session.opened',
-      payload: { session, connection, protocol, mode, agent, purpose, grants, client, policy },
+      payload: { session, connection, protocol, mode, agent, purpose, grants, grant, client, policy },
     }
   }
 
