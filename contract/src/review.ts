@@ -209,9 +209,15 @@ export type CampaignItem = z.infer<typeof CampaignItem>
 
 /** What was done, counted from commands that were recorded in the window. */
 export const ObservedUse = AgentUse.extend({
-  type: z.string().describe('Cedar entity type of the resource'),
+  type: z
+    .string()
+    .describe(
+      'Cedar entity type of the resource; with * behind it, the resource is how several begin that were too many to be told apart',
+    ),
   kind: z.string().describe('the verb: select, insert, …; of other protocols the program, method or tool'),
-  unbounded: count.describe('of these reached every row'),
+  approved: count.optional().describe('of the held: those that people let run; absent where there are none'),
+  unbounded: count.describe('of those that ran: reached every row'),
+  shell: count.optional().describe('of those that ran, by ssh:exec: had a metacharacter of the shell'),
   functions: z.array(z.string()).optional().describe('functions that it called, as policies name them'),
 })
 export type ObservedUse = z.infer<typeof ObservedUse>
@@ -305,10 +311,23 @@ export const ItemEvidence = z.object({
       usedByPeers: z.array(z.object({ action: z.string(), resource: z.string(), peers: count })),
     })
     .optional(),
+  /** Of a rule: agents that it lets ask, by policy as it is now, with the grants that they had by it in the window. */
+  askers: z
+    .array(
+      z.object({
+        agent: z.string(),
+        name: z.string(),
+        verdict: z.enum(['allow', 'hold', 'depends']),
+        grants: count,
+      }),
+    )
+    .optional(),
   /** Did it do something against its purpose? */
   refused: z.array(EvidenceCommand),
   heldCommands: z.array(EvidenceCommand),
-  masked: z.array(z.object({ class: z.string(), commands: count })),
+  masked: z
+    .array(z.object({ class: z.string(), commands: count }))
+    .describe('commands that ran and may have read values of a class that policy does not plainly reveal'),
   anomalies: z.array(Anomaly),
   /** Of a rule: uses that were drawn, and how. */
   sampled: z.object({ of: count, seed: z.string(), commands: z.array(EvidenceCommand) }).optional(),

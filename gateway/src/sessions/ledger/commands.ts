@@ -36,6 +36,8 @@ export interface RecordedCommand {
   effects: Effect[]
   verdict: VerdictRecord
   approval?: string
+  /** Data classes that it may read or write; absent where there are none. */
+  classes?: string[]
 }
 
 export interface CommandsAsked {
@@ -203,7 +205,7 @@ function commandIn(
 ): RecordedCommand | undefined {
   const said = payload && objectIn(payload)
   if (!said) return undefined
-  const { command, kind, digest, effects, verdict, approval } = said
+  const { command, kind, digest, effects, verdict, approval, classes } = said
   if (!Array.isArray(effects) || !isVerdict(verdict)) return undefined
   return {
     n,
@@ -215,6 +217,7 @@ function commandIn(
     effects,
     verdict,
     ...(typeof approval === 'string' && { approval }),
+    ...(Array.isArray(classes) && { classes }),
   }
 }
 
