@@ -76,6 +76,19 @@ export const CampaignPlan = z.strictObject({
 })
 export type CampaignPlan = z.infer<typeof CampaignPlan>
 export type CampaignPlanInput = z.input<typeof CampaignPlan>
+const planned = CampaignPlan.shape
+/** Body of `PATCH /v1/campaigns/ID`, of a draft: what is given replaces what there is. */
+export const CampaignPatch = z.strictObject({
+  title: planned.title.optional(),
+  description: planned.description.unwrap().optional(),
+  scope: planned.scope.unwrap().optional(),
+  windowDays: planned.windowDays.unwrap().optional(),
+  stages: planned.stages.unwrap().optional(),
+  days: planned.days.unwrap().optional(),
+  onExpiry: planned.onExpiry.unwrap().optional(),
+  controls: planned.controls.unwrap().optional(),
+})
+export type CampaignPatch = z.infer<typeof CampaignPatch>
 
 export const Cadence = z.strictObject({
   every: z.enum(['week', 'month', 'quarter', 'half-year', 'year']),

@@ -27,6 +27,7 @@ import type { Policies } from './policy/policy.ts'
 import { filesOf } from './policy/versions.ts'
 import { listenPostgres, type PostgresListener } from './postgres/postgres.ts'
 import { type MaskingRules, targetOf } from './postgres-target.ts'
+import { openReviews } from './reviews/reviews.ts'
 import { createAnnotations } from './sessions/annotations/annotations.ts'
 import { createBundles } from './sessions/bundles/making.ts'
 import { LedgerStopped } from './sessions/ledger/ledger.ts'
@@ -137,6 +138,19 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     await openAccess({ store, config: () => inForce.config, policies, approvals, used, gate, log }),
   )
   rooms.registry = access.registry
+  const reviews = stack.use(
+    await openReviews({
+      store,
+      folder: config.data,
+      config: () => inForce.config,
+      policies,
+      access,
+      gate,
+      ledger,
+      used,
+      log,
+    }),
+  )
   const identity = measuredIdentity(access.identity, metrics)
   const sessions = measuredSessions(room, metrics)
 
@@ -176,6 +190,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         },
         identity,
         access,
+        reviews,
         signIns,
         issuers: () => inForce.config.identity.issuers,
         approvals,

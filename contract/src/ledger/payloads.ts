@@ -296,7 +296,13 @@ export const payloads = {
   'connection.frozen': freeze,
   'connection.unfrozen': freeze,
   'key.rotated': KeyRotated,
-  'template.saved': z.looseObject({ template: z.string(), by: PersonRef.optional(), sha256, enabled: z.boolean() }),
+  'template.saved': z.looseObject({
+    template: z.string(),
+    by: PersonRef.optional(),
+    sha256,
+    enabled: z.boolean(),
+    removed: z.boolean().optional(),
+  }),
   'campaign.created': z.looseObject({
     campaign: z.string(),
     title: z.string(),
@@ -304,6 +310,13 @@ export const payloads = {
     trigger: z.looseObject({ kind: z.string() }),
     by: Actor,
   }),
+  'campaign.changed': z.looseObject({
+    campaign: z.string(),
+    title: z.string(),
+    plan: z.looseObject({}).describe('of the draft as it is after that'),
+    by: Actor,
+  }),
+  'campaign.removed': z.looseObject({ campaign: z.string(), by: Actor }).describe('a draft was taken away'),
   'campaign.started': z.looseObject({
     campaign: z.string(),
     by: Actor,
@@ -327,7 +340,13 @@ export const payloads = {
       reviewers: z.array(z.string()).describe('ids'),
     })
     .describe('an item of a campaign as it was when its snapshot was taken'),
-  'campaign.closed': z.looseObject({ campaign: z.string(), by: Actor, reason, counts: z.record(z.string(), count) }),
+  'campaign.closed': z.looseObject({
+    campaign: z.string(),
+    by: Actor,
+    reason,
+    counts: z.record(z.string(), count),
+    skipped: z.array(z.string()).optional().describe('items that nobody had decided when a person closed it'),
+  }),
   'campaign.signed-off': z.looseObject({ campaign: z.string(), by: PersonRef, statement: z.string() }),
   'item.decided': z.looseObject({
     campaign: z.string(),

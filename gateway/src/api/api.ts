@@ -27,6 +27,7 @@ import type { Identity } from '../identity/principal.ts'
 import type { SignIns } from '../identity/sign-ins.ts'
 import type { Listeners } from '../identity/tokens/target.ts'
 import type { Policies } from '../policy/policy.ts'
+import type { Reviews } from '../reviews/reviews.ts'
 import type { AnnotationsRoom } from '../sessions/annotations/annotations.ts'
 import type { BundlesRoom } from '../sessions/bundles/making.ts'
 import type { Ledger } from '../sessions/ledger/ledger.ts'
@@ -39,6 +40,7 @@ import { annotationRoutes } from './annotation-routes.ts'
 import { approvalRoutes } from './approval-routes.ts'
 import { boundCalls, type CallBounds, callBounds } from './call-bounds.ts'
 import { createCallers } from './caller.ts'
+import { campaignRoutes } from './campaign-routes.ts'
 import { commandRoutes } from './command-routes.ts'
 import { connectionRoutes } from './connection-routes.ts'
 import { discoveryRoutes, type Reached, reached } from './discovery-routes.ts'
@@ -67,6 +69,7 @@ export interface ApiOptions {
   listeners?: Listeners & { tls: boolean }
   identity: Identity
   access: Access
+  reviews: Reviews
   /** Told who was let in, and who was refused. */
   signIns: SignIns
   issuers: () => readonly IssuerConfig[]
@@ -173,6 +176,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       },
       tls: listeners?.tls ?? false,
     }))
+    reviewRoutes(typed, options)
     const feed = feedRoute(typed, {
       feed: options.feed,
       approvals: options.approvals,
@@ -226,6 +230,11 @@ function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reac
   const { tokens, exchange } = access
   const listeners = () => reachedNow().listeners
   tokenRoutes(typed, { tokens, exchange, answersFor: access.answersFor, signIns, listeners, metrics, log })
+}
+
+/** What the rooms of reviews serve: each room adds its routes here. */
+function reviewRoutes(typed: Routes, { reviews }: ApiOptions): void {
+  campaignRoutes(typed, reviews)
 }
 
 function server(pair: { cert: string; key: string } | undefined): FastifyInstance {

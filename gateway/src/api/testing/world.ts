@@ -13,8 +13,10 @@ import { type Approvals, type ApprovalsConfig, createApprovals } from '../../app
 import type { LoadedConfig } from '../../config/config.ts'
 import type { IssuerConfig } from '../../config/schema.ts'
 import type { Command } from '../../gate/command.ts'
+import { createGate } from '../../gate/gate.ts'
 import type { AgentPrincipal, Identity } from '../../identity/principal.ts'
 import type { Policies } from '../../policy/policy.ts'
+import { openReviews, type Reviews } from '../../reviews/reviews.ts'
 import { createAnnotations } from '../../sessions/annotations/annotations.ts'
 import { createBundles } from '../../sessions/bundles/making.ts'
 import { LedgerStopped } from '../../sessions/ledger/ledger.ts'
@@ -54,6 +56,7 @@ export interface World extends AsyncDisposable {
   ledger: ScribeLedger
   identity: Identity
   access: Access
+  reviews: Reviews
   api: Api
   url: string
   people: RunningIssuer
@@ -135,18 +138,31 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     ['vault', { name: 'vault', kind: 'postgres', tags: [], access: 'jit', mode: 'enforce' }],
   ])
   const used = openUsed(join(folder, 'logged', 'ledger'))
+  const config = () =>
+    ({
+      identity: { issuers, roles, tokens: lifetimes, sponsor_from: 'registry', left_after: 90 * 86_400_000 },
+      connections,
+    }) as unknown as LoadedConfig
   const access = await openAccess({
     store,
-    config: () =>
-      ({
-        identity: { issuers, roles, tokens: lifetimes, sponsor_from: 'registry', left_after: 90 * 86_400_000 },
-        connections,
-      }) as unknown as LoadedConfig,
+    config,
     policies: () => policies,
     approvals,
     used,
     gate: { preview: () => ({ outcome: 'allow', policies: [], reason: 'allowed' }) },
     log: silent,
+  })
+  const reviews = await openReviews({
+    store,
+    folder,
+    config,
+    policies: () => policies,
+    access,
+    gate: createGate({ policies: () => policies, approvals, log: silent }),
+    ledger,
+    used,
+    log: silent,
+    ...(options.clock && { clock: options.clock }),
   })
   const { identity } = access
   const serve = (changes: Partial<ApiOptions>) =>
@@ -154,6 +170,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
       listen: '127.0.0.1:0',
       identity,
       access,
+      reviews,
       signIns: { ok() {}, refused() {} },
       issuers: () => issuers,
       approvals,
@@ -209,6 +226,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     ledger,
     identity,
     access,
+    reviews,
     api,
     url,
     people,
@@ -253,6 +271,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     },
     async [Symbol.asyncDispose]() {
       await api[Symbol.asyncDispose]()
+      await reviews[Symbol.asyncDispose]()
       await access[Symbol.asyncDispose]()
       await sessions[Symbol.asyncDispose]()
       await search[Symbol.asyncDispose]()

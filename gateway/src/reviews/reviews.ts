@@ -1,0 +1,46 @@
+import type { BaseLogger } from 'pino'
+import type { Access } from '../access/access.ts'
+import type { LoadedConfig } from '../config/config.ts'
+import type { Gate } from '../gate/command.ts'
+import type { Policies } from '../policy/policy.ts'
+import type { Ledger } from '../sessions/ledger/ledger.ts'
+import type { Used } from '../sessions/ledger/used.ts'
+import type { Store } from '../store/store.ts'
+import { type Campaigns, createCampaigns } from './campaigns/campaigns.ts'
+
+export interface ReviewsOptions {
+  store: Store
+  /** The data folder. */
+  folder: string
+  config: () => LoadedConfig
+  policies: () => Policies
+  access: Access
+  gate: Gate
+  ledger: Ledger
+  used: Pick<Used, 'connections' | 'of' | 'days'>
+  log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
+  /** Milliseconds since the epoch. */
+  clock?: () => number
+}
+
+/** Campaigns, what is decided in them, and what comes of it: the rooms of reviews, each by its name (docs/reviews.md). */
+export interface Reviews extends AsyncDisposable {
+  campaigns: Campaigns
+  // Each room adds itself here: decisions, overlays, packs.
+}
+
+/** Opens the rooms of reviews and ties them together. */
+export async function openReviews(options: ReviewsOptions): Promise<Reviews> {
+  const { store } = options
+  const clock = options.clock ?? Date.now
+  await using stack = new AsyncDisposableStack()
+
+  // Evidence.
+  // Overlays.
+  const campaigns = createCampaigns({ store, starting: () => undefined, clock })
+  // Decisions.
+  // Packs.
+
+  const parts = stack.move()
+  return { campaigns, [Symbol.asyncDispose]: () => parts.disposeAsync() }
+}
