@@ -7,6 +7,7 @@ import { accessCalls, accessEvents } from './access-api.ts'
 import { agentCalls, agentEvents } from './agents-api.ts'
 import { annotationCalls, annotationEvents, OutboxState } from './annotations-api.ts'
 import { libraryCalls, libraryEvents } from './library-api.ts'
+import { policyCalls, policyEvents } from './policy-api.ts'
 import { retentionCalls } from './retention-api.ts'
 import { VerificationProgress, WitnessState, witnessCalls } from './witness-api.ts'
 
@@ -95,6 +96,7 @@ export const ConsoleEvent = z.discriminatedUnion('type', [
   ...annotationEvents,
   ...accessEvents,
   ...agentEvents,
+  ...policyEvents,
 ])
 export type ConsoleEvent = z.infer<typeof ConsoleEvent>
 
@@ -151,6 +153,7 @@ export const calls = {
   ...retentionCalls,
   ...accessCalls,
   ...agentCalls,
+  ...policyCalls,
 } as const
 
 export type CallName = keyof typeof calls

@@ -31,6 +31,10 @@ import { libraryAnswers } from './library/answers.ts'
 import { createLibrary } from './library/library.ts'
 import { type GatewayLink, keepLinked } from './link.ts'
 import { openOutbox } from './outbox/outbox.ts'
+import { sealFor } from './outbox/seal.ts'
+import { policyAnswers } from './policy/answers.ts'
+import { createPolicy } from './policy/policy.ts'
+import { draftWorks } from './policy/works.ts'
 import type { Badge } from './ports/badge.ts'
 import type { BrowserOpener } from './ports/browser-opener.ts'
 import { type Clock, systemClock } from './ports/clock.ts'
@@ -158,6 +162,10 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
   const connections = createConnections({ store, clock, log, asking: () => asking(), say: emit })
   const agents = createAgents({ store, clock, log, asking: () => asking(), say: emit })
   const duty = createDuty({ store, clock, log, asking: () => asking(), say: emit })
+  const works = draftWorks(store, await sealFor(options.secrets), () =>
+    me && settings.gateway ? `${settings.gateway} ${me.id}` : undefined,
+  )
+  const policy = createPolicy({ store, clock, log, asking: () => asking(), me: () => me, works: works.all, say: emit })
   const lookAround = () => {
     void duty.look()
     // Where this ends meanwhile, there is nothing to keep it in.
@@ -173,6 +181,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     if (next.state === 'live') library.wake()
     grants.link(next.state === 'live')
     agents.link(next.state === 'live')
+    policy.link(next.state === 'live')
     // What is frozen, and whose duty it is, stands on every screen.
     if (next.state === 'live') lookAround()
     if (next.state === 'live' && linked) witness.live(witnessClient(linked.api))
@@ -238,11 +247,15 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       own()
       emit({ type: 'me', me })
     },
-    heard: outbox.heard,
+    heard(message: Parameters<typeof outbox.heard>[0]) {
+      outbox.heard(message)
+      policy.heard(message)
+    },
     anew() {
       outbox.lookAgain()
       grants.doubt()
       agents.doubt()
+      policy.doubt()
       lookAround()
       emit({ type: 'snapshot', snapshot: snapshot() })
       attend()
@@ -477,6 +490,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
         changes.sessions([session])
       },
     }),
+    ...policyAnswers({ store, policy, works, clock, asking, live, downloads: options.downloads, say: emit }),
     ...agentAnswers({ store, agents, duty, connections, asking, live, downloads: options.downloads, say: emit }),
   }
   listeners.add(evidence.heed)
@@ -516,6 +530,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       signingIn?.abort()
       grants[Symbol.dispose]()
       agents[Symbol.dispose]()
+      policy[Symbol.dispose]()
       duty[Symbol.dispose]()
       recordings[Symbol.dispose]()
       await library[Symbol.asyncDispose]()

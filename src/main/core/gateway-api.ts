@@ -26,6 +26,7 @@ import type { z } from 'zod'
 import { type CommandSearch, ConsoleError, type SessionQuery } from '../../console-api.ts'
 import { type AccessApi, accessApi } from './access/gateway-access.ts'
 import { type AgentsApi, agentsApi } from './access/gateway-agents.ts'
+import { type PolicyApi, policyApi } from './policy/gateway-policy.ts'
 
 /** The gateway could not be reached, or didn't answer in time; the same call may work later. */
 export class Unreachable extends Error {
@@ -54,7 +55,7 @@ export class Refused extends Error {
   }
 }
 
-export interface GatewayApi extends AccessApi, AgentsApi, Disposable {
+export interface GatewayApi extends AccessApi, AgentsApi, PolicyApi, Disposable {
   /** @throws Unreachable, Refused; all calls do */
   signIn(): Promise<SignIn>
   me(token: string): Promise<Me>
@@ -101,7 +102,7 @@ export interface RecordingBytes {
 export interface Asked {
   accept?: string
   headers?: Record<string, string>
-  method?: 'GET' | 'POST' | 'PUT' | 'PATCH'
+  method?: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   token?: string
   body?: unknown
   signal?: AbortSignal
@@ -146,6 +147,7 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
   return {
     ...accessApi(askFor, orNull),
     ...agentsApi(askFor, orNull),
+    ...policyApi(askFor, orNull),
     signIn: () => askFor(SignIn, '/v1/sign-in'),
     me: (token) => askFor(Me, '/v1/me', { token }),
     async approvals(token, query) {

@@ -68,4 +68,19 @@ export const migrations: readonly string[] = [
   `
   CREATE TABLE agents (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
   `,
+  `
+  CREATE TABLE policy (
+    kind TEXT NOT NULL,
+    id TEXT NOT NULL,
+    at TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (kind, id)
+  ) STRICT;
+  CREATE TABLE policy_work (
+    owner TEXT NOT NULL,
+    id TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    PRIMARY KEY (owner, id)
+  ) STRICT;
+  `,
 ]

@@ -8,6 +8,7 @@ import { type AccessRows, accessRows } from './access-rows.ts'
 import { type AgentRows, agentRows } from './agent-rows.ts'
 import { type LibraryRows, libraryRows } from './library-rows.ts'
 import { migrations } from './migrations.ts'
+import { type PolicyRows, policyRows } from './policy-rows.ts'
 
 /** What the person saw, on this machine: there without a network. */
 export interface Store extends Disposable {
@@ -26,6 +27,7 @@ export interface Store extends Disposable {
   readonly library: LibraryRows
   readonly access: AccessRows
   readonly agents: AgentRows
+  readonly policy: PolicyRows
   /** Runs `work` in one transaction. */
   together(work: () => void): void
   /** Empties the lists of approvals and sessions, to be filled anew. */
@@ -118,6 +120,7 @@ export function openStore(folder: string): Store {
     library: libraryRows(db),
     access: accessRows(db),
     agents: agentRows(db),
+    policy: policyRows(db),
     together,
     // A kept recording is of use only with its session.
     forgetLists: () =>
@@ -125,7 +128,7 @@ export function openStore(folder: string): Store {
     forget() {
       together(() => {
         db.exec(
-          'DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library; DELETE FROM grants; DELETE FROM plans; DELETE FROM agents',
+          'DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library; DELETE FROM grants; DELETE FROM plans; DELETE FROM agents; DELETE FROM policy',
         )
         db.prepare(`DELETE FROM kept WHERE name NOT IN (${ofTheMachine.map(() => '?').join()})`).run(...ofTheMachine)
       })

@@ -12,9 +12,10 @@ import { Session } from '@countersign/contract/session'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { type SmallAccess, smallAccess } from './small-access.ts'
 import { type SmallAgents, smallAgents } from './small-agents.ts'
+import { type SmallPolicy, smallPolicy } from './small-policy.ts'
 
 /** A gateway as the console meets it, small enough to be made to misbehave. What it says is checked by the contract. */
-export interface SmallGateway extends SmallAccess, SmallAgents, AsyncDisposable {
+export interface SmallGateway extends SmallAccess, SmallAgents, SmallPolicy, AsyncDisposable {
   url: string
   approvals: Map<string, Approval>
   sessions: Map<string, Session>
@@ -87,9 +88,11 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
 
   const access = smallAccess(say, () => gateway.access)
   const agents = smallAgents(say, () => gateway.connections)
+  const policy = smallPolicy(say)
   const gateway: SmallGateway = {
     ...access.rooms,
     ...agents.rooms,
+    ...policy.rooms,
     access: 'gives',
     url: '',
     approvals: new Map(),
@@ -216,7 +219,10 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     if (room === 'sessions' && deed === 'terminate') return send(response, {})
     if (room === 'sessions' && id) return one(response, gateway.sessions.get(id))
     if (room === 'sessions') return page(url, response, [...gateway.sessions.values()].reverse())
-    const told = (await agents.answer(url, person, request)) ?? (await access.answer(url, person, request))
+    const told =
+      (await policy.answer(url, person, request)) ??
+      (await agents.answer(url, person, request)) ??
+      (await access.answer(url, person, request))
     if (told && 'items' in told) return page(url, response, told.items)
     if (told && 'problem' in told) return problem(response, told.status, told.problem, told.members)
     if (told) return one(response, told.item)
