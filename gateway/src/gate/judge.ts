@@ -113,6 +113,22 @@ function judged(
   })
 }
 
+/** How a denial by policy begins where no policy is named: nothing else that refuses says so. */
+const unnamed = [
+  'the command has no known effect, so nothing can permit it',
+  'no live grant covers ',
+  'policy could not be decided',
+  'no policy permits ',
+]
+
+/**
+ * Whether a recorded denial is one that policy gave, and not a limit, a record that could not be written, or whatever
+ * else refuses commands.
+ */
+export function saidByPolicy({ policies, reason }: { policies: readonly string[]; reason: string }): boolean {
+  return policies.length > 0 || unnamed.some((beginning) => reason.startsWith(beginning))
+}
+
 function uncovered({ action, resource }: Command['effects'][number]): string {
   return `no live grant covers ${action} on ${resource.id}`
 }

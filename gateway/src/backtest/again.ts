@@ -1,0 +1,170 @@
+import type { Effect as EffectRecord } from '@countersign/contract/approval'
+import type { VerdictRecord } from '@countersign/contract/recording'
+import type { Command, Effect } from '../gate/command.ts'
+import type { Backing } from '../gate/entrance.ts'
+import { type Judgement, judge, saidByPolicy } from '../gate/judge.ts'
+import { effectOf } from '../gate/recorded.ts'
+import type { AgentPrincipal } from '../identity/principal.ts'
+import type { Policies } from '../policy/policy.ts'
+import type { RecordedCommand } from '../sessions/ledger/commands.ts'
+import type { Then, ThenConnection } from './then.ts'
+
+export type Outcome = 'allow' | 'hold' | 'deny'
+
+/** What a set of policies says of a recorded command, as the gate would have said it then. */
+export interface Said {
+  outcome: Outcome
+  /** Of those that decide. */
+  policies: string[]
+  reason: string
+  /** Something of what it was decided by was not recorded, and policy asks for it. */
+  guessed: boolean
+}
+
+/**
+ * Decides recorded commands again, by what stood beside policy when they came.
+ * @param policies any set; none of its text is run but by Cedar
+ * @returns undefined of a command whose effects are of a form that this version doesn't know
+ */
+export function decideAgain(policies: Policies, then: Then): (command: RecordedCommand) => Said | undefined {
+  const asks = askedOf(policies)
+  const classes = new Classes()
+  const memory = new Memory<Said>()
+  return (recorded) => {
+    const { session, at, effects } = recorded
+    const time = new Date(at)
+    const connection = then.connection(session)
+    const backing = then.backing(session, time.getTime())
+    const who = classes.of(session.agent, connection, asks.purpose ? session.purpose : undefined)
+    const hours = asks.time ? hourOfWeek(time) : 0
+    const key = `${who} ${hours} ${backing.grants.map(({ id }) => id).join(' ')} ${backing.needed} ${JSON.stringify(effects)}`
+    const known = memory.get(key)
+    if (known) return known
+    const said = decided(policies, recorded, { connection, backing, time, asks })
+    if (said) memory.put(key, said)
+    return said
+  }
+}
+
+function decided(
+  policies: Policies,
+  { session, effects, kind }: RecordedCommand,
+  { connection, backing, time, asks }: { connection: ThenConnection; backing: Backing; time: Date; asks: Asked },
+): Said | undefined {
+  const made = effectsOf(effects)
+  if (!made) return undefined
+  const command: Command = {
+    protocol: session.protocol as Command['protocol'],
+    connection,
+    agent: session.agent as unknown as AgentPrincipal,
+    session: { id: session.id, ...(session.purpose !== undefined && { purpose: session.purpose }), backing },
+    text: '',
+    parameters: [],
+    kind,
+    effects: made.effects,
+    meaning: {},
+  }
+  const judgement = judge(policies, command, time)
+  const reason = judgement.outcome === 'allow' ? 'allowed' : judgement.reason
+  const guessed = (!made.complete && asks.functions) || (!connection.known && (asks.tags || asks.kind))
+  return { outcome: judgement.outcome, policies: judgement.policies, reason, guessed }
+}
+
+function effectsOf(records: readonly EffectRecord[]): { effects: Effect[]; complete: boolean } | undefined {
+  const effects: Effect[] = []
+  let complete = true
+  for (const record of records) {
+    const one = effectOf(record)
+    if (!one) return undefined
+    effects.push(one.effect)
+    complete &&= one.complete
+  }
+  return { effects, complete }
+}
+
+/**
+ * What policy had said of a command when it came, whether it was held to it (mode observe) or not. `beside`: it was
+ * refused by something else than policy, as by a limit, or since it could not be recorded.
+ */
+export function saidThen({ outcome, policies, reason = '', observed }: VerdictRecord): Outcome | 'beside' {
+  if (observed) {
+    const [, said] = /^(deny|hold): /.exec(reason) ?? []
+    return (said as Outcome | undefined) ?? outcome
+  }
+  return outcome === 'deny' && !saidByPolicy({ policies, reason }) ? 'beside' : outcome
+}
+
+export type { Judgement }
+
+/** Which of the things that enter a decision a set of policies could ask for: what it can't needs no deciding again. */
+interface Asked {
+  time: boolean
+  purpose: boolean
+  functions: boolean
+  tags: boolean
+  kind: boolean
+}
+
+function askedOf({ texts }: Pick<Policies, 'texts'>): Asked {
+  // An attribute may be spelled with escapes in a string: then it may be any.
+  const escapes = texts.some(({ text }) => /\\[ux]/.test(text))
+  const names = (word: string) => escapes || texts.some(({ text }) => text.includes(word))
+  return {
+    time: names('time'),
+    purpose: names('purpose'),
+    functions: names('functions'),
+    tags: names('tags'),
+    kind: names('kind'),
+  }
+}
+
+/** Whose command it is, as a number: agent, connection and purpose are the same objects, or the same text, very often. */
+class Classes {
+  readonly #byAgent = new Map<object, Map<object, Map<string | undefined, number>>>()
+  #next = 0
+
+  of(agent: object, connection: object, purpose: string | undefined): number {
+    let byConnection = this.#byAgent.get(agent)
+    if (!byConnection) this.#byAgent.set(agent, (byConnection = new Map()))
+    let byPurpose = byConnection.get(connection)
+    if (!byPurpose) byConnection.set(connection, (byPurpose = new Map()))
+    let known = byPurpose.get(purpose)
+    if (known === undefined) {
+      // Purposes are whatever agents say; numbers are never used again, so that forgetting is safe.
+      if (byPurpose.size >= 10_000) byPurpose.clear()
+      byPurpose.set(purpose, (known = this.#next++))
+    }
+    return known
+  }
+}
+
+/** Characters of keys, in each of two generations: what is asked for again moves to the younger one. */
+const ROOM = 16 * 1024 * 1024
+const LONGEST = 16 * 1024
+
+class Memory<T> {
+  #young = new Map<string, T>()
+  #old = new Map<string, T>()
+  #size = 0
+
+  get(key: string): T | undefined {
+    const young = this.#young.get(key)
+    if (young !== undefined) return young
+    const old = this.#old.get(key)
+    if (old !== undefined) this.put(key, old)
+    return old
+  }
+
+  put(key: string, value: T): void {
+    if (key.length > LONGEST) return
+    // What the value takes counts, too.
+    this.#size += key.length + 200
+    this.#young.set(key, value)
+    if (this.#size < ROOM) return
+    this.#old = this.#young
+    this.#young = new Map()
+    this.#size = 0
+  }
+}
+
+const hourOfWeek = (time: Date) => time.getUTCDay() * 24 + time.getUTCHours()
