@@ -93,6 +93,8 @@ export type FromScribe =
   | { is: 'running'; life: string; state: LedgerState; head: LedgerHead; outbox: number; found: string[] }
   /** Nothing can be written now; it is tried again. */
   | { is: 'stopped'; message: string }
+  /** The thread ends by an error that nobody expected. */
+  | { is: 'dying'; message: string }
   | { is: 'committed'; outbox: number; size: number; over: { session: string; over: Over }[] }
   | { is: 'head'; head: LedgerHead; state: LedgerState }
   | { is: 'answer'; id: number; value: unknown }

@@ -392,6 +392,7 @@ class WorkerLedger implements ScribeLedger {
     let why: Error | undefined
     let started = false
     worker.on('message', (message: FromScribe) => {
+      if (message.is === 'dying') why = new Error(message.message)
       this.#hear(worker, message)
         .then(() => {
           if (message.is !== 'running') return
@@ -464,6 +465,8 @@ class WorkerLedger implements ScribeLedger {
         this.#questions.delete(id)
         return
       }
+      case 'dying':
+        return
       case 'said':
         this.#options.log[message.level](message.fields, message.text)
     }

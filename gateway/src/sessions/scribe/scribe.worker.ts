@@ -15,6 +15,8 @@ const TOGETHER_MS = 200
 const TICK_MS = 5000
 /** How long until a log that stopped is tried again (ms), longer each time. */
 const RETRY_MS = [250, 1000, 3000, 10_000]
+/** So long the index has to be closed when the thread ends by an error. */
+const DYING_MS = 1000
 /** Nice value: whoever forwards commands comes first. */
 const NICE = 10
 
@@ -32,6 +34,7 @@ let timer: { at: number; is: NodeJS.Timeout } | undefined
 let running = false
 let lastTick = performance.now()
 tellRunning(found)
+process.on('uncaughtException', die)
 port.on('message', take)
 
 function openLog() {
@@ -199,6 +202,24 @@ function close(): void {
     }
   }
   process.exit(0)
+}
+
+/**
+ * What nobody expected ends the thread. Databases are closed first: left open, they are collected while the thread is
+ * torn down, which was seen to take the whole process with it (github.com/WiseLibs/better-sqlite3/issues/1476).
+ */
+function die(error: Error): void {
+  if (open) say({ is: 'dying', message: error.message })
+  open = false
+  clearTimeout(timer?.is)
+  try {
+    writer.log.close()
+  } catch {
+    // It was closed when nothing could be written.
+  }
+  const closed = Promise.resolve(indexing?.[Symbol.asyncDispose]()).catch(() => {})
+  const late = new Promise((resolve) => setTimeout(resolve, DYING_MS))
+  void Promise.race([closed, late]).then(() => process.exit(1))
 }
 
 /** Linux has a priority for each thread, under the thread's own id. */
