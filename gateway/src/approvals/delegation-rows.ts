@@ -1,6 +1,7 @@
 import type { Delegation } from '@countersign/contract/access'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { Kysely } from 'kysely'
+import type { Duty } from '../identity/principal.ts'
 import type { Tables } from '../store/tables.ts'
 
 /** A delegation as it is kept. */
@@ -27,6 +28,21 @@ export interface Facts {
 /** The groups that are handed over and that the one who is away is in, as last seen. */
 export function effective({ groups, groupsOfFrom }: Pick<DelegationRow, 'groups'> & Facts): string[] {
   return groupsOfFrom === undefined ? groups : groups.filter((group) => groupsOfFrom.includes(group))
+}
+
+/** Whose duty is a person's at a time, by delegations that have not ended. */
+export function dutiesAt(rows: readonly (DelegationRow & Facts)[], person: string, at: Date): Duty[] {
+  const time = at.toISOString()
+  return rows
+    .filter((row) => row.to.id === person && row.since <= time && time < row.until)
+    .filter((row) => row.gone === undefined)
+    .map((row) => ({ delegation: row.id, from: row.from, groups: effective(row) }))
+    .filter(({ groups }) => groups.length > 0)
+}
+
+/** The same, as the store says it: what deciding goes by. */
+export async function dutiesIn(db: Kysely<Tables>, person: string, at: Date): Promise<Duty[]> {
+  return dutiesAt(await readOpen(db, person), person, at)
 }
 
 /** Those that have not ended, with what is known of their people. @param to only what is handed over to that person */

@@ -10,7 +10,16 @@ import { appendFeed } from '../store/feed.ts'
 import type { Store } from '../store/store.ts'
 import type { Tables } from '../store/tables.ts'
 import type { Clock } from './clock.ts'
-import { type DelegationRow, delegationOf, effective, type Facts, readOpen, readRows } from './delegation-rows.ts'
+import {
+  type DelegationRow,
+  delegationOf,
+  dutiesAt,
+  dutiesIn,
+  effective,
+  type Facts,
+  readOpen,
+  readRows,
+} from './delegation-rows.ts'
 import { knownBy } from './same-person.ts'
 import type { Tx } from './transitions.ts'
 
@@ -66,13 +75,6 @@ export function createDelegations(options: {
   let settledAt = clock.now()
   let last: Promise<void> = Promise.resolve()
 
-  const dutiesAt = (rows: readonly (DelegationRow & Facts)[], person: string, at: Date): Duty[] =>
-    rows
-      .filter((row) => row.to.id === person && row.since <= at.toISOString() && at.toISOString() < row.until)
-      .filter((row) => row.gone === undefined)
-      .map((row) => ({ delegation: row.id, from: row.from, groups: effective(row) }))
-      .filter(({ groups }) => groups.length > 0)
-
   /** One after another: what is read last is what is remembered. */
   const settle = (): Promise<void> => {
     last = last.then(settleNow, settleNow)
@@ -119,7 +121,7 @@ export function createDelegations(options: {
 
   return {
     dutiesOf: (person) => dutiesAt(open, person, clock.now()),
-    dutiesIn: async (tx, person, at) => dutiesAt(await readOpen(tx, person), person, at),
+    dutiesIn,
 
     async begin(from, request) {
       const at = clock.now()
