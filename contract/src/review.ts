@@ -509,6 +509,8 @@ export const Probe = z.object({
   before: z.string(),
   got: z.string(),
   ok: z.boolean(),
+  agent: z.string().optional().describe('of which it was asked, where that is another'),
+  connection: z.string().optional().describe('by which it was asked, where that is another'),
 })
 export type Probe = z.infer<typeof Probe>
 /** `retired`: the policy folder has the same by now. */

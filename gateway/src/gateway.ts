@@ -8,9 +8,12 @@ import type { LoadedConfig } from './config/config.ts'
 import { takeDataFolder } from './config/data-folder.ts'
 import { MASKING_KEY_FILE, maskingKey } from './config/masking-key.ts'
 import { createGate } from './gate/gate.ts'
+import { createLane } from './grants/lane.ts'
 import type { Registry } from './identity/registry/registry.ts'
 import {
   changedConnections,
+  type Enforcement,
+  GatewayStopping,
   type InForce,
   needsTls,
   pairOf,
@@ -23,6 +26,7 @@ import { openLogged } from './logged.ts'
 import { openKnownColumns } from './masking/earlier.ts'
 import { classProblemKinds } from './masking/resolve.ts'
 import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
+import { overlaysInForce } from './policy/overlays.ts'
 import type { Policies } from './policy/policy.ts'
 import { filesOf } from './policy/versions.ts'
 import { listenPostgres, type PostgresListener } from './postgres/postgres.ts'
@@ -73,13 +77,17 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
 
   const folder = stack.use(await takeDataFolder(config.data))
   if (folder.doubt) log.warn(folder.doubt)
-  let inForce: InForce = { config, policies: await policiesOf(config, log), pair: await pairOf(config, log) }
-
   const masks = await maskingKey(config.data)
   if (masks.doubt) log.warn(masks.doubt)
   if (masks.made) log.info({ file: join(config.data, MASKING_KEY_FILE) }, 'made a masking key')
 
   const store = stack.use(await openStore(join(config.data, 'countersign.sqlite'), { log }))
+  const overlays = () => overlaysInForce(store.db)
+  let inForce: InForce = {
+    config,
+    policies: await policiesOf(config, overlays, log),
+    pair: await pairOf(config, log),
+  }
   const limits = () => inForce.config.limits
   const logged = stack.use(
     await openLogged({ config, store, log }).catch((error) => {
@@ -138,12 +146,27 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     await openAccess({ store, config: () => inForce.config, policies, approvals, used, gate, log }),
   )
   rooms.registry = access.registry
+  const changing = createLane()
+  const enforcement: Enforcement = {
+    change: (work) =>
+      changing(() => {
+        if (state.phase === 'stopping') throw new GatewayStopping()
+        return work()
+      }),
+    policies,
+    async takeIn(next) {
+      await logged.sealed()
+      takeIn({ ...inForce, policies: next })
+    },
+  }
   const reviews = stack.use(
     await openReviews({
       store,
       folder: config.data,
       config: () => inForce.config,
       policies,
+      enforcement,
+      metrics: metrics.registry,
       access,
       gate,
       ledger,
@@ -240,17 +263,14 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     }
   }
 
-  let last: Promise<unknown> = Promise.resolve()
-  const reload = (): Promise<ReloadResult> => {
+  const reload = async (): Promise<ReloadResult> => {
     // One after another: of two reloads the one asked for last wins.
-    const next = last.then((): Promise<ReloadResult> | ReloadResult =>
-      state.phase === 'stopping' ? { ok: false, problems: [] } : reloaded(inForce, takeIn, logged, log),
+    const result = await changing(
+      async (): Promise<ReloadResult> =>
+        state.phase === 'stopping' ? { ok: false, problems: [] } : reloaded(inForce, takeIn, overlays, logged, log),
     )
-    last = next.catch(() => {})
-    return next.then((result) => {
-      metrics.reloads.inc({ result: result.ok ? 'ok' : 'refused' })
-      return result
-    })
+    metrics.reloads.inc({ result: result.ok ? 'ok' : 'refused' })
+    return result
   }
 
   const parts = stack.move()
@@ -270,6 +290,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
 
   await logged.started()
   await webhooks.start()
+  await reviews.overlays.resume()
   retention.start()
   state.phase = 'ready'
   metrics.ready.set(1)

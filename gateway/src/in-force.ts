@@ -6,6 +6,8 @@ import { type LoadedConfig, type LoadedPostgresConnection, loadConfig } from './
 import type { Problem } from './config/problem.ts'
 import { selfSignedPair } from './config/tls.ts'
 import type { Logged } from './logged.ts'
+import { overlayOf } from './policy/overlay-text.ts'
+import type { OverlayFiles } from './policy/overlays.ts'
 import { loadPolicies, type Policies } from './policy/policy.ts'
 import { StartError } from './start-error.ts'
 import type { Logger } from './telemetry/telemetry.ts'
@@ -19,10 +21,14 @@ export interface InForce {
   pair: TlsPair
 }
 
-/** Everything is read and checked before any of it counts. */
+/** What of the policy in force is kept in the store, beside the folder. */
+export type ReadOverlays = () => Promise<OverlayFiles>
+
+/** Everything is read and checked before any of it counts. Overlays stay: they are read with the folder's files. */
 export async function reloaded(
   before: InForce,
   takeIn: (next: InForce) => void,
+  overlays: ReadOverlays,
   logged: Logged,
   log: Logger,
 ): Promise<ReloadResult> {
@@ -34,7 +40,12 @@ export async function reloaded(
   const loaded = await loadConfig(file)
   if (!loaded.ok) return refused(loaded.problems)
   const { config } = loaded
-  const policies = await loadPolicies(config.policy)
+  const files = await overlays()
+  if (!files.ok) {
+    log.error({ problems: files.problems }, 'an overlay of a review can’t be used: nothing was reloaded')
+    return refused(files.problems)
+  }
+  const policies = await loadPolicies(config.policy, { overlays: files.files })
   if (!policies.ok) return refused(policies.problems.map((p) => inFolder(config.policy, p)))
   // Where data lies is decided at the start: the pair is beside the store that is in use.
   const pair = await pairOf({ ...config, data: before.config.data }, log)
@@ -64,17 +75,25 @@ function fixedAtStart(before: LoadedConfig, after: LoadedConfig): string[] {
   return changed.filter(([, a, b]) => a !== b).map(([name]) => name)
 }
 
-export async function policiesOf(config: LoadedConfig, log: Logger): Promise<Policies> {
-  const loaded = await loadPolicies(config.policy)
+/**
+ * The set to start with: the folder's files, and what the store has beside them. What was applied while the gateway was
+ * killed is in it.
+ * @throws StartError
+ */
+export async function policiesOf(config: LoadedConfig, overlays: ReadOverlays, log: Logger): Promise<Policies> {
+  const files = await overlays()
+  if (!files.ok) throw new StartError('overlays of reviews can’t be used', files.problems)
+  const loaded = await loadPolicies(config.policy, { overlays: files.files })
   if (!loaded.ok) {
     const problems = loaded.problems.map((problem) => inFolder(config.policy, problem))
     throw new StartError(`the policies in ${config.policy} can't be used`, problems)
   }
-  for (const warning of loaded.warnings) log.warn({ ...warning, file: join(config.policy, warning.file) }, 'policy')
+  for (const warning of loaded.warnings) log.warn(inFolder(config.policy, warning), 'policy')
   return loaded.policies
 }
 
 function inFolder(folder: string, problem: Problem): Problem {
+  if (overlayOf(problem.file) !== undefined) return problem
   return { ...problem, file: problem.file.startsWith(folder) ? problem.file : join(folder, problem.file) }
 }
 
@@ -90,4 +109,25 @@ export async function pairOf(config: LoadedConfig, log: Logger): Promise<TlsPair
 /** Plain text is for loopback, and only where no certificate was configured (contract.md section 2). */
 export function needsTls(config: LoadedConfig, address: ListenAddress): boolean {
   return config.tls !== undefined || !isLoopback(address.host)
+}
+
+/** What puts policy in force while the gateway runs, beside reloads. */
+export interface Enforcement {
+  /**
+   * One change after another, those of reloads too: what is in force when `work` begins is so until it puts another set
+   * there.
+   * @throws GatewayStopping
+   */
+  change<T>(work: () => Promise<T>): Promise<T>
+  policies(): Policies
+  /** The ledger knows of a set (putInForce, committed): it decides from now on, and open sessions are told. */
+  takeIn(policies: Policies): Promise<void>
+}
+
+/** Nothing is put in force any more. */
+export class GatewayStopping extends Error {
+  override name = 'GatewayStopping'
+  constructor() {
+    super('The gateway is stopping: try again once it is back.')
+  }
 }

@@ -26,6 +26,8 @@ export interface Logged extends AsyncDisposable {
   started(): Promise<void>
   /** A configuration was read anew and is about to be in force. */
   reloaded(file: string, next: { config: LoadedConfig; policies: Policies }): Promise<void>
+  /** Resolves once what was said is written, or can't be at the moment. */
+  sealed(): Promise<void>
   /** A configuration was read anew, and nothing of it counts. */
   refused(file: string, problems: Problem[]): Promise<void>
   /** Why the gateway stops; what is said when this is disposed of. */
@@ -69,7 +71,7 @@ export async function openLogged(options: {
   const parts = stack.move()
 
   /** What is in force must not decide anything before the ledger knows of it, unless it takes nothing now anyway. */
-  const sealed = () =>
+  const sealed = (): Promise<void> =>
     ledger
       .sync()
       .catch((error) => log.warn({ error }, 'the ledger is stopped: what is in force is written when it goes on'))
@@ -98,6 +100,7 @@ export async function openLogged(options: {
       })
       await sealed()
     },
+    sealed,
     async refused(file, problems) {
       const sha256 = await digestOf(file)
       const said = problems.slice(0, PROBLEMS.most).map((problem) => formatProblem(problem).slice(0, PROBLEMS.length))

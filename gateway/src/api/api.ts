@@ -49,6 +49,8 @@ import { feedRoute } from './feed-route.ts'
 import { grantRoutes } from './grant-routes.ts'
 import type { GrantRules } from './grant-visibility.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
+import { overlayRoutes } from './overlay-routes.ts'
+import { packRoutes } from './pack-routes.ts'
 import { peopleRoutes } from './people-routes.ts'
 import { answerBadUrl, answerBrokenHttp, answerProblems } from './problem.ts'
 import { retentionRoutes } from './retention-routes.ts'
@@ -235,6 +237,8 @@ function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reac
 /** What the rooms of reviews serve: each room adds its routes here. */
 function reviewRoutes(typed: Routes, { reviews }: ApiOptions): void {
   campaignRoutes(typed, reviews)
+  overlayRoutes(typed, reviews.overlays)
+  packRoutes(typed, reviews)
 }
 
 function server(pair: { cert: string; key: string } | undefined): FastifyInstance {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import { blankComments, fromByteOffset, lineAt, splitPolicies } from './cedar-text.ts'
 import { readStages, type Stage } from './escalation.ts'
+import { OVERLAY_FILES, OVERLAY_POLICIES, overlayOf, overlayPolicy } from './overlay-text.ts'
 import { schema } from './schema.ts'
 
 /** Something wrong in a policy folder, for a person: `${file}:${line}: ${message}: ${mend}`. */
@@ -47,12 +48,18 @@ export interface PolicyFiles {
 
 export type Read = { ok: true; files: PolicyFiles } | { ok: false; problems: PolicyProblem[] }
 
-/** Reads and checks all `*.cedar` files of a folder (contract.md section 4, Loading). Symbolic links are followed, subfolders aren't read. */
-export async function readPolicies(folder: string): Promise<Read> {
+/**
+ * Reads and checks all `*.cedar` files of a folder (contract.md section 4, Loading). Symbolic links are followed, subfolders aren't read.
+ * @param overlays files that are in no folder (overlay-text.ts), and come behind it
+ */
+export async function readPolicies(
+  folder: string,
+  overlays: readonly { file: string; text: string }[] = [],
+): Promise<Read> {
   const problems: PolicyProblem[] = []
   const warnings: PolicyProblem[] = []
   const texts = await readTexts(folder, problems, warnings)
-  return checked(folder, texts, problems, warnings)
+  return checked(folder, [...texts, ...overlays.map(({ file, text }) => ({ file, text }))], problems, warnings)
 }
 
 /** As readPolicies, of texts that were read before: an old set as it was in force. */
@@ -97,7 +104,10 @@ async function readTexts(folder: string, problems: PolicyProblem[], warnings: Po
   for (const name of names) {
     const path = join(folder, name)
     try {
-      if ((await stat(path)).isDirectory()) {
+      if (name.startsWith(OVERLAY_FILES)) {
+        const message = `files that begin with ${OVERLAY_FILES} are those of reviews, which are in no folder`
+        problems.push({ file: name, line: 0, message, mend: 'give it another name' })
+      } else if ((await stat(path)).isDirectory()) {
         const message = 'a folder inside the policy folder is not read'
         warnings.push({ file: name, line: 0, message, mend: 'move its files into the policy folder itself' })
       } else if (name.endsWith('.cedar')) {
@@ -159,7 +169,17 @@ function readPolicy(
   const problem = (message: string, mend: string) => problems.push({ file, line, message, mend })
   const warning = (message: string, mend: string) => warnings.push({ file, line, message, mend })
 
-  const id = annotations.has('id') ? String(annotations.get('id') ?? '') : `${file}#${number}`
+  const overlay = overlayOf(file)
+  const id =
+    overlay !== undefined
+      ? overlayPolicy(overlay, number)
+      : annotations.has('id')
+        ? String(annotations.get('id') ?? '')
+        : `${file}#${number}`
+  if (overlay !== undefined && (json.effect !== 'forbid' || annotations.has('hold')))
+    problem('an overlay only forbids, and nobody is asked about it', 'run verify: it was changed where it is kept')
+  if (overlay === undefined && id.startsWith(OVERLAY_POLICIES))
+    problem(`ids that begin with ${OVERLAY_POLICIES} are those of reviews’ overlays`, 'give it another @id')
   if (!/^[^\p{C}]{1,200}$/u.test(id) || id.trim() !== id || id === '')
     problem(
       '@id is empty, too long or has characters that can’t be shown',

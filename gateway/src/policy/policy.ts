@@ -2,7 +2,15 @@ import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import type { ConnectionRef, Effect } from '../gate/command.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import type { Stage } from './escalation.ts'
-import { type LoadedPolicy, type PolicyFiles, type PolicyProblem, policySet, readPolicies } from './load.ts'
+import {
+  type LoadedPolicy,
+  type PolicyFiles,
+  type PolicyProblem,
+  policySet,
+  type Read,
+  readPolicies,
+  readPolicyTexts,
+} from './load.ts'
 import { cedarRequest, type PolicyRequest } from './request.ts'
 import { schemaName } from './schema.ts'
 
@@ -57,12 +65,27 @@ export type LoadResult =
 
 /**
  * Loads a folder of `*.cedar` files.
- * @param options remembered: how many decisions are kept for asking again (10,000)
+ * @param options remembered: how many decisions are kept for asking again (10,000); overlays: of reviews, behind the
+ * folder's files
  */
-export async function loadPolicies(folder: string, options: { remembered?: number } = {}): Promise<LoadResult> {
-  const read = await readPolicies(folder)
+export async function loadPolicies(
+  folder: string,
+  options: { remembered?: number; overlays?: readonly { file: string; text: string }[] } = {},
+): Promise<LoadResult> {
+  return loaded(await readPolicies(folder, options.overlays), options.remembered)
+}
+
+/** As loadPolicies, of texts that were read before; overlays may be among them. */
+export function loadPolicyTexts(
+  texts: readonly { file: string; text: string }[],
+  options: { remembered?: number } = {},
+): LoadResult {
+  return loaded(readPolicyTexts([...texts]), options.remembered)
+}
+
+function loaded(read: Read, remembered = 10_000): LoadResult {
   if (!read.ok) return read
-  return { ok: true, policies: createPolicies(read.files, options.remembered ?? 10_000), warnings: read.files.warnings }
+  return { ok: true, policies: createPolicies(read.files, remembered), warnings: read.files.warnings }
 }
 
 function createPolicies(files: PolicyFiles, remembered: number): Policies {

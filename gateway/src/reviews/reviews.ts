@@ -1,12 +1,16 @@
 import type { BaseLogger } from 'pino'
+import type { Registry as Metrics } from 'prom-client'
 import type { Access } from '../access/access.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { Gate } from '../gate/command.ts'
+import type { Enforcement } from '../in-force.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { Ledger } from '../sessions/ledger/ledger.ts'
 import type { Used } from '../sessions/ledger/used.ts'
 import type { Store } from '../store/store.ts'
+import { createOverlays, type Overlays } from './apply/apply.ts'
 import { type Campaigns, createCampaigns } from './campaigns/campaigns.ts'
+import { createPacks, type Packs } from './pack/pack.ts'
 
 export interface ReviewsOptions {
   store: Store
@@ -18,6 +22,8 @@ export interface ReviewsOptions {
   gate: Gate
   ledger: Ledger
   used: Pick<Used, 'connections' | 'of' | 'days'>
+  enforcement: Enforcement
+  metrics: Metrics
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   /** Milliseconds since the epoch. */
   clock?: () => number
@@ -26,6 +32,8 @@ export interface ReviewsOptions {
 /** Campaigns, what is decided in them, and what comes of it: the rooms of reviews, each by its name (docs/reviews.md). */
 export interface Reviews extends AsyncDisposable {
   campaigns: Campaigns
+  overlays: Overlays
+  packs: Packs
   // Each room adds itself here: decisions, overlays, packs.
 }
 
@@ -36,11 +44,11 @@ export async function openReviews(options: ReviewsOptions): Promise<Reviews> {
   await using stack = new AsyncDisposableStack()
 
   // Evidence.
-  // Overlays.
+  const overlays = createOverlays({ ...options, clock })
   const campaigns = createCampaigns({ store, starting: () => undefined, clock })
   // Decisions.
-  // Packs.
+  const packs = createPacks({ store, folder: options.folder, ledger: options.ledger, clock })
 
   const parts = stack.move()
-  return { campaigns, [Symbol.asyncDispose]: () => parts.disposeAsync() }
+  return { campaigns, overlays, packs, [Symbol.asyncDispose]: () => parts.disposeAsync() }
 }

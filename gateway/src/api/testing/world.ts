@@ -161,6 +161,9 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     gate: createGate({ policies: () => policies, approvals, log: silent }),
     ledger,
     used,
+    // Nothing is put in force here: there is no gate that would decide by it.
+    enforcement: { change: (work) => work(), policies: () => policies, takeIn: async () => {} },
+    metrics: new Registry(),
     log: silent,
     ...(options.clock && { clock: options.clock }),
   })
