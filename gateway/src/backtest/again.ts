@@ -2,7 +2,7 @@ import type { Effect as EffectRecord } from '@countersign/contract/approval'
 import type { VerdictRecord } from '@countersign/contract/recording'
 import type { Command, Effect } from '../gate/command.ts'
 import type { Backing } from '../gate/entrance.ts'
-import { type Judgement, judge, saidByPolicy } from '../gate/judge.ts'
+import { judge, saidByPolicy } from '../gate/judge.ts'
 import { effectOf } from '../gate/recorded.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
 import type { Policies } from '../policy/policy.ts'
@@ -94,8 +94,6 @@ export function saidThen({ outcome, policies, reason = '', observed }: VerdictRe
   return outcome === 'deny' && !saidByPolicy({ policies, reason }) ? 'beside' : outcome
 }
 
-export type { Judgement }
-
 /** Which of the things that enter a decision a set of policies could ask for: what it can't needs no deciding again. */
 interface Asked {
   time: boolean
@@ -124,18 +122,27 @@ class Classes {
   #next = 0
 
   of(agent: object, connection: object, purpose: string | undefined): number {
-    let byConnection = this.#byAgent.get(agent)
-    if (!byConnection) this.#byAgent.set(agent, (byConnection = new Map()))
-    let byPurpose = byConnection.get(connection)
-    if (!byPurpose) byConnection.set(connection, (byPurpose = new Map()))
+    const byConnection = within(this.#byAgent, agent)
+    const byPurpose = within(byConnection, connection)
     let known = byPurpose.get(purpose)
     if (known === undefined) {
       // Purposes are whatever agents say; numbers are never used again, so that forgetting is safe.
       if (byPurpose.size >= 10_000) byPurpose.clear()
-      byPurpose.set(purpose, (known = this.#next++))
+      known = this.#next++
+      byPurpose.set(purpose, known)
     }
     return known
   }
+}
+
+/** The map under a key, made where there is none yet. */
+function within<K, L, V>(maps: Map<K, Map<L, V>>, key: K): Map<L, V> {
+  let known = maps.get(key)
+  if (!known) {
+    known = new Map()
+    maps.set(key, known)
+  }
+  return known
 }
 
 /** Characters of keys, in each of two generations: what is asked for again moves to the younger one. */
