@@ -48,6 +48,7 @@ import { type FeedBounds, feedBounds, sayGoodbye } from './feed.ts'
 import { feedRoute } from './feed-route.ts'
 import { grantRoutes } from './grant-routes.ts'
 import type { GrantRules } from './grant-visibility.ts'
+import { itemRoutes } from './item-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
 import { overlayRoutes } from './overlay-routes.ts'
 import { packRoutes } from './pack-routes.ts'
@@ -235,8 +236,9 @@ function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reac
 }
 
 /** What the rooms of reviews serve: each room adds its routes here. */
-function reviewRoutes(typed: Routes, { reviews }: ApiOptions): void {
+function reviewRoutes(typed: Routes, { reviews, clock }: ApiOptions): void {
   campaignRoutes(typed, reviews)
+  itemRoutes(typed, reviews, clock)
   overlayRoutes(typed, reviews.overlays)
   packRoutes(typed, reviews)
 }

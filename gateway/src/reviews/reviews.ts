@@ -10,6 +10,8 @@ import type { Used } from '../sessions/ledger/used.ts'
 import type { Store } from '../store/store.ts'
 import { createOverlays, type Overlays } from './apply/apply.ts'
 import { type Campaigns, createCampaigns } from './campaigns/campaigns.ts'
+import { createDecisions, type Decisions } from './decisions/decisions.ts'
+import { neighboursOf } from './decisions/neighbours.ts'
 import { createPacks, type Packs } from './pack/pack.ts'
 
 export interface ReviewsOptions {
@@ -34,6 +36,7 @@ export interface Reviews extends AsyncDisposable {
   campaigns: Campaigns
   overlays: Overlays
   packs: Packs
+  decisions: Decisions
   // Each room adds itself here: decisions, overlays, packs.
 }
 
@@ -46,9 +49,11 @@ export async function openReviews(options: ReviewsOptions): Promise<Reviews> {
   // Evidence.
   const overlays = createOverlays({ ...options, clock })
   const campaigns = createCampaigns({ store, starting: () => undefined, clock })
-  // Decisions.
+  const { registry } = options.access
+  const neighbours = neighboursOf({ overlays, registry })
+  const decisions = createDecisions({ store, registry, neighbours, clock })
   const packs = createPacks({ store, folder: options.folder, ledger: options.ledger, clock })
 
   const parts = stack.move()
-  return { campaigns, overlays, packs, [Symbol.asyncDispose]: () => parts.disposeAsync() }
+  return { campaigns, overlays, packs, decisions, [Symbol.asyncDispose]: () => parts.disposeAsync() }
 }
