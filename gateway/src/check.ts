@@ -17,6 +17,7 @@ export async function check(file: string, { connect = false }: { connect?: boole
   const problems: Problem[] = loaded.ok ? [] : loaded.problems
   const warnings: Problem[] = [...loaded.warnings]
   let policies: LoadResult | undefined
+  let passed = 0
   if (loaded.ok) {
     policies = await loadPolicies(loaded.config.policy)
     const inFolder = placed(loaded.config.policy)
@@ -24,6 +25,9 @@ export async function check(file: string, { connect = false }: { connect?: boole
       const doubts = [...holdsForNobody(loaded.config, policies), ...escalatesTooLate(loaded.config, policies)]
       warnings.push(...[...policies.warnings, ...doubts].map(inFolder))
       warnings.push(...neverGiven(file, loaded.config, policies, loaded.lineOf))
+      const tests = await testsOf(loaded.config.policy)
+      problems.push(...tests.problems.map(inFolder))
+      passed = tests.passed
     } else problems.push(...policies.problems.map(inFolder))
     if (connect) warnings.push(...(await unfitting(file, loaded.config, loaded.lineOf)))
   }
@@ -34,7 +38,7 @@ export async function check(file: string, { connect = false }: { connect?: boole
     process.exitCode = 1
     return
   }
-  if (loaded.ok && policies?.ok) for (const line of fine(loaded.config, policies)) say(line)
+  if (loaded.ok && policies?.ok) for (const line of fine(loaded.config, policies, passed)) say(line)
 }
 
 /** Keys of `data_classes` that name no columns of their databases, and databases that can't be asked. */
@@ -61,8 +65,26 @@ async function unfitting(
   return found
 }
 
+/** Tests of the policies that fail, and what is wrong with their files; a reload looks at none of them. */
+async function testsOf(folder: string): Promise<{ problems: Problem[]; passed: number }> {
+  const { readFolder } = await import('./policy/tests-command.ts')
+  const { checkPolicies } = await import('./policy/drafts/check.ts')
+  const { files, problems } = await readFolder(folder)
+  if (problems.length > 0) return { problems, passed: 0 }
+  const check = checkPolicies(files)
+  const failed = check.tests
+    .filter(({ ok }) => !ok)
+    .map(({ file, line, name, expected, got }) => ({
+      file,
+      line,
+      message: `the test ${JSON.stringify(name)} expected ${expected}, and got ${got}`,
+      mend: 'mend the policy, or the test',
+    }))
+  return { problems: [...check.problems, ...failed], passed: check.tests.length - failed.length }
+}
+
 /** What was checked and found good. */
-function fine(config: LoadedConfig, policies: LoadResult & { ok: true }): string[] {
+function fine(config: LoadedConfig, policies: LoadResult & { ok: true }, passed: number): string[] {
   const { issuers } = config.identity
   const listeners = [`api ${formatListen(config.api.listen)}`]
   if (config.postgres) listeners.push(`postgres ${formatListen(config.postgres.listen)}`)
@@ -71,7 +93,7 @@ function fine(config: LoadedConfig, policies: LoadResult & { ok: true }): string
     `  listens    ${listeners.join(', ')}`,
     `  issuers    ${issuers.map((i) => `${i.issuer} (${i.for})`).join(', ')}`,
     `  connects   ${[...config.connections.values()].map((c) => `${c.name} (${c.kind} ${c.host}:${c.port}, tls ${c.tls.mode})`).join(', ') || 'to nothing'}`,
-    `  policy     ${count(policies.policies.list.length, 'policy', 'policies')} in ${config.policy}`,
+    `  policy     ${count(policies.policies.list.length, 'policy', 'policies')} in ${config.policy}${passed > 0 ? `, ${count(passed, 'test')} passed` : ''}`,
     `  data       ${config.data}`,
     `  retention  ${retained(config)}`,
   ]

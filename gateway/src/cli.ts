@@ -13,9 +13,13 @@ usage: countersign-gateway COMMAND [OPTIONS]
   classes suggest --config FILE [--connection NAME] [--rows 1000] [--json] [--check]
                            look at a sample of a database, read-only, and print which columns may need a data class, as
                            YAML to paste; never a value. --check exits 1 if one that likely does has none
-  policy test DIR          run policy tests                                                   (not in this version)
-  policy backtest --config FILE --policy DIR --since 30d
-                           what a draft policy would have decided                             (not in this version)
+  policy test DIR [--json] run the tests (*.test.yaml) of a policy folder: every one that fails, with what was expected and
+                           what came; exits 1 if any fails or a file is wrong, 2 if there are none
+  policy backtest --config FILE --policy DIR [--since 30d] [--until TIME] [--against recorded|in-force] [--no-overlays]
+                  [--agent ID]… [--on CONNECTION]… [--json] [--check]
+                           what the policies of a folder would have decided of the commands that were recorded, whether
+                           the gateway runs or not: exits 0 whatever would change, 1 with --check if anything would, 2 if it
+                           could not be told
   verify --config FILE [--key VKEY] [--json]
                            check ledger, recordings and database against each other, whether the gateway runs or not:
                            exits 0 whole, 1 broken or incomplete (it says where first), 2 can't tell
@@ -75,9 +79,17 @@ export async function main(args: string[]): Promise<void> {
       const { connection, json = false, check = false } = values
       return suggestFor(values.config, { rows, json, check, ...(connection === undefined ? {} : { connection }) })
     }
-    case 'policy':
-      if (rest[0] !== 'test' && rest[0] !== 'backtest') return misused('policy knows: policy test, policy backtest')
-      return notYet(`policy ${rest[0]}`)
+    case 'policy': {
+      const [what, folder, unexpected] = rest
+      if (what === 'test') {
+        if (folder === undefined || unexpected !== undefined) return misused('policy test takes a folder, and one only')
+        return (await import('./policy/tests-command.ts')).testPolicies(folder, { json: values.json === true })
+      }
+      if (what !== 'backtest' || folder !== undefined) return misused('policy knows: policy test DIR, policy backtest')
+      if (values.config === undefined || values.policy === undefined)
+        return misused('policy backtest needs --config FILE and --policy DIR')
+      return (await import('./backtest/command.ts')).backtest(values.config, values.policy, values)
+    }
     case 'verify': {
       if (rest.length > 0) return misused(`unexpected ${JSON.stringify(rest[0])} after verify`)
       if ((values.config === undefined) === (values.bundle === undefined))
@@ -127,6 +139,11 @@ function parse(args: string[]) {
       'log-level': { type: 'string' },
       policy: { type: 'string' },
       since: { type: 'string' },
+      until: { type: 'string' },
+      against: { type: 'string' },
+      agent: { type: 'string', multiple: true },
+      on: { type: 'string', multiple: true },
+      'no-overlays': { type: 'boolean' },
       bundle: { type: 'string' },
       key: { type: 'string' },
       session: { type: 'string' },
@@ -146,11 +163,6 @@ function parse(args: string[]) {
   const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
   if (level !== undefined && !levels.includes(level)) throw new Error(`--log-level is one of ${levels.join(', ')}`)
   return parsed
-}
-
-function notYet(command: string): void {
-  process.stderr.write(`countersign-gateway: this version can't do \`${command}\` yet\n`)
-  process.exitCode = 2
 }
 
 function misused(message: string): void {
