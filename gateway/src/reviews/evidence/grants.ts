@@ -1,0 +1,68 @@
+import type { ItemEvidence } from '@countersign/contract/review'
+import type { AgentIdentity } from '../../identity/registry/agent-entry.ts'
+import type { Store } from '../../store/store.ts'
+
+/** A grant as an item shows it, with what policy is asked about it. */
+export type ItemGrant = ItemEvidence['grants'][number] & {
+  agent: string
+  policies: readonly string[]
+  identity: AgentIdentity & { onBehalfOf?: string | undefined }
+  resources?: readonly string[]
+}
+
+/** So many are shown; one for each action that was given is always among them. */
+const MOST = 100
+
+/** Grants that were live some time in the window, or are: the newest first. */
+export async function grantsIn(
+  { db }: Pick<Store, 'db'>,
+  of: { agent?: string; connection: string; policy?: string },
+  { from, to }: { from: string; to: string },
+): Promise<ItemGrant[]> {
+  const rows = await db
+    .selectFrom('grants')
+    .selectAll()
+    .where('connection', '=', of.connection)
+    .$if(of.agent !== undefined, (query) => query.where('agent', '=', of.agent!))
+    .where('active_from', 'is not', null)
+    .where('active_from', '<', to)
+    .where((e) => e.or([e('ended_at', 'is', null), e('ended_at', '>=', from)]))
+    .orderBy('active_from', 'desc')
+    .orderBy('id')
+    .execute()
+  const mine = rows.filter(
+    ({ policies }) => of.policy === undefined || (JSON.parse(policies) as string[]).includes(of.policy),
+  )
+  const shown = mine.slice(0, MOST)
+  const actions = new Set(shown.flatMap((row) => JSON.parse(row.actions) as string[]))
+  for (const row of mine.slice(MOST)) {
+    const more = (JSON.parse(row.actions) as string[]).filter((action) => !actions.has(action))
+    if (more.length > 0) shown.push(row)
+    for (const action of more) actions.add(action)
+  }
+  const approvals = shown.flatMap(({ approval }) => (approval === null ? [] : [approval]))
+  const decisions =
+    approvals.length === 0
+      ? []
+      : await db
+          .selectFrom('decisions')
+          .select(['approval', 'person_name'])
+          .where('verdict', '=', 'approve')
+          .where('approval', 'in', approvals.slice(0, 500))
+          .orderBy('id')
+          .execute()
+  const approvedBy = Map.groupBy(decisions, ({ approval }) => approval)
+  return shown.map((row) => ({
+    grant: row.id,
+    state: row.state,
+    agent: row.agent,
+    actions: JSON.parse(row.actions) as string[],
+    at: row.active_from!,
+    ...((row.ended_at ?? row.expires_at) !== null && { until: (row.ended_at ?? row.expires_at)! }),
+    purpose: row.purpose,
+    approvedBy: (approvedBy.get(row.approval ?? '') ?? []).map(({ person_name }) => person_name),
+    policies: JSON.parse(row.policies) as string[],
+    identity: JSON.parse(row.identity) as ItemGrant['identity'],
+    ...(row.resources !== null && { resources: JSON.parse(row.resources) as string[] }),
+  }))
+}

@@ -1,0 +1,111 @@
+import type { ObservedUse } from '@countersign/contract/review'
+import { protocolOf } from './protocols.ts'
+
+/** Something that is to stay permitted: an action on a resource by a verb. */
+export interface Cell {
+  action: string
+  /** Cedar entity type; with `*` behind it, `resource` is how those that are meant begin. */
+  type: string
+  resource: string
+  /** Empty: any. */
+  verb: string
+  /** Whether it may reach every row. */
+  unbounded: boolean
+  /** Whether it may have metacharacters of the shell. */
+  shell: boolean
+}
+
+/** What ran in the window is to stay; a verb that the policy can't tell apart is any. */
+export function cellsOf(used: readonly ObservedUse[], kind: string): Cell[] {
+  const { verb } = protocolOf(kind)
+  return used
+    .filter(({ allowed, approved }) => allowed + (approved ?? 0) > 0)
+    .map(({ action, type, resource, kind: told, unbounded, shell }) => ({
+      action,
+      type,
+      resource,
+      verb: verb?.(action) === undefined ? '' : told,
+      unbounded: unbounded > 0,
+      shell: (shell ?? 0) > 0,
+    }))
+}
+
+/** How an action on some resources may be done: by these verbs, and by these only while it doesn't reach every row. */
+export interface Manner {
+  /** undefined: any. */
+  verbs: readonly string[] | undefined
+  bounded: boolean
+  shell: boolean
+}
+
+/** Cells of one action that may be done in the same manner, by type. */
+export interface Clause {
+  action: string
+  manner: Manner
+  type: string
+  resources: string[]
+}
+
+/** Puts together what is done in the same manner, so that a person can read it. */
+export function clausesOf(cells: readonly Cell[]): Clause[] {
+  const places = new Map<string, { action: string; type: string; resource: string; cells: Cell[] }>()
+  for (const cell of cells) {
+    const { action, type, resource } = cell
+    const key = JSON.stringify([action, type, resource])
+    const place = places.get(key) ?? { action, type, resource, cells: [] }
+    place.cells.push(cell)
+    places.set(key, place)
+  }
+  const clauses = new Map<string, Clause>()
+  for (const { action, type, resource, cells: mine } of places.values())
+    for (const manner of mannersOf(action, mine)) {
+      const key = JSON.stringify([action, type, manner])
+      const clause = clauses.get(key) ?? { action, manner, type, resources: [] }
+      clause.resources.push(resource)
+      clauses.set(key, clause)
+    }
+  return [...clauses].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, clause]) => clause)
+}
+
+/** What on one resource was done by several verbs is at most two manners: in bounds, and beyond. */
+function mannersOf(action: string, cells: readonly Cell[]): Manner[] {
+  const isWrite = action === 'sql:write'
+  const manner = (some: readonly Cell[], bounded: boolean, shell: boolean): Manner[] => {
+    if (some.length === 0) return []
+    const any = some.some(({ verb }) => verb === '')
+    return [{ verbs: any ? undefined : verbsOf(action, some), bounded, shell }]
+  }
+  if (action === 'ssh:exec')
+    return [
+      ...manner(
+        cells.filter(({ shell }) => !shell),
+        false,
+        false,
+      ),
+      ...manner(
+        cells.filter(({ shell }) => shell),
+        false,
+        true,
+      ),
+    ]
+  return [
+    ...manner(
+      cells.filter(({ unbounded }) => isWrite && !unbounded),
+      true,
+      false,
+    ),
+    ...manner(
+      cells.filter(({ unbounded }) => !isWrite || unbounded),
+      false,
+      false,
+    ),
+  ]
+}
+
+/** EXPLAIN of what is read shows no row of it, and tools do it unasked. */
+function verbsOf(action: string, cells: readonly Cell[]): string[] {
+  const verbs = new Set(cells.map(({ verb }) => verb))
+  if (action === 'sql:read') verbs.add('explain')
+  if (action === 'http:read' && verbs.has('GET')) verbs.add('HEAD')
+  return [...verbs].sort()
+}

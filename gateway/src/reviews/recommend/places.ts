@@ -1,0 +1,122 @@
+import { attributesOf } from '../../policy/permitted/resources.ts'
+import { pattern, quoted, uid } from './cedar.ts'
+
+/**
+ * Which resources a clause is about, as a condition of Cedar's. By their ids, as long as they are not too many; then by how
+ * they begin, which is more than they are, never less.
+ */
+export interface Place {
+  condition: string
+  /** In words. */
+  words: string
+}
+
+/** @param most so many are named by their ids */
+export function placesOf(connection: string, type: string, ids: readonly string[], most: number): Place[] {
+  if (type === 'Connection') return [{ condition: `resource == ${uid('Connection', connection)}`, words: connection }]
+  if (type.endsWith('*')) return ids.map((begins) => allWithin(connection, type.slice(0, -1), begins))
+  if (ids.length <= most) return [named(connection, type, [...ids].sort())]
+  const { stems, rest } = stemsOf(connection, type, ids)
+  // What doesn't tell its attributes can't be put together with others by them.
+  const single = rest.length > 0 ? [named(connection, type, rest.sort())] : []
+  if (rest.length > most) return [allWithin(connection, type, `${connection}/`)]
+  return [...narrowed(stems, Math.max(1, Math.floor(most / 4))).map((stem) => placeOf(type, stem)), ...single]
+}
+
+function named(connection: string, type: string, ids: readonly string[]): Place {
+  const words = ids.map((id) => id.slice(connection.length + 1)).join(', ')
+  if (ids.length === 1) return { condition: `resource == ${uid(type, ids[0]!)}`, words }
+  return { condition: `resource in [${ids.map((id) => uid(type, id)).join(', ')}]`, words }
+}
+
+/** All of a type whose id begins so: those of a schema, or all in the connection. */
+function allWithin(connection: string, type: string, begins: string): Place {
+  const within = begins.slice(connection.length + 1)
+  const schema = within.endsWith('.') ? attributesOf('Table', `${connection}/${within}x`)?.get('schema') : undefined
+  if ((type === 'Table' || type === 'Routine') && schema !== undefined)
+    return placeOf(type, { equals: [['schema', schema]], begins: '', attribute: 'name' })
+  return { condition: `resource is ${type}`, words: `every ${type.toLowerCase()} of ${connection}` }
+}
+
+/** Resources that are alike in some attributes and begin alike in another. */
+interface Stem {
+  equals: readonly (readonly [string, string])[]
+  attribute: string
+  begins: string
+}
+
+function placeOf(type: string, { equals, attribute, begins }: Stem): Place {
+  const conditions = [
+    `resource is ${type}`,
+    ...equals.map(([name, value]) => `resource.${name} == ${quoted(value)}`),
+    ...(begins === '' ? [] : [`resource.${attribute} like ${pattern(begins)}`]),
+  ]
+  return {
+    condition: conditions.join(' && '),
+    words: [...equals.map(([, value]) => value), `${begins}*`].filter((word) => word !== '').join('.'),
+  }
+}
+
+function stemsOf(connection: string, type: string, ids: readonly string[]): { stems: Stem[]; rest: string[] } {
+  const stems: Stem[] = []
+  const rest: string[] = []
+  for (const id of ids) {
+    const stem = stemOf(connection, type, id)
+    if (stem) stems.push(stem)
+    else rest.push(id)
+  }
+  return { stems, rest }
+}
+
+function stemOf(connection: string, type: string, id: string): Stem | undefined {
+  const within = id.slice(connection.length + 1)
+  switch (type) {
+    case 'Table':
+    case 'Routine': {
+      const told = attributesOf(type, id)
+      const [schema, name] = [told?.get('schema'), told?.get('name')]
+      if (schema === undefined || name === undefined) return undefined
+      return { equals: [['schema', schema]], attribute: 'name', begins: name }
+    }
+    case 'Resource': {
+      const parts = within.split('/')
+      if (parts.length !== 4 && parts.length !== 5) return undefined
+      const [group = '', resource = '', ...more] = parts
+      const [subresource, namespace, name] = more.length === 3 ? more : ['', ...more]
+      const equals = Object.entries({ group, resource, subresource: subresource!, namespace: namespace! })
+      return { equals, attribute: 'name', begins: name! }
+    }
+    case 'Path':
+      return { equals: [], attribute: 'path', begins: within }
+    case 'Tool':
+      return { equals: [], attribute: 'name', begins: within }
+    default:
+      return undefined
+  }
+}
+
+/** Ways to shorten how a name begins, each to fewer beginnings than the one before. */
+const shorter: readonly ((begins: string) => string)[] = [
+  // What is numbered, dated or drawn by lot: events_2026_11, web-7f9c4.
+  (begins) => begins.replace(/[-_./]?[0-9a-f]*\d[-_.:0-9a-f]*$/i, ''),
+  (begins) => /^(.*[/_.-])[^/_.-]+[/_.-]?$/s.exec(begins)?.[1] ?? begins,
+  (begins) => /^(.[^/_.-]*[/_.-]?)/s.exec(begins)?.[1] ?? begins,
+  () => '',
+]
+
+/** Shortens until there are at most so many; where that can't be, all that are alike in nothing but their equals. */
+function narrowed(stems: readonly Stem[], most: number): Stem[] {
+  let now = distinct(stems)
+  for (const shorten of shorter) {
+    if (now.length <= most) return now
+    now = distinct(now.map((stem) => ({ ...stem, begins: shorten(stem.begins) })))
+  }
+  for (let equal = 3; now.length > most && equal >= 0; equal--)
+    now = distinct(now.map((stem) => ({ ...stem, equals: stem.equals.slice(0, equal) })))
+  return now
+}
+
+function distinct(stems: readonly Stem[]): Stem[] {
+  const found = new Map(stems.map((stem) => [JSON.stringify([stem.equals, stem.begins]), stem]))
+  return [...found.values()]
+}
