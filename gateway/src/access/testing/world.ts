@@ -19,6 +19,8 @@ export const people = {
   ada: { name: 'Ada', groups: ['dba'] },
   aud: { name: 'Aud', groups: ['audit'] },
   max: { name: 'Max', groups: ['platform'] },
+  mia: { name: 'Mia', groups: ['platform'] },
+  rae: { name: 'Rae', groups: ['security'] },
 } as const
 export type Person = keyof typeof people
 
@@ -80,7 +82,7 @@ export class AccessWorld implements AsyncDisposable {
           ...(agents ? [{ issuer: this.issuers.agents.url, for: 'agents', audience: 'countersign' }] : []),
           { issuer: this.issuers.people.url, for: 'people', audience: 'countersign', client_id: 'console' },
         ],
-        roles: { approver: ['dba'], auditor: ['audit'], admin: ['platform'] },
+        roles: { approver: ['dba'], reviewer: ['security'], auditor: ['audit'], admin: ['platform'] },
       },
       grants: { per_agent: 1000 },
       limits: { sessions_per_agent: 1000 },
