@@ -16,7 +16,8 @@ export default defineConfig({
   reporter: [['list']],
   use: {
     viewport: { width: 1280, height: 800 },
-    trace: 'retain-on-failure',
+    // A trace costs a tenth of the time: where a second try is made anyway, that one has it.
+    trace: process.env.CI ? 'on-first-retry' : 'retain-on-failure',
     launchOptions: {
       // The system's Chromium where there is one: Playwright's own is a download that not every network allows.
       ...(executablePath ? { executablePath } : {}),
