@@ -1,10 +1,11 @@
 import { checkpointName, earlierName, type Manifest, manifestName, manifestNoteName, recordingName } from './bundle.ts'
+import { CampaignChecks, campaignPart } from './bundle-campaign.ts'
 import { BundleFacts } from './bundle-facts.ts'
 import { type BundleReport, type PartKind, partsOf } from './bundle-report.ts'
 import { type Checkpoint, readCheckpoint } from './checkpoint.ts'
 import { ChunkStream } from './chunk-stream.ts'
 import { fromUtf8, hex, same } from './encoding.ts'
-import { type Leaf, opens, parseLeaf, parseOpening } from './entry.ts'
+import { type Leaf, opens, parseLeaf, parseOpening, payloadValue } from './entry.ts'
 import type { LedgerError } from './errors.ts'
 import { Findings, type Place } from './findings.ts'
 import { KeyChain } from './key-chain.ts'
@@ -29,6 +30,7 @@ export class BundleChecks {
   #checkpoint: Checkpoint | undefined
   #earlier: { note: string; checkpoint: Checkpoint }[] = []
   readonly #policy = new Map<string, string>()
+  #campaign: CampaignChecks | undefined
   #leaf: { leaf: Leaf; hash: Uint8Array } | undefined
   #finished = false
   #signedBy: string[] = []
@@ -55,12 +57,18 @@ export class BundleChecks {
     if (member.startsWith('checkpoints/')) return 'earlier'
     if (member.startsWith('policy/')) return 'policy'
     if (member.startsWith('entries/')) return 'entries'
+    const ofCampaign = campaignPart(member)
+    if (ofCampaign) return ofCampaign
     return `recording ${sessionOf(member)}`
   }
 
   begin(manifest: Manifest): void {
     this.#manifest = manifest
     for (const { n, type } of manifest.entries) this.#listed.set(n, type)
+    if (manifest.about.kind === 'campaign')
+      this.#campaign = new CampaignChecks(this.#crypto, manifest, (about, part, code, where, text) =>
+        about === 'integrity' ? this.wrong(part, code, where, text) : this.#missing(part, code, where, text),
+      )
   }
 
   manifestNote(note: string, expected: string): void {
@@ -88,6 +96,7 @@ export class BundleChecks {
     try {
       if (name === checkpointName) this.#readCheckpoint(bytes)
       else if (name.startsWith('checkpoints/')) this.#readEarlier(name, bytes)
+      else if (campaignPart(name)) this.#campaign?.member(name, bytes)
       else if (name.startsWith('policy/')) this.#policy.set(name.slice(7), hex(this.#crypto.sha256(bytes)))
       else this.#readEntry(name, bytes)
     } catch (error) {
@@ -156,7 +165,7 @@ export class BundleChecks {
           place,
           `${name} was changed: entry ${n} (${leaf.type}) commits to another payload`,
         )
-      else if (!this.#facts.add(n, leaf.type, leaf.at, opened.payload))
+      else if (!this.#takes(n, leaf, opened.payload))
         this.#missing(
           'entries',
           'payload-form',
@@ -176,6 +185,11 @@ export class BundleChecks {
           `entry ${n} is not in the log of the checkpoint: ${name} does not prove it`,
         )
     }
+  }
+
+  #takes(n: number, { type, at }: Leaf, payload: Uint8Array): boolean {
+    const known = this.#facts.add(n, type, at, payload)
+    return this.#campaign ? this.#campaign.entry(n, type, at, payloadValue(payload)) && known : known
   }
 
   recording(member: string): ChunkStream {
@@ -223,6 +237,7 @@ export class BundleChecks {
           `the decision of ${decision.person} on approval ${decision.approval} is not the one of entry ${decision.entry}`,
         )
     this.#policyFiles()
+    this.#campaign?.finish()
   }
 
   #rotations() {
@@ -359,11 +374,18 @@ export class BundleChecks {
 
   report(): BundleReport {
     const { kept: findings, integrity, completeness } = this.#found
+    const campaign = this.#campaign?.seen
     return {
       outcome: this.#found.outcome(this.#signedBy.length > 0),
       findings,
       counts: { integrity, completeness },
-      parts: partsOf(this.#manifest, { bad: this.#bad, finished: this.#finished, trusted: this.#signedBy.length > 0 }),
+      parts: partsOf(this.#manifest, {
+        bad: this.#bad,
+        finished: this.#finished,
+        trusted: this.#signedBy.length > 0,
+        ...(campaign && { campaign }),
+      }),
+      ...(campaign?.head && { campaign }),
       ...(this.#manifest && { manifest: this.#manifest }),
       ...(this.#checkpoint && { checkpoint: this.#checkpoint, checkpointNote: this.#checkpointNote }),
       signedBy: this.#signedBy,

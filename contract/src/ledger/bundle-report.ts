@@ -1,4 +1,5 @@
 import type { Manifest } from './bundle.ts'
+import type { CampaignPart, CampaignSeen } from './bundle-campaign.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { Finding, Outcome } from './findings.ts'
 
@@ -11,6 +12,7 @@ export type PartKind =
   | 'policy'
   | 'entries'
   | 'decisions'
+  | CampaignPart
   | `recording ${string}`
 
 export interface Part {
@@ -33,14 +35,21 @@ export interface BundleReport {
   checkpointNote?: string
   signedBy: string[]
   cosignedBy: string[]
+  /** Of a campaign: what its entries say. Believe it as far as `outcome` goes. */
+  campaign?: CampaignSeen
 }
 
 /** The parts of a bundle, each with what was found of it. */
 export function partsOf(
   manifest: Manifest | undefined,
-  seen: { bad: ReadonlyMap<PartKind, 'broken' | 'incomplete'>; finished: boolean; trusted: boolean },
+  seen: {
+    bad: ReadonlyMap<PartKind, 'broken' | 'incomplete'>
+    finished: boolean
+    trusted: boolean
+    campaign?: CampaignSeen
+  },
 ): Part[] {
-  const { bad, finished, trusted } = seen
+  const { bad, finished, trusted, campaign } = seen
   const parts: Part[] = []
   const add = (part: PartKind, text: string) =>
     parts.push({ part, state: bad.get(part) ?? (!finished ? 'unread' : trusted ? 'whole' : 'cant-tell'), text })
@@ -52,7 +61,9 @@ export function partsOf(
   if (manifest.earlier.length > 0) add('earlier', `${manifest.earlier.length} earlier checkpoints`)
   if (manifest.policy) add('policy', `policy version ${manifest.policy.version}`)
   add('entries', `${manifest.entries.length} audit entries${erased > 0 ? `, ${erased} of them erased` : ''}`)
-  add('decisions', `${manifest.decisions.length} decisions by ${manifest.people.length} people`)
+  if (campaign) for (const [part, text] of campaignTexts(manifest, campaign)) add(part, text)
+  if (!campaign || manifest.decisions.length > 0)
+    add('decisions', `${manifest.decisions.length} decisions by ${manifest.people.length} people`)
   for (const { session, bytes, erasedBy, open } of manifest.recordings) {
     const part = `recording ${session}` as const
     if (erasedBy !== undefined && finished && !bad.has(part))
@@ -61,3 +72,33 @@ export function partsOf(
   }
   return parts
 }
+
+/** What of a campaign was held against entries, in words. */
+function campaignTexts(manifest: Manifest, { head, evidence, policies }: CampaignSeen): [CampaignPart, string][] {
+  const texts: [CampaignPart, string][] = []
+  if (policies > 0) texts.push(['policies', `${things(policies, 'policy version')} with all files`])
+  texts.push(['evidence', `${things(evidence, 'evidence document')}, as the ledger has the hashes`])
+  if (!head) return [...texts, ['items', things(manifest.items?.length ?? 0, 'item')]]
+  const { counts, closed, state, title, exceptions, signOffs } = head
+  const { undecided, decisions, overlays, applications, comments, moves } = counts
+  const applied = (Object.entries(applications) as [string, number][])
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => `${count} ${name}`)
+  texts.push(
+    [
+      'items',
+      `${things(counts.items, 'item')}, ${undecided} undecided; ${things(decisions, 'decision')}, ${things(comments, 'comment')}, ${things(moves, 'move')}; ${things(overlays, 'overlay')}${applied.length > 0 ? ` (${applied.join(', ')})` : ''}`,
+    ],
+    [
+      'campaign',
+      `${title}: ${closed ? `closed ${closed.at}` : state}, ${things(signOffs.length, 'sign-off')}; ${things(
+        exceptions.reduce((sum, { count }) => sum + count, 0),
+        'open exception',
+      )}`,
+    ],
+    ['report', 'signed with the rest; a reading aid that verification does not read'],
+  )
+  return texts
+}
+
+const things = (count: number, name: string) => `${count} ${name}${count === 1 ? '' : 's'}`

@@ -15,6 +15,7 @@ import {
 } from './bundle.ts'
 import { BundleChecks } from './bundle-checks.ts'
 import type { BundleReport } from './bundle-report.ts'
+import { csvName, evidenceName, headName, itemName, policyTextName, reportName } from './campaign-pack.ts'
 import { fromUtf8, hex } from './encoding.ts'
 import { LedgerError } from './errors.ts'
 import type { VerifierKey } from './note.ts'
@@ -114,9 +115,14 @@ function inconsistency(manifest: Manifest): string | undefined {
     checkpointName,
     ...manifest.earlier.flatMap((size) => [earlierName(size), consistencyName(size)]),
     ...(manifest.policy?.files ?? []).map(policyName),
+    ...new Set((manifest.policies ?? []).flatMap(({ files }) => files.map(({ sha256 }) => policyTextName(sha256)))),
     ...manifest.entries.flatMap(({ n, erasedBy }) =>
       erasedBy === undefined ? [leafName(n), openingName(n), proofName(n)] : [leafName(n), proofName(n)],
     ),
+    ...(manifest.items ?? []).flatMap(({ item, evidence }) =>
+      evidence ? [evidenceName(item), itemName(item)] : [itemName(item)],
+    ),
+    ...(manifest.about.kind === 'campaign' ? [headName, csvName, reportName] : []),
     ...manifest.recordings
       .filter(({ erasedBy }) => erasedBy === undefined)
       .map(({ session }) => recordingName(session)),
@@ -124,6 +130,8 @@ function inconsistency(manifest: Manifest): string | undefined {
   const listed = manifest.members.map(({ name }) => name)
   if (names.length !== listed.length || names.some((name, i) => name !== listed[i]))
     return 'its list of members is not that of what it says is in the bundle'
+  if (manifest.about.kind !== 'campaign' && (manifest.items || manifest.policies))
+    return 'it has items, and is about no campaign'
   if (manifest.entries.some(({ n }, i) => i > 0 && n <= manifest.entries[i - 1]!.n))
     return 'its entries are not in order'
   const sessions = manifest.about.kind === 'session' ? [manifest.about.session] : manifest.about.sessions

@@ -323,8 +323,11 @@ describe('a bundle that is made to keep its reader busy', () => {
     const names = new Set(members.map(({ name }) => name))
     for (const name of names) if (name.startsWith('recordings/')) names.delete(name)
     manifest.members = manifest.members.filter(({ name }: { name: string }) => names.has(name))
+    const nothing = { length: 0, bytes: utf8(''), sha256: hex(crypto.sha256(utf8(''))) }
+    const documents = ['campaign.json', 'items.csv', 'report.html'].map((name) => ({ name, ...nothing }))
+    manifest.members.push(...documents.map(({ name, length, sha256 }) => ({ name, length, sha256 })))
     const bytes = utf8(canonical(manifest))
-    const kept = members.slice(1).filter(({ name }) => names.has(name))
+    const kept = [...members.slice(1).filter(({ name }) => names.has(name)), ...documents]
     const hostile = await collect(writeTar([{ name: 'manifest.json', length: bytes.length, bytes }, ...kept]))
     const report = await verify(hostile)
     expect(report.outcome).toBe('broken')

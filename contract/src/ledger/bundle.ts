@@ -23,7 +23,12 @@ export const Manifest = z.strictObject({
   format: z.literal('countersign-bundle/1'),
   about: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('session'), session: z.string() }),
-    z.strictObject({ kind: z.literal('campaign'), campaign: z.string(), sessions: z.array(z.string()) }),
+    z.strictObject({
+      kind: z.literal('campaign'),
+      campaign: z.string(),
+      sessions: z.array(z.string()).describe('whose recordings are in it'),
+      made: count.optional().describe('the entry pack.made that counts what there was to say'),
+    }),
   ]),
   madeAt: z.iso.datetime(),
   madeBy: PersonRef.optional(),
@@ -44,6 +49,22 @@ export const Manifest = z.strictObject({
   ),
   earlier: z.array(count).describe('sizes of earlier checkpoints in the bundle, each with its proof of consistency'),
   policy: z.strictObject({ version: z.string(), files: z.array(z.string()) }).optional(),
+  policies: z
+    .array(
+      z.strictObject({
+        version: z.string(),
+        entry: count.describe('of type policy.changed'),
+        files: z.array(z.strictObject({ path: z.string(), sha256 })),
+      }),
+    )
+    .optional()
+    .describe('of a campaign: policy sets before and after it; a text is the member policies/SHA256.cedar'),
+  items: z
+    .array(
+      z.strictObject({ item: z.string(), evidence: z.boolean().describe('whether its document is in the bundle') }),
+    )
+    .optional()
+    .describe('of a campaign'),
   people: z.array(PersonRef),
   decisions: z.array(
     z.strictObject({
@@ -73,15 +94,24 @@ export const recordingName = (session: string) => `recordings/${session}.ndjson`
 export const manifestText = (origin: string, manifestSha256: string): string =>
   `countersign-bundle/1\n${origin}\nsha256 ${manifestSha256}\n`
 
-export interface BundleEntry {
-  n: number
-  type: string
+export interface EntryBytes {
   leaf: Uint8Array
   /** Absent where it is erased: then `erasedBy` says by which deletion entry, which is in the bundle too. */
   opened?: { payload: Uint8Array; salt: Uint8Array }
-  erasedBy?: number
   /** Inclusion in the checkpoint's tree. */
   proof: readonly Uint8Array[]
+}
+export interface ListedEntry {
+  n: number
+  type: string
+  erasedBy?: number
+}
+export type BundleEntry = ListedEntry & EntryBytes
+
+/** A document of a bundle: the same bytes whenever it is asked for. */
+export interface BundleDocument {
+  name: string
+  open(): AsyncIterable<Uint8Array>
 }
 
 export interface BundleRecording {
@@ -105,8 +135,23 @@ export interface BundleContent {
   /** Earlier signed checkpoints (handovers of keys; one from before the session), with consistency proofs to `checkpoint`. */
   earlier?: readonly { checkpoint: string; proof: readonly Uint8Array[] }[]
   policy?: { version: string; files: readonly { path: string; bytes: Uint8Array }[] }
+  /** Of a campaign, instead of `policy`. */
+  policies?: Manifest['policies']
+  /** Of a campaign: its items, by number. */
+  items?: Manifest['items']
+  /** Texts of policies, which come before the entries. */
+  texts?: readonly { name: string; bytes: Uint8Array }[]
+  /** What follows from the entries, after them and in its order. */
+  documents?: () => Iterable<BundleDocument> | AsyncIterable<BundleDocument>
   people: readonly PersonRef[]
   decisions: Manifest['decisions']
+}
+
+/** Content of which the entries are too many to have all of them in memory. */
+export interface LargeContent extends Omit<BundleContent, 'entries'> {
+  entries: readonly ListedEntry[]
+  /** An entry's bytes, the same each time. Asked for twice, by rising number. */
+  load(n: number): Promise<EntryBytes>
 }
 
 /**
@@ -115,7 +160,7 @@ export interface BundleContent {
  */
 export async function* writeBundle(
   crypto: LedgerCrypto & LedgerSigning,
-  content: BundleContent,
+  content: BundleContent | LargeContent,
   keys: readonly SignerKey[],
 ): AsyncGenerator<Uint8Array> {
   const checkpoint = readCheckpoint(content.checkpoint)
@@ -141,6 +186,8 @@ export async function* writeBundle(
     ...(content.policy && {
       policy: { version: content.policy.version, files: content.policy.files.map(({ path }) => path) },
     }),
+    ...(content.policies && { policies: content.policies }),
+    ...(content.items && { items: content.items }),
     people: [...content.people],
     decisions: content.decisions,
   }
@@ -149,7 +196,13 @@ export async function* writeBundle(
   yield* writeTar([
     { name: manifestName, length: bytes.length, bytes },
     { name: manifestNoteName, length: note.length, bytes: note },
-    ...members.map(({ name, length, open }) => ({ name, length, bytes: open() })),
+    ...members.map(({ name, length, open }) => ({
+      name,
+      length,
+      get bytes() {
+        return open()
+      },
+    })),
   ])
 }
 
@@ -158,10 +211,19 @@ interface Hashed extends Omit<TarMember, 'bytes'> {
   open(): TarMember['bytes']
 }
 
-async function membersOf(crypto: LedgerCrypto, content: BundleContent): Promise<Hashed[]> {
+async function membersOf(crypto: LedgerCrypto, content: BundleContent | LargeContent): Promise<Hashed[]> {
   const members: Hashed[] = []
-  const add = (name: string, bytes: Uint8Array) =>
-    members.push({ name, length: bytes.length, sha256: hex(crypto.sha256(bytes)), open: () => bytes })
+  const add = (name: string, bytes: Uint8Array, open: Hashed['open'] = () => bytes) =>
+    members.push({ name, length: bytes.length, sha256: hex(crypto.sha256(bytes)), open })
+  const stream = async (name: string, open: () => AsyncIterable<Uint8Array>) => {
+    const hash = crypto.sha256Running()
+    let length = 0
+    for await (const chunk of open()) {
+      hash.update(chunk)
+      length += chunk.length
+    }
+    members.push({ name, length, sha256: hex(hash.digest()), open })
+  }
   add(checkpointName, utf8(content.checkpoint))
   for (const { checkpoint, proof } of content.earlier ?? []) {
     const { size } = readCheckpoint(checkpoint)
@@ -169,20 +231,31 @@ async function membersOf(crypto: LedgerCrypto, content: BundleContent): Promise<
     add(consistencyName(size), utf8(proof.map((hash) => `${base64(hash)}\n`).join('')))
   }
   for (const { path, bytes } of content.policy?.files ?? []) add(policyName(path), bytes)
-  for (const { n, leaf, opened, proof } of content.entries) {
-    add(leafName(n), leaf)
-    if (opened) add(openingName(n), formatOpening(opened.salt, opened.payload))
-    add(proofName(n), utf8(formatProofFile({ index: n, proof: [...proof], checkpoint: content.checkpoint })))
-  }
-  for (const { session, open } of content.recordings) {
-    if (!open) continue
-    const hash = crypto.sha256Running()
-    let length = 0
-    for await (const chunk of open()) {
-      hash.update(chunk)
-      length += chunk.length
+  for (const { name, bytes } of content.texts ?? []) add(name, bytes)
+  let kept: { n: number; bytes: Promise<Map<string, Uint8Array>> } | undefined
+  if ('load' in content)
+    for (const { n } of content.entries) {
+      const again = () => {
+        if (kept?.n !== n)
+          kept = { n, bytes: content.load(n).then((one) => membersOfEntry(n, one, content.checkpoint)) }
+        return kept.bytes
+      }
+      for (const [name, bytes] of await again())
+        add(name, bytes, async function* () {
+          yield (await again()).get(name)!
+        })
     }
-    members.push({ name: recordingName(session), length, sha256: hex(hash.digest()), open })
-  }
+  else
+    for (const entry of content.entries)
+      for (const [name, bytes] of membersOfEntry(entry.n, entry, content.checkpoint)) add(name, bytes)
+  for await (const { name, open } of content.documents?.() ?? []) await stream(name, open)
+  for (const { session, open } of content.recordings) if (open) await stream(recordingName(session), open)
   return members
+}
+
+/** An entry's members, in their order. */
+function membersOfEntry(n: number, { leaf, opened, proof }: EntryBytes, checkpoint: string): Map<string, Uint8Array> {
+  const members = new Map([[leafName(n), leaf]])
+  if (opened) members.set(openingName(n), formatOpening(opened.salt, opened.payload))
+  return members.set(proofName(n), utf8(formatProofFile({ index: n, proof: [...proof], checkpoint })))
 }

@@ -72,7 +72,7 @@ export function summaryText(report: Summary, what: string): string[] {
 
 /** A bundle's report. `what` is the file as it was named. */
 export function bundleText(report: BundleReport, what: string): string[] {
-  const { manifest } = report
+  const { manifest, counts } = report
   const lines = summaryText(report, what)
   if (manifest) {
     const { about, madeAt, madeBy, origin, size } = manifest
@@ -81,6 +81,11 @@ export function bundleText(report: BundleReport, what: string): string[] {
       `  about       ${subject}, made ${madeAt}${madeBy ? ` by ${madeBy.name} (${madeBy.id})` : ''}`,
       `  log         ${origin}, ${size} entries`,
     )
+    const head = report.campaign?.head
+    if (head && counts.integrity === 0)
+      lines.push(
+        `  campaign    ${head.title}: ${head.counts.items} items and ${head.counts.decisions} decisions are as their entries say`,
+      )
   }
   lines.push('', ...report.parts.map(partText))
   return lines.map(printable)

@@ -18,8 +18,8 @@ export interface TarLimits {
   bytes: number
 }
 
-/** Of a bundle with a day's session in it; a caller who knows more may allow more. */
-export const defaultLimits: TarLimits = { members: 200_000, bytes: 2 * 1024 ** 3 }
+/** Of a bundle with a day's session or a campaign of 10,000 items in it; a caller who knows more may allow more. */
+export const defaultLimits: TarLimits = { members: 400_000, bytes: 2 * 1024 ** 3 }
 
 /** A name that means the same file on every system: letters, digits, `._-`, no hidden, empty or relative parts, at most 99 characters. */
 export function isMemberName(name: string): boolean {

@@ -33,7 +33,7 @@ export interface BundleSources {
 /** Why a session has no bundle, with a sentence that says what to do. */
 export class NoBundle extends Error {
   override name = 'NoBundle'
-  readonly code: 'unknown-session' | 'too-large' | 'damaged'
+  readonly code: 'unknown-session' | 'unknown-campaign' | 'not-started' | 'too-large' | 'damaged'
   constructor(code: NoBundle['code'], message: string) {
     super(message)
     this.code = code
@@ -134,7 +134,7 @@ function entriesFor({ entries }: BundleSources, session: string, size: number): 
   return rows
 }
 
-function entryAt(entries: BundleSources['entries'], n: number): EntryRow {
+export function entryAt(entries: BundleSources['entries'], n: number): EntryRow {
   const row = entries.entry(n)
   if (!row) throw damaged(`entry ${n} is not in entries.sqlite`)
   return row
@@ -159,13 +159,13 @@ async function policyInForce(sources: BundleSources, version: string | undefined
   }
 }
 
-interface Deletion {
+export interface Deletion {
   n: number
   entries: [number, number][]
   recordings: string[]
 }
 
-function deletionsOf(entries: BundleSources['entries'], size: number): Deletion[] {
+export function deletionsOf(entries: BundleSources['entries'], size: number): Deletion[] {
   const deletions: Deletion[] = []
   for (const { n, payload } of entries.byType('deletion.run')) {
     if (n >= size) break
@@ -175,13 +175,13 @@ function deletionsOf(entries: BundleSources['entries'], size: number): Deletion[
   return deletions
 }
 
-function erasedBy(deletions: readonly Deletion[], n: number): number {
+export function erasedBy(deletions: readonly Deletion[], n: number): number {
   const found = deletions.find((one) => one.n > n && one.entries.some(([first, last]) => first <= n && n <= last))
   if (!found) throw damaged(`the payload of entry ${n} is not there, and no deletion entry says so`)
   return found.n
 }
 
-function recordingOf(
+export function recordingOf(
   sources: BundleSources,
   session: string,
   known: { rows: readonly EntryRow[]; said: <T>(row: EntryRow) => T | undefined; deletions: readonly Deletion[] },
@@ -220,7 +220,7 @@ async function* upTo(stream: AsyncIterable<Uint8Array>, bytes: number): AsyncGen
 }
 
 /** Proofs of a session's entries share most of their hashes. */
-function remembered(read: HashReader): HashReader {
+export function remembered(read: HashReader): HashReader {
   const known = new Map<string, Promise<Uint8Array>>()
   return (level, index) => {
     const place = `${level}/${index}`
@@ -234,7 +234,7 @@ function remembered(read: HashReader): HashReader {
 }
 
 /** Leaves as the log has them; one tile is kept, since those of a session are near each other. */
-function leavesOf(tile: TileReader, size: number): (n: number) => Promise<Uint8Array> {
+export function leavesOf(tile: TileReader, size: number): (n: number) => Promise<Uint8Array> {
   let kept: { index: number; entries: Uint8Array[] } | undefined
   return async (n) => {
     const index = Math.floor(n / TILE_WIDTH)
@@ -274,7 +274,7 @@ const refOf = ({ id, issuer, subject, name }: PersonRef): PersonRef => ({ id, is
 
 const bySize = (a: string, b: string) => readCheckpoint(a).size - readCheckpoint(b).size
 
-const damaged = (what: string) =>
+export const damaged = (what: string) =>
   new NoBundle(
     'damaged',
     `The ledger is damaged: ${what}. Let \`countersign-gateway verify --config\` say what else is, before a bundle is made of it.`,

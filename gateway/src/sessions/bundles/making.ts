@@ -91,7 +91,7 @@ export function createBundles(options: BundlesOptions): BundlesRoom {
 }
 
 /** The same bytes; `late` is called where the next ones aren't asked for in time. */
-async function* hurried(bytes: AsyncIterable<Uint8Array>, ms: number, late: () => void): AsyncGenerator<Uint8Array> {
+export async function* hurried(bytes: AsyncIterable<Uint8Array>, ms: number, late: () => void): AsyncGenerator<Uint8Array> {
   for await (const chunk of bytes) {
     const timer = setTimeout(late, ms).unref()
     try {
@@ -103,7 +103,7 @@ async function* hurried(bytes: AsyncIterable<Uint8Array>, ms: number, late: () =
 }
 
 /** A tile that the log has; of a partial one that has grown since, its full one in its stead. */
-async function readTile(ledger: Pick<Ledger, 'tile'>, tile: Tile): Promise<Uint8Array | undefined> {
+export async function readTile(ledger: Pick<Ledger, 'tile'>, tile: Tile): Promise<Uint8Array | undefined> {
   const path = tilePath(tile)
   return parseTilePath(path) && (await ledger.tile(path))
 }
