@@ -287,6 +287,12 @@ describe('disabling', () => {
     end()
   })
 
+  it('of an agent that came a moment ago is not too early', async () => {
+    const token = await world.agents.agentToken({ subject: 'hasty' })
+    await fetch(`${world.url}/v1/me`, { headers: { authorization: `Bearer ${token}` } })
+    expect((await patch('hasty', { disabled: true, reason: 'not wanted' })).status).toBe(200)
+  })
+
   it('of an agent that was declared and never came holds for when it does', async () => {
     await send('/v1/agents', 'max', { issuer: world.agents.url, subject: 'banned' })
     await patch('banned', { disabled: true, reason: 'not wanted' })

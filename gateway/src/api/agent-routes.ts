@@ -115,6 +115,8 @@ export function agentRoutes(app: Routes, registry: Registry): void {
     async ({ caller, params, body }) => {
       const by = admin(caller, 'Agents are changed by admins')
       staysTheirs(caller, registry, params.id, body)
+      // Who only just came is written a moment later, and can be disabled at once nevertheless.
+      await refusals(() => registry.flush())
       return changed(await refusals(() => registry.change(params.id, body, by)))
     },
   )
