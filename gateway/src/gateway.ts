@@ -292,6 +292,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   await webhooks.start()
   await reviews.overlays.resume()
   retention.start()
+  await reviews.campaigns.open()
   state.phase = 'ready'
   metrics.ready.set(1)
   return { addresses, reload, stop, [Symbol.asyncDispose]: () => stop() }

@@ -40,6 +40,7 @@ import { annotationRoutes } from './annotation-routes.ts'
 import { approvalRoutes } from './approval-routes.ts'
 import { boundCalls, type CallBounds, callBounds } from './call-bounds.ts'
 import { createCallers } from './caller.ts'
+import { campaignEndsRoutes } from './campaign-ends-routes.ts'
 import { campaignRoutes } from './campaign-routes.ts'
 import { commandRoutes } from './command-routes.ts'
 import { connectionRoutes } from './connection-routes.ts'
@@ -185,6 +186,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       approvals: options.approvals,
       sessions: options.sessions,
       grantRules: grantRulesOf(options),
+      campaigns: options.reviews.campaigns,
       watch: options.access.watch,
       bounds: { ...feedBounds, ...options.feedBounds },
       perCaller: options.feedsPerCaller ?? 20,
@@ -238,6 +240,7 @@ function accessRoutes(typed: Routes, options: ApiOptions, reachedNow: () => Reac
 /** What the rooms of reviews serve: each room adds its routes here. */
 function reviewRoutes(typed: Routes, { reviews, clock }: ApiOptions): void {
   campaignRoutes(typed, reviews)
+  campaignEndsRoutes(typed, reviews)
   itemRoutes(typed, reviews, clock)
   overlayRoutes(typed, reviews.overlays)
   packRoutes(typed, reviews)

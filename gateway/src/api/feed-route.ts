@@ -3,9 +3,11 @@ import { z } from 'zod'
 import type { Watchers } from '../access/watchers.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import type { Principal } from '../identity/principal.ts'
+import type { Campaigns } from '../reviews/campaigns/campaigns.ts'
 import type { SessionsRoom } from '../sessions/sessions.ts'
 import type { Feed, StoredMessage } from '../store/feed.ts'
 import { forCaller } from './approval-routes.ts'
+import { seesReviews } from './campaign-visibility.ts'
 import { type FeedBounds, serveFeed } from './feed.ts'
 import { type GrantRules, seesGrant } from './grant-visibility.ts'
 import { HttpProblem } from './problem.ts'
@@ -33,6 +35,7 @@ export function feedRoute(
     approvals: Approvals
     sessions: SessionsRoom
     grantRules: GrantRules
+    campaigns: Pick<Campaigns, 'seenBy'>
     /** Tells when a caller must go. */
     watch: Watchers['watch']
     bounds: FeedBounds
@@ -109,10 +112,12 @@ function viewOf(
     approvals,
     sessions,
     grantRules,
+    campaigns,
   }: {
     approvals: Pick<Approvals, 'mayDecide' | 'mayBreakGlass'>
     sessions: Pick<SessionsRoom, 'isHeldFor'>
     grantRules: GrantRules
+    campaigns: Pick<Campaigns, 'seenBy'>
   },
 ): (message: StoredMessage) => StoredMessage | undefined | Promise<StoredMessage | undefined> {
   const seesApprovals = caller.kind === 'agent' || hasRole(caller, 'approver', 'admin')
@@ -156,6 +161,31 @@ function viewOf(
       case 'agent.changed':
       case 'person.changed':
         return hasRole(caller, 'approver', 'reviewer', 'auditor', 'admin') ? message : undefined
+      case 'campaign.started':
+      case 'campaign.changed':
+      case 'campaign.closed':
+        if (!seesReviews(caller)) return undefined
+        return campaigns
+          .seenBy(caller)
+          .campaign(message.data)
+          .then((data) => ({ ...message, data }))
+      case 'campaign.item':
+        if (!seesReviews(caller)) return undefined
+        return campaigns
+          .seenBy(caller)
+          .item(message.data)
+          .then((data) => ({ ...message, data }))
+      case 'campaign.reminder':
+        // Of somebody else's work nobody is reminded.
+        return hasRole(caller, 'reviewer') && message.data.person === caller.id ? message : undefined
+      case 'overlay.changed':
+      case 'backtest.changed':
+        return seesReviews(caller) ? message : undefined
+      case 'policy.changed':
+        return hasRole(caller, 'approver', 'reviewer', 'auditor', 'admin') ? message : undefined
+      case 'overlay.changed':
+        return seesReviews(caller) ? message : undefined
+      case 'policy.changed':
       case 'ledger.checkpoint':
         // Whoever has a role is a witness, and sees connections; an agent is none.
         return caller.kind === 'person' ? message : undefined

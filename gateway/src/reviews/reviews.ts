@@ -1,6 +1,8 @@
 import type { BaseLogger } from 'pino'
 import type { Registry as Metrics } from 'prom-client'
 import type { Access } from '../access/access.ts'
+import type { ConfiguredConnection } from '../access/connections.ts'
+import type { Clock } from '../approvals/clock.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { Gate } from '../gate/command.ts'
 import type { Enforcement } from '../in-force.ts'
@@ -12,6 +14,7 @@ import { createOverlays, type Overlays } from './apply/apply.ts'
 import { type Campaigns, createCampaigns } from './campaigns/campaigns.ts'
 import { createDecisions, type Decisions } from './decisions/decisions.ts'
 import { neighboursOf } from './decisions/neighbours.ts'
+import { createEvidence, type Evidence } from './evidence/evidence.ts'
 import { createPacks, type Packs } from './pack/pack.ts'
 
 export interface ReviewsOptions {
@@ -29,6 +32,8 @@ export interface ReviewsOptions {
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   /** Milliseconds since the epoch. */
   clock?: () => number
+  /** Calls once at a time or soon after; a test brings its own. */
+  wake?: Clock['wake']
 }
 
 /** Campaigns, what is decided in them, and what comes of it: the rooms of reviews, each by its name (docs/reviews.md). */
@@ -37,7 +42,8 @@ export interface Reviews extends AsyncDisposable {
   overlays: Overlays
   packs: Packs
   decisions: Decisions
-  // Each room adds itself here: decisions, overlays, packs.
+  evidence: Evidence
+  // Each room adds itself here.
 }
 
 /** Opens the rooms of reviews and ties them together. */
@@ -46,14 +52,30 @@ export async function openReviews(options: ReviewsOptions): Promise<Reviews> {
   const clock = options.clock ?? Date.now
   await using stack = new AsyncDisposableStack()
 
-  // Evidence.
-  const overlays = createOverlays({ ...options, clock })
-  const campaigns = createCampaigns({ store, starting: () => undefined, clock })
   const { registry } = options.access
+  const connections = () => connectionsOf(options.config())
+  const evidence = stack.use(createEvidence({ ...options, registry, connections }))
+  const overlays = createOverlays({ ...options, clock })
   const neighbours = neighboursOf({ overlays, registry })
   const decisions = createDecisions({ store, registry, neighbours, clock })
+  const campaigns = stack.use(
+    createCampaigns({
+      ...{ ...options, registry, connections, evidence, clock },
+      classes: () => classesOf(options.config()),
+      enforcing: { propose: overlays.propose, revoking: neighbours.revoking },
+    }),
+  )
   const packs = createPacks({ store, folder: options.folder, ledger: options.ledger, clock })
 
   const parts = stack.move()
-  return { campaigns, overlays, packs, decisions, [Symbol.asyncDispose]: () => parts.disposeAsync() }
+  return { campaigns, overlays, packs, decisions, evidence, [Symbol.asyncDispose]: () => parts.disposeAsync() }
 }
+
+const connectionsOf = ({ connections }: LoadedConfig): ConfiguredConnection[] =>
+  [...connections.values()]
+    .map(({ name, kind, tags, access, mode }) => ({ name, kind, tags, access, mode }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+
+/** Data classes that connections have: those of their columns, and those that are looked for. */
+const classesOf = ({ connections }: LoadedConfig): string[] =>
+  [...new Set([...connections.values()].flatMap((one) => Object.values(one.data_classes ?? {})))].sort()

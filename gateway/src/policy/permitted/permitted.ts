@@ -46,6 +46,8 @@ export interface Permitted {
   /** Whether it makes a difference to any policy that there is a grant, and which. */
   readonly tellsGrants: boolean
   answer(question: PermittedQuestion): PermittedAnswer
+  /** Permits that apply, or may. */
+  mayPermit(question: PermittedQuestion): string[]
   /** Subjects of the same class are answered the same. */
   classOf(subject: Subject): string
 }
@@ -104,6 +106,14 @@ export function createPermitted(version: string, readable: readonly Readable[]):
         answer = answer ? together(answer, one) : one
       }
       return answer ?? { verdict: 'deny', policies: [] }
+    },
+    mayPermit(question) {
+      const permits = ofAction(question.action).filter(({ policy }) => policy.effect === 'permit')
+      const found = typesOf(question).flatMap((type) => {
+        const now = surroundingsOf(question, type, undefined)
+        return permits.filter((one) => isPossible(applies(one, now).truth)).map(({ policy }) => policy.id)
+      })
+      return [...new Set(found)].sort()
     },
   }
 }

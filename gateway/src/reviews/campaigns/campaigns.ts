@@ -1,133 +1,146 @@
-import type { PersonRef } from '@countersign/contract/identity'
-import {
-  type Campaign,
-  type CampaignItem,
-  type CampaignPatch,
-  CampaignPlan,
-  type CampaignState,
-} from '@countersign/contract/review'
-import { sql } from 'kysely'
-import { appendAudit } from '../../store/audit.ts'
-import { appendFeed } from '../../store/feed.ts'
+import type { Campaign, CampaignItem } from '@countersign/contract/review'
+import type { BaseLogger } from 'pino'
+import type { ConfiguredConnection } from '../../access/connections.ts'
+import { type Clock, systemClock } from '../../approvals/clock.ts'
+import type { PersonPrincipal } from '../../identity/principal.ts'
+import type { Registry } from '../../identity/registry/registry.ts'
+import { createPermittedSets } from '../../policy/permitted/reading.ts'
+import type { Policies } from '../../policy/policy.ts'
+import { filesOf } from '../../policy/versions.ts'
+import type { Used } from '../../sessions/ledger/used.ts'
 import type { Store } from '../../store/store.ts'
-import { type ItemQuery, type Looking, listItems } from './items.ts'
-import { makeDraft, rowOf, sayChanged } from './making.ts'
-import { CampaignRefused } from './refused.ts'
-import { campaignsOf, refOf, type Starting } from './rows.ts'
+import { type Closing, createClosing, type Enforcing } from './closing.ts'
+import { createDrafts, type Drafts } from './drafts.ts'
+import { countsOf, readItem } from './items.ts'
+import { remind } from './reminders.ts'
+import { reviewersKnown } from './reviewers.ts'
+import { createSchedule } from './schedule.ts'
+import { createStarting, type Examining } from './starting.ts'
+import { createTemplates, type Templates } from './templates.ts'
+import { createTriggers } from './triggers.ts'
 
-export interface CampaignQuery {
-  state?: CampaignState | undefined
-  template?: string | undefined
-  limit: number
-  after?: string | undefined
+type Observing = { coverage: NonNullable<Campaign['coverage']> }
+
+export interface CampaignsOptions<Observed extends Observing> {
+  store: Store
+  registry: Registry
+  policies: () => Policies
+  /** As they are configured now. */
+  connections: () => readonly ConfiguredConnection[]
+  /** Data classes that they have. */
+  classes: () => readonly string[]
+  used: Pick<Used, 'connections' | 'of' | 'days'>
+  evidence: Examining<Observed>
+  enforcing: Enforcing
+  log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
+  /** Milliseconds since the epoch. */
+  clock: () => number
+  wake?: Clock['wake'] | undefined
 }
 
-/** Campaigns as people make, read and change them. What starts, closes and signs them off is beside it. */
-export interface Campaigns {
-  create(by: PersonRef, plan: CampaignPlan): Promise<Campaign>
-  /** Newest first. @throws CampaignRefused */
-  list(query: CampaignQuery, looking: Looking): Promise<{ items: Campaign[]; next: string | null }>
-  get(id: string, looking: Looking): Promise<Campaign | undefined>
-  /** Items of a campaign; undefined where there is no such campaign. @throws CampaignRefused */
-  items(query: ItemQuery, looking: Looking): Promise<{ items: CampaignItem[]; next: string | null } | undefined>
-  /** Changes a draft. @throws CampaignRefused */
-  change(id: string, by: PersonRef, changes: CampaignPatch): Promise<Campaign>
-  /** Takes a draft away. @throws CampaignRefused */
-  remove(id: string, by: PersonRef): Promise<void>
-}
-
-export function createCampaigns(options: { store: Store; starting: Starting; clock: () => number }): Campaigns {
-  const { store, starting, clock } = options
-  const { db } = store
-  const get = async (id: string, looking: Looking) => {
-    const row = await db.selectFrom('campaigns').selectAll().where('id', '=', id).executeTakeFirst()
-    return row && (await campaignsOf(db, [row], starting, looking))[0]
+/** Campaigns from draft to sign-off, by people, by calendars and by what changes (docs/reviews.md, "Campaigns"). */
+export interface Campaigns extends Drafts, Pick<Closing, 'close' | 'signOff'>, AsyncDisposable {
+  templates: Pick<Templates, 'list' | 'get' | 'save' | 'remove'>
+  /** Begins to take the snapshot of a draft; how far it is is told by the campaign. @throws CampaignRefused */
+  start(campaign: string, by: PersonPrincipal): Promise<void>
+  /** How a campaign's counts and an item of the feed are for who looks. */
+  seenBy(looking: PersonPrincipal): {
+    campaign(campaign: Campaign): Promise<Campaign>
+    item(item: CampaignItem): Promise<CampaignItem>
   }
+  /** From now on: goes on with what an earlier run left, and does what is due when it is. */
+  open(): Promise<void>
+  /** Does what is due now: resolves when it is done, and when nothing is being started. */
+  tick(): Promise<void>
+}
+
+export function createCampaigns<Observed extends Observing>(options: CampaignsOptions<Observed>): Campaigns {
+  const { store, registry, policies, connections, used, log, clock } = options
+  const wake = options.wake ?? systemClock.wake
+  const sets = createPermittedSets()
+  const setOf = ({ version, texts }: Policies) => sets.of(version, async () => texts)
+  const people = () => reviewersKnown(registry)
+
+  const starting = createStarting({
+    ...{ store, registry, policies, connections, used, log, clock },
+    permitted: setOf,
+    examining: options.evidence,
+    begun: () => schedule.changed(),
+  })
+  const drafts = createDrafts({ store, starting: starting.progress, clock })
+  const closing = createClosing({ store, enforcing: options.enforcing, clock })
+  const templates = createTemplates({
+    ...{ store, starting, log, clock },
+    classes: options.classes,
+    changed: () => schedule.changed(),
+  })
+  const triggers = createTriggers({
+    ...{ store, registry, used, templates, connections, log, clock, wake },
+    async permitted(version) {
+      const files = await filesOf(store.db, version)
+      return files && sets.of(version, async () => files)
+    },
+  })
+  const schedule = createSchedule({
+    ...{ clock, wake, log },
+    async due(now) {
+      await closing.closeDue()
+      const wanted = [await templates.beginDue(), await remind(store, people, now), await triggers.look(now)]
+      const { next } = await store.db
+        .selectFrom('campaigns')
+        .select((e) => e.fn.min('due_at').as('next'))
+        .where('state', '=', 'active')
+        .executeTakeFirstOrThrow()
+      if (next !== null) wanted.push(Date.parse(next))
+      return Math.min(...wanted.filter((at) => at !== undefined))
+    },
+  })
+  const ends: (() => void)[] = []
 
   return {
-    get,
-    async create(by, plan) {
-      const at = new Date(clock())
-      const id = await db
-        .transaction()
-        .execute((tx) => makeDraft(tx, { plan, trigger: { kind: 'person' }, by, owner: by.id, at }))
-      return (await get(id, undefined))!
+    ...drafts,
+    start: starting.start,
+    templates,
+    seenBy: (looking) => ({
+      async campaign(campaign) {
+        const counts = (await countsOf(store.db, [campaign.id], looking)).get(campaign.id)!
+        return { ...campaign, counts: { ...campaign.counts, mine: counts.mine } }
+      },
+      async item(item) {
+        const now = await readItem(store.db, item.id, looking)
+        // As it was then, but for whether it is theirs: a later message tells what has changed since.
+        return { ...item, mine: now?.revision === item.revision && now.mine }
+      },
+    }),
+    async close(campaign, by, reason) {
+      await closing.close(campaign, by, reason)
     },
-    async list({ state, template, limit, after }, looking) {
-      let select = db.selectFrom('campaigns').selectAll()
-      if (state !== undefined) select = select.where('state', '=', state)
-      if (template !== undefined) select = select.where('template', '=', template)
-      if (after !== undefined) {
-        const { at, id } = placeOf(after)
-        select = select.where(sql<boolean>`(created_at, id) < (${at}, ${id})`)
-      }
-      const rows = await select
-        .orderBy('created_at', 'desc')
-        .orderBy('id', 'desc')
-        .limit(limit + 1)
-        .execute()
-      const page = rows.slice(0, limit)
-      const last = page.at(-1)
-      return {
-        items: await campaignsOf(db, page, starting, looking),
-        next: rows.length > limit && last ? Buffer.from(`${last.created_at} ${last.id}`).toString('base64url') : null,
-      }
+    signOff: closing.signOff,
+    async open() {
+      await starting.resume()
+      await triggers.start()
+      ends.push(
+        store.feed.subscribe((message) => {
+          // Who is asked at a stage that was just reached is told.
+          if (message.type === 'campaign.item' && message.data.stage > 0) schedule.changed()
+          // Who has come to be a reviewer is, too.
+          if (message.type === 'person.changed' && message.data.roles.includes('reviewer')) schedule.changed()
+        }),
+      )
+      schedule.start()
     },
-    async items(query, looking) {
-      const known = await db.selectFrom('campaigns').select('id').where('id', '=', query.campaign).executeTakeFirst()
-      return known && listItems(db, query, looking)
+    async tick() {
+      await schedule.tick()
+      await triggers.flush()
+      await starting.settled()
+      await schedule.tick()
     },
-    async change(id, by, changes) {
-      const at = new Date(clock())
-      await db.transaction().execute(async (tx) => {
-        const row = await rowOf(tx, id)
-        mustBeDraft(row.state, starting(id), 'changed')
-        const plan = CampaignPlan.parse({ ...JSON.parse(row.plan), ...changes })
-        await tx
-          .updateTable('campaigns')
-          .set({ title: plan.title, plan: JSON.stringify(plan), template: plan.template ?? null, problem: null })
-          .where('id', '=', id)
-          .execute()
-        await appendAudit(
-          tx,
-          'campaign.changed',
-          { campaign: id, title: plan.title, plan, by: { kind: 'person', ...refOf(by) } },
-          at,
-        )
-        await sayChanged(tx, id, at)
-      })
-      return (await get(id, undefined))!
-    },
-    async remove(id, by) {
-      const at = new Date(clock())
-      await db.transaction().execute(async (tx) => {
-        const row = await rowOf(tx, id)
-        mustBeDraft(row.state, starting(id), 'taken away')
-        const [campaign] = await campaignsOf(tx, [row], starting)
-        await tx.deleteFrom('campaigns').where('id', '=', id).execute()
-        await appendAudit(tx, 'campaign.removed', { campaign: id, by: { kind: 'person', ...refOf(by) } }, at)
-        await appendFeed(
-          tx,
-          'campaign.closed',
-          { ...campaign!, closedAt: at.toISOString(), closedBecause: REMOVED },
-          at,
-        )
-      })
+    async [Symbol.asyncDispose]() {
+      for (const end of ends) end()
+      await triggers[Symbol.asyncDispose]()
+      await schedule[Symbol.asyncDispose]()
+      await starting[Symbol.asyncDispose]()
+      await sets[Symbol.asyncDispose]()
     },
   }
-}
-
-/** What the feed says of a draft that was taken away: lists don't have it any more. */
-const REMOVED = 'The draft was taken away.'
-
-function mustBeDraft(state: CampaignState, starting: Campaign['starting'], what: string): void {
-  if (starting) throw new CampaignRefused('conflict', `This campaign is being started: it can’t be ${what} any more.`)
-  if (state !== 'draft')
-    throw new CampaignRefused('conflict', `This campaign is ${state}: only a draft can be ${what}.`)
-}
-
-function placeOf(after: string): { at: string; id: string } {
-  const [, at, id] = /^(\d{4}-\S{1,40}) (ca_\S{1,40})$/.exec(Buffer.from(after, 'base64url').toString()) ?? []
-  if (at !== undefined && id !== undefined) return { at, id }
-  throw new CampaignRefused('bad-cursor', '`after` is not one that a list gave out: use the `next` of the page before.')
 }

@@ -1,4 +1,4 @@
-import type { PersonRef } from '@countersign/contract/identity'
+import type { PersonRef, Role } from '@countersign/contract/identity'
 import {
   type ApplicationState,
   type Campaign,
@@ -8,13 +8,18 @@ import {
   type Recommendation,
 } from '@countersign/contract/review'
 import { type Kysely, type Selectable, sql } from 'kysely'
-import type { PersonPrincipal } from '../../identity/principal.ts'
 import type { CampaignItemsTable } from '../../store/review-tables.ts'
 import type { Tables } from '../../store/tables.ts'
 import { CampaignRefused } from './refused.ts'
 
 /** Who looks: `mine` is about them. Absent: nobody's. */
-export type Looking = Pick<PersonPrincipal, 'id' | 'subject' | 'email' | 'roles'> | undefined
+export type Looking = (Called & { roles: readonly Role[] }) | undefined
+/** What a person may be called by. */
+export interface Called {
+  id: string
+  subject: string
+  email?: string | undefined
+}
 
 export interface ItemQuery {
   campaign: string
@@ -154,19 +159,21 @@ export const nameKey = (name: string): string =>
     .replace(/^mailto:/, '')
 
 /** By what a person may be called where an agent comes on their behalf. */
-export function keysOf({ id, subject, email }: Pick<PersonPrincipal, 'id' | 'subject' | 'email'>): string[] {
+export function keysOf({ id, subject, email }: Called): string[] {
   return [id, subject, ...(email === undefined ? [] : [email])].map(nameKey)
 }
 
 /**
  * SQL that is 1 where who looks may decide the item now, and else 0: it is open, they have the role, they are of its
- * reviewers, and it is not about themselves.
+ * reviewers, it is not about themselves, and they have not decided it at an earlier stage.
  */
 export function isMine(looking: Looking) {
   if (!looking?.roles.includes('reviewer')) return sql<number>`0`
   return sql<number>`(campaign_items.verdict = 'undecided' and campaign_items.how is null
     and exists (select 1 from item_reviewers where item_reviewers.item = campaign_items.id
       and item_reviewers.person in (${looking.id}, ${EVERY_REVIEWER}))
+    and not exists (select 1 from item_decisions as earlier where earlier.item = campaign_items.id
+      and earlier.stage < campaign_items.stage and earlier.person = ${looking.id})
     and not exists (select 1 from json_each(campaign_items.summary, '$.actsFor') as acted
       where acted.value in (select value from json_each(${JSON.stringify(keysOf(looking))})))
     and exists (select 1 from campaigns where campaigns.id = campaign_items.campaign and campaigns.state = 'active'))`
