@@ -23,8 +23,11 @@ export type ConflictChoice = z.infer<typeof ConflictChoice>
 
 export const OutboxItem = z.object({
   id: z.string(),
-  kind: z.enum(['annotation', 'withdrawal', 'playback']),
-  session: z.string(),
+  kind: z.enum(['annotation', 'withdrawal', 'playback', 'review-decision', 'review-comment']),
+  session: z.string().describe('of a decision or comment of a review: nothing that is a session'),
+  review: z
+    .object({ campaign: z.string(), item: z.string(), title: z.string(), verdict: z.string().optional() })
+    .optional(),
   at: z.iso.datetime(),
   about: z.string().describe('what was written; of a playback nothing'),
   note: z
@@ -41,6 +44,7 @@ export const OutboxState = z.object({
   waiting: z.number().int(),
   conflicts: z.number().int(),
   notes: z.number().int().describe('of those waiting, the ones that a person wrote; others are playbacks to be told'),
+  reviews: z.number().int().describe('of these, decisions and comments of reviews'),
   others: z.number().int().describe('what others wrote here, or this person for another gateway: it waits for them'),
   sealed: z.boolean().describe('whether it is kept encrypted: not where the system has no place for the key'),
   problem: z.string().optional().describe('why sending paused'),
@@ -48,7 +52,15 @@ export const OutboxState = z.object({
 })
 export type OutboxState = z.infer<typeof OutboxState>
 
-export const noOutbox: OutboxState = { waiting: 0, conflicts: 0, notes: 0, others: 0, sealed: true, items: [] }
+export const noOutbox: OutboxState = {
+  waiting: 0,
+  conflicts: 0,
+  notes: 0,
+  reviews: 0,
+  others: 0,
+  sealed: true,
+  items: [],
+}
 
 export const annotationCalls = {
   annotations: {

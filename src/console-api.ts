@@ -9,6 +9,7 @@ import { annotationCalls, annotationEvents, OutboxState } from './annotations-ap
 import { libraryCalls, libraryEvents } from './library-api.ts'
 import { policyCalls, policyEvents } from './policy-api.ts'
 import { retentionCalls } from './retention-api.ts'
+import { reviewCalls, reviewEvents } from './reviews-api.ts'
 import { VerificationProgress, WitnessState, witnessCalls } from './witness-api.ts'
 
 /**
@@ -96,6 +97,7 @@ export const ConsoleEvent = z.discriminatedUnion('type', [
   ...annotationEvents,
   ...accessEvents,
   ...agentEvents,
+  ...reviewEvents,
   ...policyEvents,
 ])
 export type ConsoleEvent = z.infer<typeof ConsoleEvent>
@@ -153,6 +155,7 @@ export const calls = {
   ...retentionCalls,
   ...accessCalls,
   ...agentCalls,
+  ...reviewCalls,
   ...policyCalls,
 } as const
 

@@ -30,7 +30,7 @@ import { type GatewayApi, gatewayAddress, gatewayApi, Refused } from './gateway-
 import { libraryAnswers } from './library/answers.ts'
 import { createLibrary } from './library/library.ts'
 import { type GatewayLink, keepLinked } from './link.ts'
-import { openOutbox } from './outbox/outbox.ts'
+import { type Outbox, openOutbox } from './outbox/outbox.ts'
 import { sealFor } from './outbox/seal.ts'
 import { policyAnswers } from './policy/answers.ts'
 import { createPolicy } from './policy/policy.ts'
@@ -44,6 +44,7 @@ import type { Notifier } from './ports/notifier.ts'
 import type { Printer } from './ports/printer.ts'
 import type { SecureStorage } from './ports/secure-storage.ts'
 import { retentionAnswers } from './retention.ts'
+import { createReviews } from './reviews/reviews.ts'
 import { searchAnswers } from './searching.ts'
 import { signIn } from './sign-in.ts'
 import { takeConsoleFolder } from './store/console-folder.ts'
@@ -127,7 +128,21 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
   const emit = (event: ConsoleEvent) => {
     for (const listener of listeners) listener(event)
   }
-  const outbox = await openOutbox({ folder: options.folder, secrets: options.secrets, clock, emit })
+  const reviews = createReviews({
+    ...{ store, clock, log, notifier: options.notifier, settings: settings.notifications },
+    seal: await sealFor(options.secrets),
+    outbox: (): Outbox => outbox,
+    asking: () => asking(),
+    live: () => live(),
+    me: () => me,
+    downloads: options.downloads,
+    printer: options.printer,
+    say: emit,
+  })
+  const outbox = await openOutbox({
+    ...{ folder: options.folder, secrets: options.secrets, clock, emit },
+    reviews: reviews.outcome,
+  })
   /** What waits to be sent is of who is signed in, and for their gateway. */
   const own = () => outbox.belongTo(accounts.current() ?? settings.gateway ?? undefined, me)
   const witness = createWitness({
@@ -181,6 +196,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     if (next.state === 'live') library.wake()
     grants.link(next.state === 'live')
     agents.link(next.state === 'live')
+    reviews.link(next.state === 'live')
     policy.link(next.state === 'live')
     // What is frozen, and whose duty it is, stands on every screen.
     if (next.state === 'live') lookAround()
@@ -250,11 +266,13 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     heard(message: Parameters<typeof outbox.heard>[0]) {
       outbox.heard(message)
       policy.heard(message)
+      reviews.heard(message)
     },
     anew() {
       outbox.lookAgain()
       grants.doubt()
       agents.doubt()
+      reviews.doubt()
       policy.doubt()
       lookAround()
       emit({ type: 'snapshot', snapshot: snapshot() })
@@ -269,6 +287,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       .catch((error: Error) => log.warn('recordings could not be removed', { problem: error.message }))
     store.forget()
     emergencies.forget()
+    reviews.forget()
   }
 
   function connect(gateway: string) {
@@ -380,6 +399,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
     store.keep('settings', settings)
     attention.settings(settings.notifications)
     emergencies.settings(settings.notifications)
+    reviews.settings(settings.notifications)
     emit({ type: 'settings', settings })
     return settings
   }
@@ -468,13 +488,14 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       return saved
     },
     notificationClicked({ tag }) {
-      const target = attention.clicked(tag) ?? emergencies.clicked(tag) ?? witness.clicked(tag)
+      const target = attention.clicked(tag) ?? emergencies.clicked(tag) ?? reviews.clicked(tag) ?? witness.clicked(tag)
       if (target) emit({ type: 'open', target })
       return {}
     },
     windowFocus({ focused }) {
       attention.focused(focused)
       emergencies.focused(focused)
+      reviews.focused(focused)
       if (focused) linked?.link.wake()
       return {}
     },
@@ -491,6 +512,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       },
     }),
     ...policyAnswers({ store, policy, works, clock, asking, live, downloads: options.downloads, say: emit }),
+    ...reviews.answers,
     ...agentAnswers({ store, agents, duty, connections, asking, live, downloads: options.downloads, say: emit }),
   }
   listeners.add(evidence.heed)
@@ -530,6 +552,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       signingIn?.abort()
       grants[Symbol.dispose]()
       agents[Symbol.dispose]()
+      reviews[Symbol.dispose]()
       policy[Symbol.dispose]()
       duty[Symbol.dispose]()
       recordings[Symbol.dispose]()

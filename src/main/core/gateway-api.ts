@@ -27,6 +27,7 @@ import { type CommandSearch, ConsoleError, type SessionQuery } from '../../conso
 import { type AccessApi, accessApi } from './access/gateway-access.ts'
 import { type AgentsApi, agentsApi } from './access/gateway-agents.ts'
 import { type PolicyApi, policyApi } from './policy/gateway-policy.ts'
+import { type ReviewsApi, reviewsApi } from './reviews/gateway-reviews.ts'
 
 /** The gateway could not be reached, or didn't answer in time; the same call may work later. */
 export class Unreachable extends Error {
@@ -55,7 +56,7 @@ export class Refused extends Error {
   }
 }
 
-export interface GatewayApi extends AccessApi, AgentsApi, PolicyApi, Disposable {
+export interface GatewayApi extends AccessApi, AgentsApi, PolicyApi, ReviewsApi, Disposable {
   /** @throws Unreachable, Refused; all calls do */
   signIn(): Promise<SignIn>
   me(token: string): Promise<Me>
@@ -147,6 +148,7 @@ export function gatewayApi(base: URL, ca: string | undefined): GatewayApi {
   return {
     ...accessApi(askFor, orNull),
     ...agentsApi(askFor, orNull),
+    ...reviewsApi({ askFor, orNull, ask, respond: (path, asked = {}) => respond(base, agent, path, asked) }),
     ...policyApi(askFor, orNull),
     signIn: () => askFor(SignIn, '/v1/sign-in'),
     me: (token) => askFor(Me, '/v1/me', { token }),

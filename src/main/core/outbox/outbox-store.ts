@@ -37,9 +37,11 @@ export interface OutboxStore extends Disposable {
   entry(owner: Owner, id: string): Entry | undefined
   /** What waits about a session, in the order in which it was added. */
   entriesOf(owner: Owner, session: string): Entry[]
+  /** What waits about all sessions whose names begin so, in the order in which it was added. */
+  entriesUnder(owner: Owner, prefix: string): Entry[]
   /** Conflicts first, then in the order in which they were added. */
   foremost(owner: Owner, limit: number): Entry[]
-  counts(owner: Owner): { all: number; conflicts: number; playbacks: number }
+  counts(owner: Owner): { all: number; conflicts: number; playbacks: number; reviews: number }
   /** The next one to send of these kinds, and not about something that an earlier one is in conflict about. */
   next(owner: Owner, kinds: readonly string[]): Entry | undefined
   /** Changes what is said, in its place; `id` gives it another one, and to what waits behind it about the same. */
@@ -131,10 +133,14 @@ export function openOutboxStore(folder: string, seal: Seal): OutboxStore {
   )
   const one = db.prepare(`SELECT ${columns} FROM outbox WHERE owner = ? AND id = ?`)
   const ofOneSession = db.prepare(`SELECT ${columns} FROM outbox WHERE owner = ? AND session = ? ORDER BY n`)
+  const underPrefix = db.prepare(
+    `SELECT ${columns} FROM outbox WHERE owner = ? AND substr(session, 1, ?) = ? ORDER BY n`,
+  )
   const first = db.prepare(`SELECT ${columns} FROM outbox WHERE owner = ? ORDER BY status IS NULL, n LIMIT ?`)
   const count = db.prepare(
     `SELECT count(*) AS "all", count(status) AS conflicts,
-       count(*) FILTER (WHERE kind = 'playback' AND status IS NULL) AS playbacks
+       count(*) FILTER (WHERE kind = 'playback' AND status IS NULL) AS playbacks,
+       count(*) FILTER (WHERE kind LIKE 'review-%' AND status IS NULL) AS reviews
      FROM outbox WHERE owner = ?`,
   )
   const firstFree = db.prepare(
@@ -207,6 +213,8 @@ export function openOutboxStore(folder: string, seal: Seal): OutboxStore {
     },
     entriesOf: (owner, session) =>
       (ofOneSession.all(nameOf(owner), session) as Row[]).map((row) => entryOf(owner, row)),
+    entriesUnder: (owner, prefix) =>
+      (underPrefix.all(nameOf(owner), prefix.length, prefix) as Row[]).map((row) => entryOf(owner, row)),
     foremost: (owner, limit) => (first.all(nameOf(owner), limit) as Row[]).map((row) => entryOf(owner, row)),
     counts: (owner) => count.get(nameOf(owner)) as ReturnType<OutboxStore['counts']>,
     next(owner, kinds) {

@@ -1,15 +1,17 @@
 import type { FeedMessage } from '@countersign/contract/feed'
 import type { Me } from '@countersign/contract/identity'
+import type { CampaignItem } from '@countersign/contract/review'
 import type { z } from 'zod'
 import type { annotationCalls, OutboxState } from '../../../annotations-api.ts'
 import type { ConsoleEvent } from '../../../console-api.ts'
 import type { GatewayApi } from '../gateway-api.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { SecureStorage } from '../ports/secure-storage.ts'
+import { campaignIn } from './kinds.ts'
 import { createNotes, mayAnnotate } from './notes.ts'
-import { type Owner, openOutboxStore } from './outbox-store.ts'
+import { type Entry, type Owner, openOutboxStore } from './outbox-store.ts'
 import { sealFor } from './seal.ts'
-import { createSending, type Sender } from './sending.ts'
+import { createSending, type Sender, type Sending } from './sending.ts'
 
 type Calls = typeof annotationCalls
 type Answers = {
@@ -26,6 +28,8 @@ export interface Outbox extends AsyncDisposable {
   /** The calls of ConsoleApi that are answered here. */
   readonly answers: Answers
   state(): OutboxState
+  /** What people decide and say in reviews is put in line, looked at and answered by these (reviews/waiting.ts). */
+  readonly sending: Pick<Sending, 'add' | 'takeBack' | 'resolve' | 'entriesOf' | 'entriesUnder' | 'entry' | 'isSending'>
   /** Who is signed in, and where: whose entries are shown and sent. */
   belongTo(gateway: string | undefined, me: Me | null): void
   /** The way to the gateway while the link is live, undefined while it isn't. */
@@ -44,6 +48,15 @@ export interface Outbox extends AsyncDisposable {
   forget(): void
 }
 
+/** Heeds what the gateway makes of decisions and comments of reviews. */
+export interface ReviewsOutcome {
+  /** Something about what waits of this campaign has changed; undefined: of all. */
+  changed(campaign: string | undefined): void
+  /** `told`: the item as the gateway has it now, null where it didn’t say. */
+  took(campaign: string, item: string, told: CampaignItem | null, entry: Entry): void
+  refused(entry: Entry, status: number, problem: unknown): void
+}
+
 /** Opening a recording again within this time is one playback. */
 const samePlaybackMs = 5 * 60_000
 /** News of a session, and of the whole, are told at most this often. */
@@ -55,6 +68,8 @@ export async function openOutbox(options: {
   secrets: SecureStorage
   clock: Clock
   emit(event: ConsoleEvent): void
+  /** What comes of decisions and comments in reviews. */
+  reviews?: ReviewsOutcome
 }): Promise<Outbox> {
   const { clock } = options
   const seal = await sealFor(options.secrets)
@@ -66,7 +81,9 @@ export async function openOutbox(options: {
   const last = new Map<string, number>()
 
   const tell = bundled(clock, (session: string) => {
+    const campaign = campaignIn(session)
     if (session === '') options.emit({ type: 'outbox', outbox: sending.state() })
+    else if (campaign !== undefined) options.reviews?.changed(campaign)
     else options.emit({ type: 'annotations', session, items: notes.view(session) })
   })
   const sending = createSending({
@@ -76,8 +93,15 @@ export async function openOutbox(options: {
     changed(session) {
       tell.soon('')
       if (session !== undefined) tell.soon(session)
+      else options.reviews?.changed(undefined)
     },
-    took: (by, annotation) => notes.took(by, annotation),
+    took(by, taken, entry) {
+      if (taken.is === 'annotation') notes.took(by, taken.annotation)
+      else if (by === owner) options.reviews?.took(taken.campaign, taken.item, taken.told, entry)
+    },
+    refused(by, entry, status, problem) {
+      if (by === owner && campaignIn(entry.session) !== undefined) options.reviews?.refused(entry, status, problem)
+    },
   })
   const asking = async (): Promise<{ api: GatewayApi; token: string } | undefined> =>
     sender && { api: sender.api, token: await sender.token() }
@@ -117,6 +141,7 @@ export async function openOutbox(options: {
 
   return {
     answers,
+    sending,
     state: () => sending.state(),
     belongTo(gateway, who) {
       me = who

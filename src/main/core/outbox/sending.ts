@@ -1,11 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import type { Annotation } from '@countersign/contract/evidence'
 import { type ConflictChoice, noOutbox, type OutboxItem, type OutboxState } from '../../../annotations-api.ts'
 import { ConsoleError } from '../../../console-api.ts'
 import { SignedOut } from '../account.ts'
 import { type GatewayApi, Refused, Unreachable } from '../gateway-api.ts'
 import type { Clock } from '../ports/clock.ts'
-import { type KindName, kindOf, kinds, kindsOf, lanes } from './kinds.ts'
+import { type KindName, kindOf, kinds, kindsOf, lanes, type Taken } from './kinds.ts'
 import type { Entry, OutboxStore, Owner } from './outbox-store.ts'
 
 /** The way to the gateway while the link is live. `token` as Accounts gives it. */
@@ -34,6 +33,8 @@ export interface Sending {
   resolve(id: string, choice: ConflictChoice, body?: unknown): void
   /** What waits about a session, in order. */
   entriesOf(session: string): Entry[]
+  /** What waits about all sessions whose names begin so. */
+  entriesUnder(prefix: string): Entry[]
   entry(id: string): Entry | undefined
   /** The entry that is on its way, in any lane. */
   isSending(id: string): boolean
@@ -54,7 +55,9 @@ export function createSending(options: {
   /** Something about these sessions' entries, or the whole, has changed. */
   changed(session: string | undefined): void
   /** The gateway has taken something; in one transaction with the entry's going. */
-  took(owner: Owner, annotation: Annotation): void
+  took(owner: Owner, taken: Taken, entry: Entry): void
+  /** The gateway has refused something; `problem` as it came, with members of its own. */
+  refused(owner: Owner, entry: Entry, status: number, problem: unknown): void
 }): Sending {
   const { store, clock } = options
   let owner: Owner | undefined
@@ -103,10 +106,11 @@ export function createSending(options: {
         problem = undefined
         store.together(() => {
           store.remove(mine, entry.id)
-          if (outcome.annotation) options.took(mine, outcome.annotation)
+          if (outcome.taken) options.took(mine, outcome.taken, entry)
         })
       } else if (outcome.is === 'refused') {
         store.change(mine, entry.id, { conflict: { status: outcome.status, problem: outcome.problem } })
+        options.refused(mine, entry, outcome.status, outcome.whole)
       } else {
         if (!outcome.maybeArrived && !entry.tried) store.change(mine, entry.id, { tried: false })
         if (outcome.is === 'failed') {
@@ -210,6 +214,7 @@ export function createSending(options: {
       go()
     },
 
+    entriesUnder: (prefix) => (owner ? store.entriesUnder(owner, prefix) : []),
     entriesOf: (session) => (owner ? store.entriesOf(owner, session) : []),
     entry: (id) => (owner ? store.entry(owner, id) : undefined),
     isSending: (id) => sending.has(id),
@@ -217,12 +222,13 @@ export function createSending(options: {
     state() {
       const others = store.others(owner)
       if (!owner) return { ...noOutbox, others, sealed: options.sealed }
-      const { all, conflicts, playbacks } = store.counts(owner)
+      const { all, conflicts, playbacks, reviews } = store.counts(owner)
       const items = store.foremost(owner, 500)
       return {
         waiting: all - conflicts,
         conflicts,
         notes: all - conflicts - playbacks,
+        reviews,
         others,
         sealed: options.sealed,
         ...(problem !== undefined && all > conflicts && { problem }),
@@ -239,8 +245,8 @@ export function createSending(options: {
 }
 
 type Outcome =
-  | { is: 'taken'; annotation: Annotation | undefined }
-  | { is: 'refused'; status: number; problem: string }
+  | { is: 'taken'; taken: Taken | undefined }
+  | { is: 'refused'; status: number; problem: string; whole?: unknown }
   /** Not sent: it isn't this person's link any more. */
   | { is: 'moved'; maybeArrived: boolean }
   | { is: 'failed'; problem: string; wait: number | undefined; maybeArrived: boolean }
@@ -262,15 +268,15 @@ async function send(by: Sender, entry: Entry, still: () => boolean): Promise<Out
       const token = await by.token(rejected)
       if (!still()) return { is: 'moved', maybeArrived: rejected !== undefined }
       try {
-        const annotation = await kind.send({ api: by.api, token }, { ...entry, body: body.data })
-        return { is: 'taken', annotation }
+        const taken = await kind.send({ api: by.api, token }, { ...entry, body: body.data })
+        return { is: 'taken', taken }
       } catch (error) {
         if (!(error instanceof Refused) || error.status !== 401 || rejected !== undefined) throw error
         rejected = token
       }
     } catch (error) {
       if (error instanceof Refused && error.status >= 400 && error.status < 500 && !passing.has(error.status))
-        return { is: 'refused', status: error.status, problem: error.message }
+        return { is: 'refused', status: error.status, problem: error.message, whole: error.problem }
       const wait = error instanceof Refused && error.retryAfter !== undefined ? error.retryAfter * 1000 : undefined
       const never = (error instanceof Unreachable && !error.maybeArrived) || error instanceof SignedOut
       const words = error instanceof Error ? error.message : String(error)
@@ -301,7 +307,13 @@ function itemOf(entry: Entry, isSending: boolean): OutboxItem {
   }
 }
 
-const prefix: Record<KindName, string> = { annotation: 'an', withdrawal: 'wd', playback: 'pb' }
+const prefix: Record<KindName, string> = {
+  annotation: 'an',
+  withdrawal: 'wd',
+  playback: 'pb',
+  'review-decision': 'de',
+  'review-comment': 'co',
+}
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567'
 
 /** Two letters and 120 random bits in base 32: nobody else's. */

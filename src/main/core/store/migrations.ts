@@ -83,4 +83,24 @@ export const migrations: readonly string[] = [
     PRIMARY KEY (owner, id)
   ) STRICT;
   `,
+  // Reviews: bodies are sealed (outbox/seal.ts).
+  `
+  CREATE TABLE campaigns (id TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT;
+  CREATE TABLE campaign_items (
+    id TEXT PRIMARY KEY,
+    campaign TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    revision INTEGER NOT NULL,
+    waits INTEGER NOT NULL,
+    body BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX campaign_items_in_order ON campaign_items (campaign, number);
+  CREATE TABLE item_pages (
+    item TEXT PRIMARY KEY,
+    campaign TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    body BLOB NOT NULL
+  ) STRICT;
+  CREATE INDEX item_pages_by_campaign ON item_pages (campaign);
+  `,
 ]

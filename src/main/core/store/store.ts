@@ -4,11 +4,13 @@ import { Approval } from '@countersign/contract/approval'
 import { Session } from '@countersign/contract/session'
 import Database from 'better-sqlite3'
 import type { z } from 'zod'
+import type { Seal } from '../outbox/seal.ts'
 import { type AccessRows, accessRows } from './access-rows.ts'
 import { type AgentRows, agentRows } from './agent-rows.ts'
 import { type LibraryRows, libraryRows } from './library-rows.ts'
 import { migrations } from './migrations.ts'
 import { type PolicyRows, policyRows } from './policy-rows.ts'
+import { type ReviewRows, reviewRows } from './review-rows.ts'
 
 /** What the person saw, on this machine: there without a network. */
 export interface Store extends Disposable {
@@ -27,6 +29,8 @@ export interface Store extends Disposable {
   readonly library: LibraryRows
   readonly access: AccessRows
   readonly agents: AgentRows
+  /** Campaigns and their items, which nobody reads without the seal. */
+  reviews(seal: Seal): ReviewRows
   readonly policy: PolicyRows
   /** Runs `work` in one transaction. */
   together(work: () => void): void
@@ -120,6 +124,7 @@ export function openStore(folder: string): Store {
     library: libraryRows(db),
     access: accessRows(db),
     agents: agentRows(db),
+    reviews: (seal) => reviewRows(db, seal),
     policy: policyRows(db),
     together,
     // A kept recording is of use only with its session.
@@ -128,7 +133,7 @@ export function openStore(folder: string): Store {
     forget() {
       together(() => {
         db.exec(
-          'DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library; DELETE FROM grants; DELETE FROM plans; DELETE FROM agents; DELETE FROM policy',
+          'DELETE FROM approvals; DELETE FROM sessions; DELETE FROM library; DELETE FROM grants; DELETE FROM plans; DELETE FROM agents; DELETE FROM policy; DELETE FROM campaigns; DELETE FROM campaign_items; DELETE FROM item_pages',
         )
         db.prepare(`DELETE FROM kept WHERE name NOT IN (${ofTheMachine.map(() => '?').join()})`).run(...ofTheMachine)
       })

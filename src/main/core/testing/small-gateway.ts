@@ -13,9 +13,10 @@ import { type WebSocket, WebSocketServer } from 'ws'
 import { type SmallAccess, smallAccess } from './small-access.ts'
 import { type SmallAgents, smallAgents } from './small-agents.ts'
 import { type SmallPolicy, smallPolicy } from './small-policy.ts'
+import { type SmallReviews, smallReviews } from './small-reviews.ts'
 
 /** A gateway as the console meets it, small enough to be made to misbehave. What it says is checked by the contract. */
-export interface SmallGateway extends SmallAccess, SmallAgents, SmallPolicy, AsyncDisposable {
+export interface SmallGateway extends SmallAccess, SmallAgents, SmallPolicy, SmallReviews, AsyncDisposable {
   url: string
   approvals: Map<string, Approval>
   sessions: Map<string, Session>
@@ -89,9 +90,11 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
   const access = smallAccess(say, () => gateway.access)
   const agents = smallAgents(say, () => gateway.connections)
   const policy = smallPolicy(say)
+  const reviews = smallReviews(say)
   const gateway: SmallGateway = {
     ...access.rooms,
     ...agents.rooms,
+    ...reviews.rooms,
     ...policy.rooms,
     access: 'gives',
     url: '',
@@ -219,7 +222,13 @@ export async function startSmallGateway(how: SignInHow): Promise<SmallGateway> {
     if (room === 'sessions' && deed === 'terminate') return send(response, {})
     if (room === 'sessions' && id) return one(response, gateway.sessions.get(id))
     if (room === 'sessions') return page(url, response, [...gateway.sessions.values()].reverse())
+    const reviewed = await reviews.answer(url, person, request)
+    if (reviewed && 'bytes' in reviewed) {
+      response.writeHead(200, { 'content-type': reviewed.type, 'content-length': reviewed.bytes.length })
+      return void response.end(reviewed.bytes)
+    }
     const told =
+      reviewed ??
       (await policy.answer(url, person, request)) ??
       (await agents.answer(url, person, request)) ??
       (await access.answer(url, person, request))
