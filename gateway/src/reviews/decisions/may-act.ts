@@ -85,9 +85,9 @@ export function mayAct(person: PersonPrincipal, item: ItemFacts, campaign: Campa
 
   /** Nobody does in another's place what that one couldn't. */
   function inPlaceOf(from: Somebody): Acting {
-    if (standing.gone.has(from.id)) return no(`${from.name}, in whose place you would decide, has left`)
+    if (standing.gone.has(from.id)) return no(`you would decide in the place of ${from.name}, who has left`)
     const because = aboutBecause(from, item, standing) ?? decidedBefore(from, item, standing)
-    if (because !== undefined) return no(`${from.name}, in whose place you would decide, can’t: ${because}`)
+    if (because !== undefined) return no(`you would decide in the place of ${from.name}, who can’t: ${because}`)
     const { id, issuer, subject, name } = from
     return { ok: true, inPlaceOf: { id, issuer, subject, name }, handedOver: true }
   }
@@ -148,8 +148,8 @@ function decidedBefore(person: Somebody, { row, decisions }: ItemFacts, { key }:
       stage < row.stage && [by, inPlaceOf].some((one) => one !== undefined && key(one) === me),
   )
   if (!before) return undefined
-  const name = before.by && key(before.by) === me ? before.by.name : `somebody in the place of ${person.name}`
-  return `${name} has decided it at stage ${before.stage + 1} already: each stage is another person’s look at it`
+  const by = before.by && key(before.by) === me ? '' : `${before.by?.name}, in the place of `
+  return `it was decided by ${by}${person.name} at stage ${before.stage + 1} already: each stage is another person’s look at it`
 }
 
 function namesOf({ row }: ItemFacts): string {
