@@ -1,6 +1,14 @@
 import type { z } from 'zod'
 import type { PersonRef } from '../identity.ts'
-import type { ApplicationState, ClosedHow, ItemVerdict, OverlayState, Recommendation, Verdict } from '../review.ts'
+import {
+  type ApplicationState,
+  type ClosedHow,
+  type ItemVerdict,
+  type OverlayState,
+  type Probe,
+  Recommendation,
+  Verdict,
+} from '../review.ts'
 import { type Actor, type PayloadOf, payloads } from './payloads.ts'
 
 /**
@@ -22,6 +30,11 @@ export interface PackDecision {
   policy?: string
   madeAt?: string
   inPlaceOf?: PersonRef
+  /** Whether it is what was recommended. */
+  followed?: boolean
+  /** How long it was open before, and which parts of it were looked at, as the console says. */
+  seconds?: number
+  evidenceOpened?: string[]
 }
 
 export interface PackOverlay {
@@ -32,6 +45,8 @@ export interface PackOverlay {
   policy: string
   /** SHA-256 of the policy's text. */
   digest: string
+  /** Id of the decision that it carries out. */
+  decision?: string
   state: OverlayState
   /** Each step of its life as the ledger has it. */
   steps: {
@@ -42,8 +57,8 @@ export interface PackOverlay {
     reason?: string
     /** Of the policy set that came into force by it. */
     version?: string
-    /** Questions that the gate was asked. */
-    probes?: number
+    /** What the gate was asked, and answered. */
+    asked?: Probe[]
   }[]
 }
 
@@ -82,6 +97,9 @@ export interface PackItem {
     to: PersonRef
     by: PersonRef
     reason: string
+    stage?: number
+    /** Ids of who may decide it after that. */
+    reviewers?: string[]
   }[]
   stages: { entry: number; at: string; stage: number; reviewers: string[] }[]
   overlays: PackOverlay[]
@@ -108,8 +126,6 @@ interface ItemFacts {
   moves: PackItem['moves']
   stages: PackItem['stages']
   overlays: Map<string, PackOverlay>
-  /** Why what was decided can't be enforced, where an entry says so. */
-  notSupported: boolean
 }
 
 export interface FactsProblem {
@@ -206,7 +222,7 @@ export class CampaignFacts {
           })
         })
       case 'item.moved':
-        return take(type, ({ item, move, kind, from, to, by, reason }) => {
+        return take(type, ({ item, move, kind, from, to, by, reason, stage, reviewers }) => {
           this.#of(item, entry, move)?.moves.push({
             id: move,
             entry,
@@ -216,6 +232,7 @@ export class CampaignFacts {
             to: personOf(to),
             by: personOf(by),
             reason,
+            ...defined({ stage, reviewers }),
           })
         })
       case 'item.staged':
@@ -231,15 +248,19 @@ export class CampaignFacts {
     }
   }
 
-  /** The item as it stands, by the entries; its recommendation stands beside the ledger. */
-  item(id: string, recommendation: Recommendation): PackItem | undefined {
+  /**
+   * The item as it stands, by the entries.
+   * @param kept its recommendation as it is kept: it counts where the entry has no more of it than the verdict
+   */
+  item(id: string, kept?: Recommendation): PackItem | undefined {
     const facts = this.items.get(id)
     if (!facts) return undefined
+    const recommendation = recommendationOf(facts, kept)
     const { entry, at, payload } = facts.said
     const { number, kind, agent, name, connection, privileged, evidence, reviewers } = payload
     const counts = this.decisionOf(facts)
     const verdict = counts?.verdict ?? 'undecided'
-    const application = applicationOf(facts, verdict)
+    const application = applicationOf(facts, counts)
     const item: Omit<PackItem, 'exceptions'> = {
       format: 'countersign-item/1',
       campaign: this.campaign,
@@ -291,22 +312,19 @@ export class CampaignFacts {
       moves: [],
       stages: [],
       overlays: new Map(),
-      notSupported: false,
     })
   }
 
   #decided(payload: PayloadOf<'item.decided'>, { entry, at }: Entry<'item.decided'>) {
     const facts = this.#of(payload.item, entry, payload.decision)
     if (!facts) return
-    const { stage, verdict, reason, by, how, bulk, policy, madeAt, inPlaceOf } = payload
+    const { stage, verdict, reason, by, how, bulk, policy, madeAt, followed, seconds, evidenceOpened } = payload
     if (payload.evidence !== facts.said.payload.evidence)
       this.#problem(
         'decided-on-other',
         entry,
         `entry ${entry} decides item ${payload.item} on another evidence document than entry ${facts.said.entry} has`,
       )
-    const person = inPlaceOf as PersonRef | undefined
-    if ((payload as { application?: unknown }).application === 'not-supported') facts.notSupported = true
     facts.decisions.push({
       id: payload.decision,
       entry,
@@ -316,14 +334,14 @@ export class CampaignFacts {
       reason,
       by,
       how,
-      ...defined({ bulk, policy, madeAt }),
-      ...(person && { inPlaceOf: personOf(person) }),
+      ...defined({ bulk, policy, madeAt, followed, seconds, evidenceOpened }),
+      ...(payload.inPlaceOf && { inPlaceOf: personOf(payload.inPlaceOf) }),
     })
   }
 
   #overlay(type: OverlayType, payload: PayloadOf<OverlayType>, { entry, at }: { entry: number; at: string }) {
     const { overlay, item, by } = payload
-    const { reason, version, probes } = payload as { reason?: string; version?: string; probes?: number }
+    const { reason, version, asked } = payload as { reason?: string; version?: string; asked?: Probe[] }
     if (version !== undefined) this.versions.push({ version, entry, ...(type === 'overlay.applied' && { overlay }) })
     let known = this.#overlays.get(overlay)
     if (type === 'overlay.proposed') {
@@ -331,7 +349,18 @@ export class CampaignFacts {
       const { number, kind, title, policy, digest } = payload as PayloadOf<'overlay.proposed'>
       if (known) this.#problem('overlay-twice', entry, `entry ${entry} proposes overlay ${overlay} a second time`)
       if (!facts || known) return
-      known = { id: overlay, number, kind, title, policy, digest, state: 'proposed', steps: [] }
+      const { decision } = payload
+      known = {
+        id: overlay,
+        number,
+        kind,
+        title,
+        policy,
+        digest,
+        ...defined({ decision }),
+        state: 'proposed',
+        steps: [],
+      }
       this.#overlays.set(overlay, known)
       facts.overlays.set(overlay, known)
     }
@@ -351,8 +380,7 @@ export class CampaignFacts {
       at,
       what: type.slice('overlay.'.length),
       by,
-      ...defined({ reason, version }),
-      ...(typeof probes === 'number' && { probes }),
+      ...defined({ reason, version, asked }),
     })
   }
 
@@ -398,6 +426,9 @@ const overlayStates = {
   'overlay.failed': 'failed',
   'overlay.rejected': 'rejected',
   'overlay.roll-back-asked': undefined,
+  'overlay.roll-back-refused': undefined,
+  'overlay.probed': undefined,
+  'overlay.roll-back-refused': undefined,
   'overlay.rolled-back': 'rolled-back',
   'overlay.retired': 'retired',
 } as const satisfies Partial<Record<keyof typeof payloads, OverlayState | undefined>>
@@ -421,13 +452,18 @@ export const campaignTypes = [
 const types = new Set<string>(campaignTypes)
 const isAbout = (type: string) => types.has(type)
 
-/** What became of a reduce or revoke, by its newest overlay. */
-function applicationOf(facts: ItemFacts, verdict: ItemVerdict): ApplicationState | undefined {
-  if (verdict !== 'reduce' && verdict !== 'revoke') return undefined
-  const overlay = [...facts.overlays.values()].at(-1)
-  if (!overlay) return facts.notSupported ? 'not-supported' : 'pending'
-  return applicationStates[overlay.state]
+/**
+ * What became of a reduce or revoke. Its overlay is proposed with it: where there is none, there is none that could do
+ * what was decided.
+ */
+function applicationOf(facts: ItemFacts, counts: PackDecision | undefined): ApplicationState | undefined {
+  if (counts?.verdict !== 'reduce' && counts?.verdict !== 'revoke') return undefined
+  const overlay = overlayOf(facts.overlays.values(), counts.id)
+  return overlay ? applicationStates[overlay.state] : 'not-supported'
 }
+
+const overlayOf = (overlays: Iterable<PackOverlay>, decision: string | undefined) =>
+  [...overlays].findLast((one) => one.decision === decision)
 
 const applicationStates: Record<OverlayState, ApplicationState> = {
   proposed: 'pending',
@@ -445,13 +481,20 @@ function exceptionsOf(item: Omit<PackItem, 'exceptions'>): ItemException[] {
   if (item.verdict === 'abstain') found.push('abstained')
   if (item.how === 'expired-default') found.push('expired-default')
   if (item.application === 'pending' || item.application === 'applied') found.push('application-pending')
-  const last = item.overlays.at(-1)?.state
+  const last = overlayOf(item.overlays, item.decision)?.state
   if (last === 'rejected') found.push('overlay-rejected')
   else if (last === 'rolled-back') found.push('overlay-rolled-back')
   else if (item.application === 'failed') found.push('application-failed')
   if (item.application === 'not-supported') found.push('application-not-supported')
   if (item.recommendation.reasons.some(({ code }) => code === 'thin-coverage')) found.push('thin-coverage')
   return found
+}
+
+function recommendationOf({ said }: ItemFacts, kept: Recommendation | undefined): Recommendation {
+  const logged = Recommendation.safeParse(said.payload.recommendation)
+  if (logged.success) return logged.data
+  const verdict = Verdict.catch('abstain').parse(said.payload.recommendation.verdict)
+  return { summary: '', reasons: [], keeps: [], drops: [], ...kept, verdict }
 }
 
 /** A person as bundles name one, without what else an entry may say of them. */

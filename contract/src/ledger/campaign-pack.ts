@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { ApplicationState, ItemVerdict } from '../review.ts'
 import type { CampaignFacts, ItemException, PackItem } from './campaign-facts.ts'
+import { type PackReviewer, Reviewers } from './campaign-reviewers.ts'
 import type { Actor, PayloadOf } from './payloads.ts'
 
 /** The documents of an evidence pack beside the entries that they follow from (docs/formats.md, "Bundles of campaigns"). */
@@ -34,20 +35,6 @@ export interface PackCounts extends Record<ItemVerdict, number> {
   /** Decisions marked as bulk. */
   bulk: number
   applications: Record<ApplicationState, number>
-}
-
-/** How one person decided, counted from the entries. */
-export interface PackReviewer {
-  id: string
-  name: string
-  decided: number
-  certified: number
-  bulk: number
-  /** As recommended. */
-  followed: number
-  /** Seconds between one decision that was not in bulk and the next, the one in the middle. */
-  medianSeconds?: number
-  flags: ('fast' | 'always-certifies' | 'mostly-bulk')[]
 }
 
 export type CampaignException =
@@ -99,7 +86,7 @@ export class PackTally {
   readonly cited = { commands: 0, erased: 0, leftOut: 0 }
   evidenceMissing = 0
   readonly #exceptions = new Map<ItemException, number>()
-  readonly #reviewers = new Map<string, PackReviewer & { times: number[] }>()
+  readonly #reviewers = new Reviewers()
 
   add(item: PackItem): void {
     const { counts } = this
@@ -113,20 +100,8 @@ export class PackTally {
     if (item.how === 'expired-default') counts.expired++
     if (item.application) counts.applications[item.application]++
     for (const code of item.exceptions) this.#exceptions.set(code, (this.#exceptions.get(code) ?? 0) + 1)
-    for (const { by, verdict, bulk, at, how } of item.decisions) {
-      if (bulk !== undefined) counts.bulk++
-      if (by.kind !== 'person' || how !== 'reviewer') continue
-      let one = this.#reviewers.get(by.id)
-      if (!one) {
-        one = { id: by.id, name: by.name, decided: 0, certified: 0, bulk: 0, followed: 0, flags: [], times: [] }
-        this.#reviewers.set(by.id, one)
-      }
-      one.decided++
-      if (verdict === 'certify') one.certified++
-      if (verdict === item.recommendation.verdict) one.followed++
-      if (bulk === undefined) one.times.push(Date.parse(at))
-      else one.bulk++
-    }
+    for (const { bulk } of item.decisions) if (bulk !== undefined) counts.bulk++
+    this.#reviewers.add(item)
   }
 
   /** `campaign.json`, once all items went by. */
@@ -134,7 +109,7 @@ export class PackTally {
     const { created, changed, started, closed, signOffs, campaign } = facts
     const said = (changed ?? created)?.payload
     const counts = { ...this.counts, signOffs: signOffs.length }
-    const reviewers = [...this.#reviewers.values()].map(flagged).sort((a, b) => (a.id < b.id ? -1 : 1))
+    const reviewers = this.#reviewers.list()
     const flags = reviewers.filter(({ flags }) => flags.length > 0).length
     const exceptions: PackHead['exceptions'] = [...this.#exceptions].map(([code, count]) => ({ code, count }))
     const add = (code: CampaignException, count: number) => count > 0 && exceptions.push({ code, count })
@@ -167,25 +142,6 @@ export class PackTally {
 const startOf = ({ entry, at, payload }: NonNullable<CampaignFacts['started']>) => {
   const { by, items, snapshotAt, dueAt, policy } = payload
   return { entry, at, by, items, snapshotAt, dueAt, policy }
-}
-
-/** Fewer decisions say nothing of how somebody decides. */
-const TELLING = 10
-/** Seconds in which nobody has read what an item says. */
-const FAST = 10
-
-function flagged({ times, ...one }: PackReviewer & { times: number[] }): PackReviewer {
-  const gaps = times
-    .sort((a, b) => a - b)
-    .slice(1)
-    .map((time, i) => (time - times[i]!) / 1000)
-    .sort((a, b) => a - b)
-  const medianSeconds = gaps[Math.floor(gaps.length / 2)]
-  const flags: PackReviewer['flags'] = []
-  if (times.length >= TELLING && medianSeconds !== undefined && medianSeconds < FAST) flags.push('fast')
-  if (one.decided >= TELLING && one.certified === one.decided) flags.push('always-certifies')
-  if (one.decided >= TELLING && one.bulk > 0.8 * one.decided) flags.push('mostly-bulk')
-  return { ...one, ...(medianSeconds !== undefined && { medianSeconds }), flags }
 }
 
 /** The numbers that an entry pack.made commits to, so that nothing that it counted can be left out of the pack. */

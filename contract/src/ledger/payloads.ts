@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { Effect, Requirement } from '../approval.ts'
 import { AgentRef, PersonRef } from '../identity.ts'
 import { VerdictRecord } from '../recording.ts'
+import { Probe } from '../review.ts'
 
 /**
  * What an audit entry says, by its type. Objects are loose: a later version may add members, and an entry of a type that
@@ -101,6 +102,9 @@ const overlay = z.looseObject({
   decision: z.string().optional(),
   by: Actor,
 })
+
+const asked = z.array(Probe).optional().describe('some of what the gate was asked, and answered')
+const answers = sha256.optional().describe('of all that the gate was asked and answered, as it is kept')
 
 export const RecordingChunk = z.looseObject({
   session,
@@ -395,16 +399,22 @@ export const payloads = {
   }),
   'overlay.proposed': overlay.extend({ policy: z.string(), title: z.string() }),
   'overlay.applied': overlay.extend({ version: z.string() }),
-  'overlay.verified': overlay.extend({ probes: count }),
+  'overlay.verified': overlay.extend({ probes: count, answers, asked }),
   'overlay.failed': overlay.extend({
     reason,
+    answers,
     inForce: z.boolean().optional().describe('whether it stays in force nevertheless'),
+    putBack: z.boolean().optional().describe('whether it was to be taken out, and is in force again'),
     version: z.string().optional().describe('of the policy set since then, where it was taken out again'),
+    asked,
   }),
   'overlay.rejected': overlay.extend({ reason }),
   'overlay.roll-back-asked': overlay.extend({ reason }),
   'overlay.roll-back-refused': overlay.extend({ reason }),
   'overlay.rolled-back': overlay.extend({ reason, version: z.string() }),
+  'overlay.probed': overlay
+    .extend({ probes: count, answers, asked })
+    .describe('once it was taken out: that nothing else has changed'),
   'overlay.retired': overlay.extend({ reason, version: z.string() }),
   'backtest.run': z.looseObject({
     backtest: z.string(),

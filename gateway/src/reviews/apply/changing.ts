@@ -13,7 +13,7 @@ import type { Answer, Overlays, OverlaysOptions } from './apply.ts'
 import { mustBeAdmin, mustBeAnother, mustBeSecond, mustNotBeOwn } from './four-eyes.ts'
 import { createProber, type Probed } from './probing.ts'
 import { OverlayRefused } from './refused.ts'
-import { moveOverlay, type OverlayRow, overlayView, rowOf, type Said } from './rows.ts'
+import { moveOverlay, type OverlayRow, overlayView, rowOf, type Said, toldOf } from './rows.ts'
 
 type Changing = Pick<Overlays, 'apply' | 'reject' | 'rollBack' | 'retire' | 'resume'>
 
@@ -44,6 +44,7 @@ export function createChanging(
     const at = now()
     const by = { kind: 'gateway' } as const
     const written = { probes: JSON.stringify(probes) }
+    const told = toldOf(probes)
     if (broke.length === 0 && missed.length === 0)
       return counted(
         await db.transaction().execute((tx) =>
@@ -53,7 +54,7 @@ export function createChanging(
             { ...written, state: 'verified', failed_because: null },
             {
               type: 'overlay.verified',
-              payload: { probes: probes.length },
+              payload: { probes: probes.length, ...told },
               ...{ by, at },
             },
           ),
@@ -68,16 +69,18 @@ export function createChanging(
     if (broke.length === 0)
       // It takes less than it should, and nothing that it shouldn't: better than without it.
       return counted(
-        await db
-          .transaction()
-          .execute((tx) =>
-            moveOverlay(tx, row, failed, { type: 'overlay.failed', payload: { reason, inForce: true }, ...{ by, at } }),
-          ),
+        await db.transaction().execute((tx) =>
+          moveOverlay(tx, row, failed, {
+            type: 'overlay.failed',
+            payload: { reason, inForce: true, ...told },
+            ...{ by, at },
+          }),
+        ),
       )
     const next = await setOf(db, policies(), { without: row.id })
     const overlay = await db.transaction().execute(async (tx) => {
       await putInForce(tx, next, `overlay ${row.id} was taken out again: it changed what it should not`, at)
-      const payload = { reason, inForce: false, version: next.version }
+      const payload = { reason, inForce: false, version: next.version, ...told }
       return moveOverlay(
         tx,
         row,
@@ -118,16 +121,10 @@ export function createChanging(
     // What is rolled back is as if it had never been; what is retired changes nothing at all.
     const { probes, broke } = await asking(() => prober.probe(gone, to.state === 'retired' ? before : next, false))
     if (broke.length > 0) return putBack(gone, probes, broke, before)
-    return counted(
-      await db.transaction().execute(async (tx) => {
-        await tx
-          .updateTable('overlays')
-          .set({ probes: JSON.stringify(probes) })
-          .where('id', '=', row.id)
-          .execute()
-        return overlayView(await rowOf(tx, row.id))
-      }),
-    )
+    const written = { probes: JSON.stringify(probes) }
+    const payload = { probes: probes.length, ...toldOf(probes) }
+    const probed = { type: 'overlay.probed', by: { kind: 'gateway' }, payload, at: now() } as const
+    return counted(await db.transaction().execute((tx) => moveOverlay(tx, gone, written, probed)))
   }
 
   const putBack = async (
@@ -146,9 +143,9 @@ export function createChanging(
         in_force: 1,
         failed_because: reason,
         probes: JSON.stringify(probes),
-        roll_back: null,
+        ...{ roll_back: null, rolled_back: null, retired: null },
       } as const
-      const payload = { reason, inForce: true, version: before.version }
+      const payload = { reason, inForce: true, putBack: true, version: before.version, ...toldOf(probes) }
       return moveOverlay(tx, gone, to, { type: 'overlay.failed', by: { kind: 'gateway' }, payload, at })
     })
     await enforcement.takeIn(before)

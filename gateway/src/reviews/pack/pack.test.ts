@@ -76,7 +76,7 @@ describe('an evidence pack', () => {
       reduce: 1,
       revoke: 1,
       decisions: 3,
-      applications: { verified: 1, pending: 1 },
+      applications: { verified: 1, 'not-supported': 1 },
     })
     expect(report.campaign?.head?.cited).toEqual({ commands: 1, erased: 0, leftOut: 0 })
   })

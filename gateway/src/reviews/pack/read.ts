@@ -67,7 +67,7 @@ export async function readCampaign(
     const select = db.selectFrom('campaign_items').select(['evidence', 'recommendation'])
     const row = await select.where('id', '=', id).executeTakeFirst()
     return {
-      item: facts.item(id, recommendationOf(row?.recommendation, facts, id))!,
+      item: facts.item(id, keptRecommendation(row?.recommendation))!,
       evidence: row?.evidence || undefined,
     }
   }
@@ -87,12 +87,10 @@ export async function readCampaign(
   }
 }
 
-/** As it is kept; where it can't be read, what the ledger has of it. */
-function recommendationOf(text: string | undefined, facts: CampaignFacts, id: string): Recommendation {
+/** As it is kept. */
+function keptRecommendation(text: string | undefined): Recommendation | undefined {
   const parsed = Recommendation.safeParse(text === undefined ? undefined : jsonOf(text))
-  if (parsed.success) return parsed.data
-  const verdict = facts.items.get(id)!.said.payload.recommendation.verdict as Recommendation['verdict']
-  return { verdict, summary: '', reasons: [], keeps: [], drops: [] }
+  return parsed.success ? parsed.data : undefined
 }
 
 function jsonOf(text: string): unknown {
