@@ -192,8 +192,11 @@ function asking(
   const actions = new Set([...needs, ...evidence.grants.flatMap((grant) => grant.actions)])
   for (const { action, allowed, approved } of evidence.used) if (allowed + (approved ?? 0) > 0) actions.add(action)
   for (const { action } of keep) actions.add(action)
-  return `forbid (principal == ${uid('Agent', agent)}, action == ${uid('Action', 'access:request')}, resource == ${uid('Connection', connection)})
-    unless { [${[...actions].sort().map(quoted).join(', ')}].containsAll(context.actions) };`
+  // A set of nothing is none in Cedar's eyes.
+  const unless =
+    actions.size === 0 ? '' : ` unless { [${[...actions].sort().map(quoted).join(', ')}].containsAll(context.actions) }`
+  const scope = `principal == ${uid('Agent', agent)}, action == ${uid('Action', 'access:request')}`
+  return `forbid (${scope}, resource == ${uid('Connection', connection)})${unless};`
 }
 
 function reasonOf({ window }: ItemEvidence): string {
