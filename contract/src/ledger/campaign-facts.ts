@@ -426,7 +426,6 @@ const overlayStates = {
   'overlay.failed': 'failed',
   'overlay.rejected': 'rejected',
   'overlay.roll-back-asked': undefined,
-  'overlay.roll-back-refused': undefined,
   'overlay.probed': undefined,
   'overlay.roll-back-refused': undefined,
   'overlay.rolled-back': 'rolled-back',

@@ -313,6 +313,7 @@ export const payloads = {
     plan: z.looseObject({}).describe('scope, window, stages, expiry default, controls'),
     trigger: z.looseObject({ kind: z.string() }),
     by: Actor,
+    owner: z.string().optional().describe('id of the person whose it is'),
   }),
   'campaign.changed': z.looseObject({
     campaign: z.string(),
@@ -328,6 +329,9 @@ export const payloads = {
     snapshotAt: z.string(),
     dueAt: z.string(),
     policy: z.string(),
+    windowFrom: z.string().optional(),
+    coverage: z.looseObject({}).optional(),
+    owner: z.string().optional(),
   }),
   'campaign.item': z
     .looseObject({
@@ -340,6 +344,7 @@ export const payloads = {
       connection: z.string(),
       privileged: z.boolean(),
       evidence: sha256.describe('of its evidence document'),
+      summary: sha256.optional().describe('of what a list shows of it, canonical'),
       recommendation: z.looseObject({ verdict: z.string() }),
       reviewers: z.array(z.string()).describe('ids'),
     })

@@ -183,9 +183,6 @@ function viewOf(
         return seesReviews(caller) ? message : undefined
       case 'policy.changed':
         return hasRole(caller, 'approver', 'reviewer', 'auditor', 'admin') ? message : undefined
-      case 'overlay.changed':
-        return seesReviews(caller) ? message : undefined
-      case 'policy.changed':
       case 'ledger.checkpoint':
         // Whoever has a role is a witness, and sees connections; an agent is none.
         return caller.kind === 'person' ? message : undefined

@@ -11,8 +11,8 @@ import { blankComments, splitPolicies } from './cedar-text.ts'
 export const OVERLAY_FILES = 'overlay:'
 /** What no policy of the folder may be called. */
 export const OVERLAY_POLICIES = 'overlay/'
-/** So long an overlay may be, and of so many policies. */
-export const OVERLAY_MOST = { characters: 64_000, policies: 100 }
+/** So long an overlay may be, also as JSON in bytes (an entry of the ledger has it whole), and of so many policies. */
+export const OVERLAY_MOST = { characters: 64_000, bytes: 60_000, policies: 100 }
 
 export function overlayFile(id: string): string {
   return `${OVERLAY_FILES}${id}.cedar`
@@ -49,6 +49,8 @@ export function readOverlay(
 ): { ok: true; policies: OverlayPolicy[] } | { ok: false; problems: string[] } {
   if (text.length > OVERLAY_MOST.characters)
     return { ok: false, problems: [`it is longer than ${OVERLAY_MOST.characters} characters`] }
+  if (Buffer.byteLength(JSON.stringify(text)) > OVERLAY_MOST.bytes)
+    return { ok: false, problems: [`it is longer than ${OVERLAY_MOST.bytes} bytes`] }
   // What turns text around, or isn't seen, would show another policy than the one that is applied.
   if (/[^\P{C}\n\r\t]|[\p{Zl}\p{Zp}]|\r(?!\n)/u.test(text))
     return { ok: false, problems: ['it has characters that can’t be seen'] }

@@ -14,7 +14,7 @@ import { isRedundant } from './export.ts'
 import { overlayMetrics } from './metrics.ts'
 import { overlayProblems, type Proposal, type Proposed, propose } from './propose.ts'
 import { OverlayRefused } from './refused.ts'
-import { overlayView, type Tx } from './rows.ts'
+import { overlayLine, overlayView, type Tx } from './rows.ts'
 
 /** What somebody says who changes an overlay. */
 export interface Answer {
@@ -40,7 +40,7 @@ export interface Overlays {
   /** Why what was decided can't be an overlay, in sentences; empty where it can. */
   problems(proposal: Pick<Proposal, 'agent' | 'connection' | 'policy'>, rule?: string): string[]
   /** In the transaction of the decision. Nothing of it is enforced yet. */
-  propose(tx: Tx, proposal: Proposal): Promise<Proposed>
+  propose(tx: Tx, proposal: Proposal, at?: Date): Promise<Proposed>
   /**
    * Puts one in force, and asks the gate whether it does what it says: the answer is verified, or failed.
    * @throws OverlayRefused, GatewayStopping
@@ -82,8 +82,8 @@ export function createOverlays(options: OverlaysOptions): Overlays {
     ...changing,
     texts: () => filesIn(policies()),
     problems: (proposal, rule) => overlayProblems(proposal, rule, policies()),
-    async propose(tx, proposal) {
-      const proposed = await propose(tx, proposal, { policies, at: new Date(options.clock()), log })
+    async propose(tx, proposal, at = new Date(options.clock())) {
+      const proposed = await propose(tx, proposal, { policies, at, log })
       metrics.changes.inc({ result: proposed === 'not-supported' ? proposed : 'proposed' })
       return proposed
     },
@@ -102,7 +102,7 @@ export function createOverlays(options: OverlaysOptions): Overlays {
         .orderBy('number', 'desc')
         .limit(limit + 1)
         .execute()
-      const items = rows.slice(0, limit).map(overlayView)
+      const items = rows.slice(0, limit).map(overlayLine)
       return { items, next: rows.length > limit ? String(items.at(-1)!.number) : null }
     },
   }

@@ -6,7 +6,7 @@ import { attributesOf, type NamedResource } from '../../policy/permitted/resourc
 /** What is asked of the gate to see whether an overlay does what it says. */
 
 /** So many questions about the agent itself, those about what it did first. */
-const MOST_OWN = 240
+const MOST_OWN = 200
 /** A name that nothing has, for resources that nobody has named. */
 const UNNAMED = 'countersign_probe'
 

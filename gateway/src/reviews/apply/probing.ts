@@ -35,7 +35,7 @@ export interface Prober {
 }
 
 /** Other agents, and other connections of the same agent, of which a few questions are asked each. */
-const OTHERS = { agents: 25, connections: 5, questions: 8 }
+const OTHERS = { agents: 12, connections: 4, questions: 6 }
 const SAYS_MOST = 5
 
 export function createProber(parts: {

@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { Actor, EntryType, PayloadInput } from '@countersign/contract/ledger/payloads'
 import type { ApplicationState, Overlay, OverlayState, Probe } from '@countersign/contract/review'
@@ -8,6 +8,7 @@ import { appendFeed } from '../../store/feed.ts'
 import type { OverlaysTable } from '../../store/review-tables.ts'
 import type { Tables } from '../../store/tables.ts'
 import { readItem } from '../campaigns/items.ts'
+import { sayChanged } from '../campaigns/making.ts'
 import { OverlayRefused } from './refused.ts'
 
 export type Tx = Transaction<Tables>
@@ -43,6 +44,7 @@ export interface Said {
 
 export function overlayView(row: OverlayRow): Overlay {
   const said = (json: string | null) => (json === null ? undefined : (JSON.parse(json) as Said))
+  const probes = JSON.parse(row.probes) as Probe[]
   const [rejected, rollBack, rolledBack, retired] = [row.rejected, row.roll_back, row.rolled_back, row.retired].map(
     said,
   )
@@ -74,13 +76,39 @@ export function overlayView(row: OverlayRow): Overlay {
     ...(row.applied_at !== null && { appliedAt: row.applied_at }),
     ...(row.version !== null && { version: row.version }),
     inForce: row.in_force === 1,
-    probes: JSON.parse(row.probes) as Probe[],
+    probes,
+    ...(probes.length > 0 && { probed: countsOf(probes) }),
     ...(row.failed_because !== null && { failedBecause: row.failed_because }),
     ...(rejected && { rejected }),
     ...(rollBack && { rollBack }),
     ...(rolledBack && { rolledBack }),
     ...(retired && { retired }),
   }
+}
+
+/** So many probes are told where many overlays are, and so many in the ledger, whose entries are short. */
+const FEW = { lines: 8, entries: 60 }
+
+/** An overlay among others: with some of what the gate was asked. */
+export function overlayLine(row: OverlayRow): Overlay {
+  const overlay = overlayView(row)
+  return { ...overlay, probes: someOf(overlay.probes, FEW.lines) }
+}
+
+/** What an entry tells of what the gate was asked: some of it, and a digest of all as it is kept. */
+export function toldOf(probes: readonly Probe[]): { answers: string; asked: Probe[] } {
+  return { answers: hash('sha256', JSON.stringify(probes)), asked: someOf(probes, FEW.entries) }
+}
+
+/** What went wrong first, then what is refused. */
+function someOf(probes: readonly Probe[], most: number): Probe[] {
+  const rank = ({ ok, expect }: Probe) => (ok ? 2 : 0) + (expect === 'deny' ? 0 : 1)
+  return probes.length <= most ? [...probes] : [...probes].sort((a, b) => rank(a) - rank(b)).slice(0, most)
+}
+
+function countsOf(probes: readonly Probe[]): NonNullable<Overlay['probed']> {
+  const count = (which: (probe: Probe) => boolean) => probes.filter(which).length
+  return { asked: probes.length, refused: count(({ got }) => got === 'deny'), failed: count(({ ok }) => !ok) }
 }
 
 /** @throws OverlayRefused */
@@ -143,23 +171,33 @@ export async function sayOverlay<T extends OverlayEntry>(
     ...(item !== null && { item }),
     ...(decision !== null && { decision }),
   }
-  await appendAudit(tx, type, { ...common, ...payload } as unknown as PayloadInput<T>, at)
-  const overlay = overlayView(row)
-  await appendFeed(tx, 'overlay.changed', overlay, at)
-  if (item !== null) await tellItem(tx, item, row, at)
-  return overlay
+  const itemRevision = item === null ? undefined : await moveItem(tx, item, row)
+  const told = { ...common, ...(itemRevision !== undefined && { itemRevision }), ...payload }
+  await appendAudit(tx, type, told as unknown as PayloadInput<T>, at)
+  await appendFeed(tx, 'overlay.changed', overlayLine(row), at)
+  // Whoever decides says how the item is by that.
+  if (item !== null && itemRevision !== undefined && type !== 'overlay.proposed') {
+    const now = await readItem(tx, item)
+    if (now) await appendFeed(tx, 'campaign.item', now, at)
+    if (campaign !== null) await sayChanged(tx, campaign, at)
+  }
+  return overlayView(row)
 }
 
-/** An item shows how far the application of its decision is. */
-async function tellItem(tx: Tx, item: string, { id, state }: OverlayRow, at: Date): Promise<void> {
+/**
+ * An item shows how far the application of its decision is, as long as that is of the item's last decision.
+ * @returns its revision where it is another by that
+ */
+async function moveItem(tx: Tx, item: string, { id, state }: OverlayRow): Promise<number | undefined> {
   const application = applicationOf[state]
-  const { numUpdatedRows } = await tx
+  const isNew = state === 'proposed'
+  const moved = await tx
     .updateTable('campaign_items')
-    .set((e) => ({ application, overlay: id, revision: e('revision', '+', 1) }))
+    .set((e) => ({ application, overlay: id, revision: e('revision', '+', isNew ? 0 : 1) }))
     .where('id', '=', item)
-    .where((e) => e.or([e('overlay', 'is', null), e('overlay', '!=', id), e('application', '!=', application)]))
+    .where((e) => (isNew ? e.or([e('overlay', 'is', null), e('overlay', '!=', id)]) : e('overlay', '=', id)))
+    .where((e) => e.or([e('application', 'is', null), e('application', '!=', application)]))
+    .returning('revision')
     .executeTakeFirst()
-  if (numUpdatedRows === 0n) return
-  const told = await readItem(tx, item)
-  if (told) await appendFeed(tx, 'campaign.item', told, at)
+  return moved?.revision
 }
