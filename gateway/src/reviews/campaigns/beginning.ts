@@ -1,9 +1,11 @@
+import { hash } from 'node:crypto'
+import { canonical } from '@countersign/contract/canonical'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { Campaign, CampaignPlan } from '@countersign/contract/review'
 import type { Transaction } from 'kysely'
 import { appendAudit } from '../../store/audit.ts'
 import type { Tables } from '../../store/tables.ts'
-import { sayChanged } from './making.ts'
+import { rowOf, sayChanged } from './making.ts'
 import { askedBy, type ReviewerPeople } from './reviewers.ts'
 import { actorOf } from './rows.ts'
 import type { TakenItem } from './taking.ts'
@@ -32,6 +34,7 @@ export async function beginCampaign(
 ): Promise<void> {
   const { plan, items, by, snapshotAt, policy, at } = begun
   const dueAt = new Date(at.getTime() + plan.days * 86_400_000).toISOString()
+  const { owner } = await rowOf(tx, campaign)
   await tx
     .updateTable('campaigns')
     .set({
@@ -49,7 +52,11 @@ export async function beginCampaign(
   await appendAudit(
     tx,
     'campaign.started',
-    { campaign, by: actorOf(by), items: items.length, snapshotAt: snapshotAt.toISOString(), dueAt, policy },
+    {
+      ...{ campaign, by: actorOf(by), items: items.length, snapshotAt: snapshotAt.toISOString(), dueAt, policy },
+      ...{ windowFrom: begun.windowFrom, coverage: begun.coverage },
+      ...(owner !== null && { owner }),
+    },
     at,
   )
   for (let i = 0; i < items.length; i += AT_ONCE) await insert(tx, campaign, items.slice(i, i + AT_ONCE), i, begun)
@@ -89,7 +96,7 @@ async function insert(
       .insertInto('item_reviewers')
       .values(rows.slice(i, i + 1000))
       .execute()
-  for (const [i, { id, subject, name, privileged, recommendation, evidenceSha256 }] of items.entries())
+  for (const [i, { id, subject, name, privileged, summary, recommendation, evidenceSha256 }] of items.entries())
     await appendAudit(
       tx,
       'campaign.item',
@@ -100,6 +107,7 @@ async function insert(
         ...(subject.kind === 'access' && { agent: subject.agent }),
         connection: subject.connection,
         evidence: evidenceSha256,
+        summary: hash('sha256', canonical(summary)),
         recommendation,
         reviewers: asked[i]!.ids,
       },

@@ -38,7 +38,12 @@ export async function makeDraft(
       owner: owner ?? null,
     })
     .execute()
-  await appendAudit(tx, 'campaign.created', { campaign: id, title: plan.title, plan, trigger, by: actorOf(by) }, at)
+  await appendAudit(
+    tx,
+    'campaign.created',
+    { campaign: id, title: plan.title, plan, trigger, by: actorOf(by), ...(owner !== undefined && { owner }) },
+    at,
+  )
   await sayChanged(tx, id, at)
   return id
 }

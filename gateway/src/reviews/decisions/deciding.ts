@@ -114,7 +114,7 @@ export async function decideIn(
   item: ItemFacts,
   deciding: Deciding,
 ): Promise<void> {
-  const { standing, at, bulk } = deciding
+  const { neighbours, standing, at, bulk } = deciding
   const { row } = item
   const judged = judge(person, request, campaign, item, standing)
   if (judged.code !== 'ok') {
@@ -132,6 +132,9 @@ export async function decideIn(
   const followed =
     verdict === item.recommendation.verdict && (verdict !== 'reduce' || policy === item.recommendation.policy)
   const made = requestHash(row.id, person.id, request)
+  // First: what the ledger says of the item from then on is what is decided now.
+  if (last && row.overlay !== null && row.application === 'pending')
+    await neighbours.withdraw(tx, row.overlay, by, 'It was decided otherwise before anybody applied it.', at)
 
   await tx
     .insertInto('item_decisions')
@@ -175,7 +178,7 @@ export async function decideIn(
   if (bulk === undefined) await sayChanged(tx, row.campaign, at)
 }
 
-/** The last stage has spoken: what was proposed before is taken back, what is to be enforced is proposed. */
+/** The last stage has spoken: what is to be enforced is proposed. */
 async function settle(
   tx: Tx,
   decision: string,
@@ -184,8 +187,6 @@ async function settle(
   { item: { row }, evidence, deciding }: { item: ItemFacts; evidence: ItemEvidence; deciding: Deciding },
 ): Promise<void> {
   const { neighbours, at } = deciding
-  if (row.overlay !== null && row.application === 'pending')
-    await neighbours.withdraw(tx, row.overlay, by, 'It was decided otherwise before anybody applied it.', at)
   // First, so that a proposal finds the item as it is decided: from then on the item follows the overlay.
   await tx
     .updateTable('campaign_items')
