@@ -73,14 +73,17 @@ export function createEvidence(options: EvidenceOptions): Evidence {
   const clock = options.clock ?? Date.now
   const sets = createPermittedSets()
   const recommending = createRecommending()
+  const permittedBy = ({ version, texts }: Policies) => sets.of(version, async () => texts)
   return {
     async observe(asked) {
+      // Who came, and by which grant, until now is to be counted.
       await registry.flush()
-      return observe(asked, { folder, rules: await sessionsOfRules(store, asked) })
+      const parts = { store, permitted: await permittedBy(options.policies()), connections: options.connections() }
+      return observe(asked, { folder, rules: await sessionsOfRules(parts, asked) })
     },
     async of(subject, observed, item) {
       const policies = options.policies()
-      const permitted = await sets.of(policies.version, async () => policies.texts)
+      const permitted = await permittedBy(policies)
       const parts = { store, registry, policies, permitted, connections: options.connections() }
       const { campaign, item: id, at } = item ?? { campaign: '', item: '' }
       const head = { campaign, item: id, at: at ?? new Date(clock()).toISOString() }

@@ -1,23 +1,27 @@
 import type { ItemEvidence } from '@countersign/contract/review'
-import type { AgentIdentity } from '../../identity/registry/agent-entry.ts'
 import type { Store } from '../../store/store.ts'
+import type { GrantGiven } from './rules-used.ts'
 
 /** A grant as an item shows it, with what policy is asked about it. */
 export type ItemGrant = ItemEvidence['grants'][number] & {
   agent: string
   policies: readonly string[]
-  identity: AgentIdentity & { onBehalfOf?: string | undefined }
+  identity: GrantGiven['identity']
   resources?: readonly string[]
 }
 
 /** So many are shown; one for each action that was given is always among them. */
 const MOST = 100
 
-/** Grants that were live some time in the window, or are: the newest first. */
+/**
+ * Grants that were live some time in the window, or are: the newest first.
+ * @param wanted which of them
+ */
 export async function grantsIn(
   { db }: Pick<Store, 'db'>,
-  of: { agent?: string; connection: string; policy?: string },
+  of: { agent?: string; connection: string },
   { from, to }: { from: string; to: string },
+  wanted: (given: GrantGiven) => boolean = () => true,
 ): Promise<ItemGrant[]> {
   const rows = await db
     .selectFrom('grants')
@@ -30,8 +34,8 @@ export async function grantsIn(
     .orderBy('active_from', 'desc')
     .orderBy('id')
     .execute()
-  const mine = rows.filter(
-    ({ policies }) => of.policy === undefined || (JSON.parse(policies) as string[]).includes(of.policy),
+  const mine = rows.filter(({ identity, policies }) =>
+    wanted({ identity: JSON.parse(identity), policies: JSON.parse(policies) }),
   )
   const shown = mine.slice(0, MOST)
   const actions = new Set(shown.flatMap((row) => JSON.parse(row.actions) as string[]))
@@ -62,7 +66,7 @@ export async function grantsIn(
     purpose: row.purpose,
     approvedBy: (approvedBy.get(row.approval ?? '') ?? []).map(({ person_name }) => person_name),
     policies: JSON.parse(row.policies) as string[],
-    identity: JSON.parse(row.identity) as ItemGrant['identity'],
+    identity: JSON.parse(row.identity) as GrantGiven['identity'],
     ...(row.resources !== null && { resources: JSON.parse(row.resources) as string[] }),
   }))
 }

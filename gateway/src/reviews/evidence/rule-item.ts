@@ -7,6 +7,7 @@ import { lastCertified } from './last-certified.ts'
 import { type Observed, ruleKey, seedIn } from './observed.ts'
 import { connectionOf, type EvidenceParts, type Facts, type Head, NoSuchSubject } from './parts.ts'
 import { policyTexts } from './policy-texts.ts'
+import { asking, rulesGiving } from './rules-used.ts'
 
 type RuleSubject = Extract<Subject, { kind: 'rule' }>
 type Asker = NonNullable<ItemEvidence['askers']>[number]
@@ -24,7 +25,9 @@ export async function ruleEvidence(
   const connection = connectionOf(parts, subject.connection)
   const rule = policyTexts(parts.policies).get(subject.policy)
   if (!rule) throw new NoSuchSubject(`There is no policy ${subject.policy}.`)
-  const grants = await grantsIn(parts.store, subject, observed)
+  const grants = await grantsIn(parts.store, { connection: connection.name }, observed, (given) =>
+    rulesGiving(parts.permitted, connection, given).includes(subject.policy),
+  )
   const given = Map.groupBy(grants, ({ agent }) => agent)
   const askers = await askersOf(parts, subject, connection, (agent) => given.get(agent)?.length ?? 0)
   const sampled = observed.rules.get(ruleKey(subject.policy, subject.connection))
@@ -76,14 +79,14 @@ async function askersOf(
 ): Promise<Asker[]> {
   const found: Asker[] = []
   for (const agent of await everybody(registry)) {
-    const { verdict, policies } = permitted.answer({
-      subject: { id: agent.id, issuer: agent.issuer, groups: agent.groups, owner: agent.owner },
+    const question = asking(
+      { id: agent.id, issuer: agent.issuer, groups: agent.groups, owner: agent.owner },
       connection,
-      action: 'access:request',
-      resource: { id: connection.name, type: 'Connection' },
-    })
+    )
+    const { verdict, policies } = permitted.answer(question)
     const grants = grantsOf(agent.id)
-    if (verdict === 'deny' || !policies.includes(policy)) continue
+    if (verdict === 'deny') continue
+    if (!policies.includes(policy) && !permitted.mayPermit(question).includes(policy)) continue
     found.push({ agent: agent.id, name: agent.name, verdict, grants })
   }
   return found.sort((a, b) => b.grants - a.grants || (a.agent < b.agent ? -1 : 1))
