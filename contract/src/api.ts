@@ -13,6 +13,7 @@ export const Problem = z.object({
     .optional()
     .describe('of a campaign: the CampaignItem as it is now, where it was decided on another revision'),
   campaign: z.unknown().optional().describe('the Campaign as it is now, where that is closed'),
+  draft: z.unknown().optional().describe('the PolicyDraft as it is now, where another revision of it was changed'),
 })
 export type Problem = z.infer<typeof Problem>
 
@@ -34,5 +35,9 @@ export type Readiness = z.infer<typeof Readiness>
 export const PolicyInForce = z.object({
   version: z.string().describe('sha256:HEX over all files'),
   texts: z.array(z.object({ file: z.string(), text: z.string() })),
+  tests: z
+    .array(z.object({ file: z.string(), text: z.string() }))
+    .optional()
+    .describe('*.test.yaml of the policy folder as they are now'),
 })
 export type PolicyInForce = z.infer<typeof PolicyInForce>

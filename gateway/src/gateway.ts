@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { openAccess } from './access/access.ts'
 import { createApi } from './api/api.ts'
 import { type Approvals, createApprovals } from './approvals/approvals.ts'
+import { openPolicyWork } from './backtest/backtest.ts'
 import { formatListen } from './config/address.ts'
 import type { LoadedConfig } from './config/config.ts'
 import { takeDataFolder } from './config/data-folder.ts'
@@ -174,6 +175,9 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
       log,
     }),
   )
+  const policyWork = stack.use(
+    await openPolicyWork({ store, folder: config.data, policies, policyFolder: () => inForce.config.policy, log }),
+  )
   const identity = measuredIdentity(access.identity, metrics)
   const sessions = measuredSessions(room, metrics)
 
@@ -214,6 +218,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         identity,
         access,
         reviews,
+        policyWork,
         signIns,
         issuers: () => inForce.config.identity.issuers,
         approvals,

@@ -21,6 +21,7 @@ import { Gauge, Histogram, type Registry } from 'prom-client'
 import { z } from 'zod'
 import type { Access } from '../access/access.ts'
 import type { Approvals } from '../approvals/approvals.ts'
+import type { PolicyWork } from '../backtest/backtest.ts'
 import { formatListen, isLoopback, parseListen } from '../config/address.ts'
 import type { IssuerConfig } from '../config/schema.ts'
 import type { Identity } from '../identity/principal.ts'
@@ -54,6 +55,7 @@ import { ledgerRoutes } from './ledger-routes.ts'
 import { overlayRoutes } from './overlay-routes.ts'
 import { packRoutes } from './pack-routes.ts'
 import { peopleRoutes } from './people-routes.ts'
+import { policyRoutes } from './policy-routes.ts'
 import { answerBadUrl, answerBrokenHttp, answerProblems } from './problem.ts'
 import { retentionRoutes } from './retention-routes.ts'
 import type { Routes } from './routes.ts'
@@ -74,6 +76,7 @@ export interface ApiOptions {
   identity: Identity
   access: Access
   reviews: Reviews
+  policyWork: PolicyWork
   /** Told who was let in, and who was refused. */
   signIns: SignIns
   issuers: () => readonly IssuerConfig[]
@@ -163,6 +166,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   await app.register(async (scope) => {
     const typed = scope as Routes
     serviceRoutes(typed, options)
+    policyRoutes(typed, { policies: options.policies, work: options.policyWork })
     approvalRoutes(typed, options.approvals, options.access.freezes.over)
     peopleRoutes(typed, options.approvals)
     sessionRoutes(typed, options.sessions, options.retention)

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { HttpProblem } from './problem.ts'
 
 /** What costs more than others; each kind has its own turns. */
-export type CostlyKind = 'search' | 'bundle' | 'retention' | 'access'
+export type CostlyKind = 'search' | 'bundle' | 'retention' | 'access' | 'policy'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -69,6 +69,7 @@ const words: Record<CostlyKind, string> = {
   bundle: 'Too many evidence bundles of yours are made at the same time',
   retention: 'Too many retention runs of yours are planned at the same time',
   access: 'Too many questions of yours about access are answered at the same time',
+  policy: 'Too many checks of yours are run at the same time',
 }
 
 /** One token bucket a caller. */

@@ -3,7 +3,7 @@ import type { Problem } from '@countersign/contract/api'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 
-export type ProblemMembers = Pick<Problem, 'grant' | 'plan' | 'item' | 'campaign'>
+export type ProblemMembers = Pick<Problem, 'grant' | 'plan' | 'item' | 'campaign' | 'draft'>
 
 /** An error that a caller is told: RFC 9457, with a sentence that says what to do. */
 export class HttpProblem extends Error {

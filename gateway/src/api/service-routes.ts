@@ -1,20 +1,17 @@
-import { PolicyInForce, Readiness } from '@countersign/contract/api'
+import { Readiness } from '@countersign/contract/api'
 import { Me, SignIn } from '@countersign/contract/identity'
 import type { Registry } from 'prom-client'
 import { z } from 'zod'
 import type { IssuerConfig } from '../config/schema.ts'
-import type { Policies } from '../policy/policy.ts'
 import { HttpProblem } from './problem.ts'
 import { answers, bearer, problemsOf, type Routes } from './routes.ts'
-import { mayReadPolicy } from './visibility.ts'
 
 const Health = z.object({ status: z.literal('ok') })
-/** What is about the gateway itself: health, metrics, signing in, policy. */
+/** What is about the gateway itself: health, metrics, signing in. */
 export function serviceRoutes(
   app: Routes,
   options: {
     issuers: () => readonly IssuerConfig[]
-    policies: () => Policies
     readiness: () => Readiness | Promise<Readiness>
     metrics: Registry
   },
@@ -113,22 +110,5 @@ export function serviceRoutes(
       },
     },
     async ({ caller }) => ({ ...caller, expiresAt: caller.expiresAt.toISOString() }) as Me,
-  )
-
-  app.get(
-    '/v1/policy',
-    {
-      schema: {
-        tags,
-        summary: 'The policy in force',
-        security: bearer,
-        response: answers(200, 'Its files.', PolicyInForce, 403),
-      },
-    },
-    async ({ caller }) => {
-      mayReadPolicy(caller)
-      const { version, texts } = options.policies()
-      return { version, texts: texts.map(({ file, text }) => ({ file, text })) }
-    },
   )
 }

@@ -151,7 +151,19 @@ test('a replay says of what was recorded what a gate with those policies says of
     expect(doing.seen).toContain(change)
 }, 120_000)
 
-type Step = { do: string } & Record<string, never>
+interface Step {
+  do: string
+  agent?: number
+  connection?: string
+  purpose?: string
+  bound?: boolean
+  minutes?: number
+  actions?: string[]
+  resources?: string[]
+  jit?: boolean
+  tagged?: boolean
+  effects?: Made[]
+}
 type Counts = Record<'allow' | 'hold' | 'deny' | 'newlyAllowed' | 'newlyHeld' | 'newlyDenied', number>
 interface Expected {
   from: string
@@ -185,7 +197,7 @@ class Doing {
       }
       const session = this.#session ?? (await past.session(agents[0]!, 'orders'))
       this.#session = session
-      const effects = (one.effects as Made[]).map((effect) => effectOn(session.connection.name, effect))
+      const effects = one.effects!.map((effect) => effectOn(session.connection.name, effect))
       const command = past.command(session, effects)
       const { outcome } = await past.run(policies, session, command)
       const was = command.connection.mode === 'observe' ? saidBy(past, policies, command) : outcomes[outcome]!

@@ -9,7 +9,7 @@ const LONGEST = 500
 const BYTES = { each: 64 * 1024 * 1024, all: 1024 * 1024 * 1024 }
 
 /** Shown where the recording doesn't tell it. */
-const ERASED = '(its recording was erased)'
+export const ERASED = '(its recording was erased)'
 const UNREAD = '(too far into its recording to be shown: open the session)'
 
 /**

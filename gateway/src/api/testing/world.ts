@@ -10,6 +10,7 @@ import { WebSocket } from 'ws'
 import { type RunningIssuer, startIssuer } from '../../../../demo/issuer.ts'
 import { type Access, openAccess } from '../../access/access.ts'
 import { type Approvals, type ApprovalsConfig, createApprovals } from '../../approvals/approvals.ts'
+import { openPolicyWork, type PolicyWork } from '../../backtest/backtest.ts'
 import type { LoadedConfig } from '../../config/config.ts'
 import type { IssuerConfig } from '../../config/schema.ts'
 import type { Command } from '../../gate/command.ts'
@@ -57,6 +58,7 @@ export interface World extends AsyncDisposable {
   identity: Identity
   access: Access
   reviews: Reviews
+  policyWork: PolicyWork
   api: Api
   url: string
   people: RunningIssuer
@@ -167,6 +169,10 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     log: silent,
     ...(options.clock && { clock: options.clock }),
   })
+  const policyWork = await openPolicyWork({
+    ...{ store, folder, policies: () => policies, policyFolder: () => join(folder, 'policy'), log: silent },
+    ...(options.clock && { clock: options.clock }),
+  })
   const { identity } = access
   const serve = (changes: Partial<ApiOptions>) =>
     createApi({
@@ -174,6 +180,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
       identity,
       access,
       reviews,
+      policyWork,
       signIns: { ok() {}, refused() {} },
       issuers: () => issuers,
       approvals,
@@ -230,6 +237,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     identity,
     access,
     reviews,
+    policyWork,
     api,
     url,
     people,
@@ -274,6 +282,7 @@ export async function startWorld(options: Partial<ApiOptions> = {}): Promise<Wor
     },
     async [Symbol.asyncDispose]() {
       await api[Symbol.asyncDispose]()
+      await policyWork[Symbol.asyncDispose]()
       await reviews[Symbol.asyncDispose]()
       await access[Symbol.asyncDispose]()
       await sessions[Symbol.asyncDispose]()
