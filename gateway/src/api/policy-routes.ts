@@ -204,7 +204,10 @@ export function policyRoutes(
         description: 'For reviewers and admins.',
         security: bearer,
         params: Id,
-        response: { 204: { description: 'It is gone.' }, ...problemsOf(401, 403, 404) },
+        response: {
+          204: { description: 'It is gone.', content: { 'application/json': { schema: z.undefined() } } },
+          ...problemsOf(401, 403, 404),
+        },
       },
     },
     async ({ caller, params }, reply) => {
