@@ -370,7 +370,10 @@ export const Recommendation = z.object({
       text: z.string(),
     }),
   ),
-  policy: z.string().optional().describe('Cedar, formatted: what a reduce or revoke would forbid'),
+  policy: z
+    .string()
+    .optional()
+    .describe('Cedar, formatted: what a reduce would forbid, recommended or not; what a recommended revoke would'),
   keeps: z.array(z.string()).describe('in words, for example sql:read on public.customers'),
   drops: z.array(z.string()),
 })

@@ -256,9 +256,9 @@ function policyOf({ verdict, policy }: Request, item: ItemFacts, evidence: ItemE
     throw new DecisionRefused('invalid', `Only a reduce has a policy: leave it out, or decide to reduce.`)
   }
   const { recommendation } = item
-  const text = policy ?? (recommendation.verdict === 'reduce' ? recommendation.policy : undefined)
+  const text = policy ?? (recommendation.verdict === 'revoke' ? undefined : recommendation.policy)
   if (text === undefined)
-    throw new DecisionRefused('invalid', 'No smaller access is recommended here: say what is to be forbidden (policy).')
+    throw new DecisionRefused('invalid', 'No smaller access is known here: say what is to be forbidden (policy).')
   const problem = tighterProblem(text, item, evidence.through)
   if (problem !== undefined) throw new DecisionRefused('invalid', problem)
   return text

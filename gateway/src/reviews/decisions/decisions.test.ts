@@ -164,7 +164,7 @@ describe('a decision', () => {
     const soon = new Date(Date.now() + 3_600_000).toISOString()
     expect((await of.decide('rae', item, 'certify', { madeAt: soon })).status).toBe(400)
     expect((await of.decide('rae', item, 'certify', { policy: of.policyFor('bot') })).status).toBe(400)
-    expect((await of.decide('rae', item, 'reduce')).body.detail).toMatch(/^No smaller access is recommended/)
+    expect((await of.decide('rae', item, 'reduce')).body.detail).toMatch(/^No smaller access is known/)
     expect((await of.decide('rae', item, 'certify', { id: 'short' })).status).toBe(400)
   })
 })

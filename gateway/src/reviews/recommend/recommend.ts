@@ -79,6 +79,8 @@ function ofAccess({ subject, evidence, privilegedBecause, facts }: ToRecommend, 
       verdict: 'certify',
       summary: `In use; too little is known to reduce it. ${(young ?? few)!}`,
       reasons,
+      // Not recommended, and there for whoever knows better.
+      policy,
       keeps,
       drops,
     }
