@@ -8,6 +8,7 @@ import type { LoadedConfig } from '../../../config/config.ts'
 import { createGate } from '../../../gate/gate.ts'
 import { loadPolicies, type Policies } from '../../../policy/policy.ts'
 import { putInForce } from '../../../policy/versions.ts'
+import { openEntries } from '../../../sessions/ledger/entries.ts'
 import { openUsed } from '../../../sessions/ledger/used.ts'
 import { openReviews, type Reviews } from '../../reviews.ts'
 
@@ -47,7 +48,7 @@ export class CampaignWorld implements AsyncDisposable {
   readonly connections = new Map<string, Required<ConnectionSpec> & { name: string; kind: string }>()
   reviews!: Reviews
   policies!: Policies
-  #url = ''
+  url = ''
 
   private constructor(world: World) {
     this.world = world
@@ -93,7 +94,7 @@ export class CampaignWorld implements AsyncDisposable {
     })
     await this.reviews.campaigns.open()
     const api = await this.world.serve({ reviews: this.reviews })
-    this.#url = `http://${api.address}/v1`
+    this.url = `http://${api.address}/v1`
   }
 
   /** Ends the rooms of reviews, as a stop of the gateway does. */
@@ -117,7 +118,7 @@ export class CampaignWorld implements AsyncDisposable {
       authorization: `Bearer ${await this.world.token(as)}`,
       ...(body && { 'content-type': 'application/json' }),
     }
-    const answer = await fetch(`${this.#url}${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) })
+    const answer = await fetch(`${this.url}${path}`, { method, headers, ...(body && { body: JSON.stringify(body) }) })
     return { status: answer.status, body: (await answer.json()) as T & { detail?: string } }
   }
 
@@ -167,10 +168,11 @@ export class CampaignWorld implements AsyncDisposable {
     await this.world.access.registry.flush()
   }
 
-  /** Entries that the ledger is to have or has of a type, the first one first. */
+  /** Entries of the ledger of a type, the first one first. */
   async said(type: string): Promise<Record<string, unknown>[]> {
-    const rows = await this.world.store.db.selectFrom('audit_outbox').selectAll().where('type', '=', type).execute()
-    return rows.map(({ payload }) => JSON.parse(payload) as Record<string, unknown>)
+    await this.world.ledger.sync()
+    using entries = openEntries(join(this.world.folder, 'logged', 'ledger'))
+    return [...entries.byType(type)].map(({ payload }) => JSON.parse(String(payload)) as Record<string, unknown>)
   }
 
   async [Symbol.asyncDispose]() {
