@@ -1,5 +1,5 @@
 import { ListQuery, listOf } from '@countersign/contract/api'
-import { Overlay, OverlayAnswer, OverlayPage, OverlayState } from '@countersign/contract/review'
+import { Overlay, OverlayAnswer, OverlayExport, OverlayPage, OverlayState } from '@countersign/contract/review'
 import { z } from 'zod'
 import { GatewayStopping } from '../in-force.ts'
 import type { Overlays } from '../reviews/apply/apply.ts'
@@ -39,6 +39,23 @@ export function overlayRoutes(app: Routes, overlays: Overlays): void {
   )
 
   app.get(
+    '/v1/overlays/export',
+    {
+      schema: {
+        tags,
+        summary: 'Overlays in force as an edit of the policy folder',
+        description: 'For those who keep it in git: whole files, and a patch that `git apply` takes.',
+        security: bearer,
+        response: answers(200, 'The edit.', OverlayExport, 403),
+      },
+    },
+    async ({ caller }) => {
+      readsReviews(caller)
+      return overlays.exported()
+    },
+  )
+
+  app.get(
     '/v1/overlays/:id',
     {
       schema: {
@@ -51,7 +68,7 @@ export function overlayRoutes(app: Routes, overlays: Overlays): void {
     },
     async ({ caller, params }) => {
       readsReviews(caller)
-      const overlay = await overlays.get(params.id)
+      const overlay = await refusing(() => overlays.get(params.id))
       if (!overlay) throw new HttpProblem(404, `There is no overlay ${params.id}.`)
       return overlay
     },

@@ -86,9 +86,14 @@ function checked(
       message: 'there is no policy, so everything is denied',
       mend: 'write a permit into a file that ends in .cedar',
     })
+  return { ok: true, files: { policies, texts, version: versionOf(texts), warnings } }
+}
+
+/** `sha256:HEX` over names and texts of the files of a set, in their order. */
+export function versionOf(texts: readonly { file: string; text: string }[]): string {
   const hash = createHash('sha256')
   for (const { file, text } of texts) hash.update(JSON.stringify([file, text]))
-  return { ok: true, files: { policies, texts, version: `sha256:${hash.digest('hex')}`, warnings } }
+  return `sha256:${hash.digest('hex')}`
 }
 
 async function readTexts(folder: string, problems: PolicyProblem[], warnings: PolicyProblem[]) {

@@ -55,7 +55,7 @@ export async function openReviews(options: ReviewsOptions): Promise<Reviews> {
   const { registry } = options.access
   const connections = () => connectionsOf(options.config())
   const evidence = stack.use(createEvidence({ ...options, registry, connections }))
-  const overlays = createOverlays({ ...options, clock })
+  const overlays = stack.use(createOverlays({ ...options, clock }))
   const neighbours = neighboursOf({ overlays, registry })
   const decisions = createDecisions({ store, registry, neighbours, clock })
   const campaigns = stack.use(

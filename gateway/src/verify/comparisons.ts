@@ -4,8 +4,10 @@ import { approvals, decisions, windows } from './approval-comparisons.ts'
 import { type AboutRow, type Comparison, goneOf, orNull, type SpokenEntry, text } from './comparison.ts'
 import { connectionVersions, freezes, policyTimes } from './entrance-comparisons.ts'
 import { grantSessions, grants, plans } from './grant-comparisons.ts'
+import { overlays } from './overlay-comparison.ts'
 import { breakGlass, delegations } from './people-comparisons.ts'
 import { registryComparisons } from './registry-comparisons.ts'
+import { reviewComparisons } from './review-comparisons.ts'
 import { asValue, type Columns, fromJson } from './said.ts'
 import { tokens } from './token-comparison.ts'
 
@@ -225,5 +227,7 @@ export const comparisons: readonly Comparison[] = [
   grants,
   plans,
   grantSessions,
+  overlays,
   ...registryComparisons,
+  ...reviewComparisons,
 ]

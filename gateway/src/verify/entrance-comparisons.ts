@@ -31,14 +31,28 @@ export const connectionVersions: Comparison = {
   madeAt: ({ key }) => key,
 }
 
-/** Which policy was in force from when on. */
+/** Which policy was in force from when on, by whom, and why. */
 export const policyTimes: Comparison = {
   table: 'policy_times',
   what: 'time of a policy',
-  sql: 'select at, version from policy_times',
-  row: ({ at, version }) => ({ key: text(at), columns: { at: text(at), version: text(version) } }),
+  sql: 'select at, version, by, reason from policy_times',
+  row: ({ at, version, by, reason }) => ({
+    key: text(at),
+    columns: { at: text(at), version: text(version), by: fromJson(by), reason: orNull(reason) },
+  }),
   types: ['policy.changed'],
-  says: ({ at, payload }) => ({ key: at, columns: { at, version: text(payload.version) } }),
+  says({ at, payload }) {
+    const { kind, ...by } = payload.by as Record<string, unknown>
+    const who = kind === 'person' ? asValue(by) : null
+    return { key: at, columns: { at, version: text(payload.version), by: who, reason: orNull(payload.reason) } }
+  },
+  // Times of before reasons were kept have none.
+  mayDiffer: ({ reason }, column) => column === 'reason' && reason === null,
+  also({ columns }, _said, { ask }) {
+    const [made] = ask(`select timestamp from kysely_migration where name = '0009_reviews'`)
+    const isOlder = made === undefined || text(columns.at) < text(made.timestamp)
+    return columns.reason !== null || isOlder ? undefined : 'says no reason'
+  },
   madeAt: ({ key }) => key,
   // A store of before this table has entries of policies whose times nobody kept.
   forgotten({ columns }, { ask }) {

@@ -438,7 +438,7 @@ const columns: Record<string, string[]> = {
   playbacks: ['session', 'person', 'at'],
   freezes: ['connection', 'by', 'reason', 'at', 'ended_at', 'ended_by', 'ended_because'],
   connection_versions: ['at', 'connections'],
-  policy_times: ['at', 'version'],
+  policy_times: ['at', 'version', 'by', 'reason'],
   grants: [
     'state',
     'connection',

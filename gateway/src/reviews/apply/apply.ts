@@ -1,4 +1,4 @@
-import type { Overlay, OverlayState } from '@countersign/contract/review'
+import type { Overlay, OverlayExport, OverlayPage, OverlayState } from '@countersign/contract/review'
 import type { BaseLogger } from 'pino'
 import type { Registry as Metrics } from 'prom-client'
 import type { Access } from '../../access/access.ts'
@@ -7,14 +7,17 @@ import type { Gate } from '../../gate/command.ts'
 import type { PersonPrincipal } from '../../identity/principal.ts'
 import type { Enforcement } from '../../in-force.ts'
 import { overlayOf } from '../../policy/overlay-text.ts'
+import { createPermittedSets } from '../../policy/permitted/reading.ts'
 import type { Policies } from '../../policy/policy.ts'
+import type { Used } from '../../sessions/ledger/used.ts'
 import type { Store } from '../../store/store.ts'
 import { createChanging } from './changing.ts'
-import { isRedundant } from './export.ts'
+import { exportOf, isRedundant } from './export.ts'
 import { overlayMetrics } from './metrics.ts'
+import { overlayPage } from './page.ts'
 import { overlayProblems, type Proposal, type Proposed, propose } from './propose.ts'
 import { OverlayRefused } from './refused.ts'
-import { overlayLine, overlayView, type Tx } from './rows.ts'
+import { overlayLine, type Tx } from './rows.ts'
 
 /** What somebody says who changes an overlay. */
 export interface Answer {
@@ -34,7 +37,7 @@ export interface OverlayQuery {
 }
 
 /** Forbids beside the policy folder, by decisions of reviews: proposed, applied, verified, taken back (docs/reviews.md). */
-export interface Overlays {
+export interface Overlays extends AsyncDisposable {
   /** Those in force, as files of the set: behind the folder's. */
   texts(): { file: string; text: string }[]
   /** Why what was decided can't be an overlay, in sentences; empty where it can. */
@@ -52,7 +55,10 @@ export interface Overlays {
   rollBack(id: string, person: PersonPrincipal, answer: Answer): Promise<Overlay>
   /** Takes one out of the store that the folder has. @throws OverlayRefused, GatewayStopping */
   retire(id: string, person: PersonPrincipal, answer: Answer): Promise<Overlay>
-  get(id: string): Promise<Overlay | undefined>
+  /** With what its agent may without it and with it. @throws LedgerStopped */
+  get(id: string): Promise<OverlayPage | undefined>
+  /** Those in force as an edit of the policy folder. */
+  exported(): Promise<OverlayExport>
   /** The newest first. @throws OverlayRefused */
   list(query: OverlayQuery): Promise<{ items: Overlay[]; next: string | null }>
   /** Those that were put in force, and not looked at any more since the gateway was killed, are looked at. */
@@ -65,6 +71,7 @@ export interface OverlaysOptions {
   access: Pick<Access, 'registry'>
   gate: Pick<Gate, 'preview'>
   enforcement: Enforcement
+  used: Pick<Used, 'of' | 'days'>
   metrics: Metrics
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   clock: () => number
@@ -76,6 +83,7 @@ export function createOverlays(options: OverlaysOptions): Overlays {
   const { db } = store
   const policies = () => enforcement.policies()
   const metrics = overlayMetrics(options.metrics, () => filesIn(policies()).length)
+  const sets = createPermittedSets()
   const changing = createChanging({ ...options, changes: metrics.changes, redundant: isRedundant })
 
   return {
@@ -89,7 +97,15 @@ export function createOverlays(options: OverlaysOptions): Overlays {
     },
     async get(id) {
       const row = await db.selectFrom('overlays').selectAll().where('id', '=', id).executeTakeFirst()
-      return row && overlayView(row)
+      if (!row) return undefined
+      const connection = options.config().connections.get(row.connection)
+      const { registry } = options.access
+      const now = new Date(options.clock())
+      return overlayPage(row, { store, sets, policies: policies(), connection, registry, used: options.used, now })
+    },
+    async exported() {
+      const rows = await db.selectFrom('overlays').selectAll().where('in_force', '=', 1).orderBy('number').execute()
+      return exportOf(rows, policies())
     },
     async list({ state, agent, connection, campaign, limit, after }) {
       let select = db.selectFrom('overlays').selectAll()
@@ -105,6 +121,7 @@ export function createOverlays(options: OverlaysOptions): Overlays {
       const items = rows.slice(0, limit).map(overlayLine)
       return { items, next: rows.length > limit ? String(items.at(-1)!.number) : null }
     },
+    [Symbol.asyncDispose]: () => sets[Symbol.asyncDispose](),
   }
 }
 
