@@ -1,4 +1,4 @@
-import type { PolicyCheck, PolicyText } from '@countersign/contract/policies'
+import type { PolicyCheck, PolicyFinding, PolicyText } from '@countersign/contract/policies'
 import { loadPolicyTexts } from '../policy.ts'
 import { TESTS } from '../tests.ts'
 import { runTests } from '../tests-run.ts'
@@ -14,7 +14,7 @@ export function checkPolicies(files: readonly PolicyText[], overlays: readonly P
   const loaded = loadPolicyTexts([...sorted.filter(({ file }) => file.endsWith('.cedar')), ...overlays], {
     remembered: 1000,
   })
-  if (!loaded.ok) return { ok: false, problems: loaded.problems, warnings: [], tests: [] }
+  if (!loaded.ok) return { ok: false, problems: once(loaded.problems), warnings: [], tests: [] }
   const tests = runTests(
     loaded.policies,
     sorted.filter(({ file }) => file.endsWith(TESTS)),
@@ -23,7 +23,7 @@ export function checkPolicies(files: readonly PolicyText[], overlays: readonly P
     ok: tests.problems.length === 0 && tests.results.every(({ ok }) => ok),
     version: loaded.policies.version,
     problems: tests.problems,
-    warnings: loaded.warnings,
+    warnings: once(loaded.warnings),
     tests: tests.results,
   }
 }
@@ -31,3 +31,15 @@ export function checkPolicies(files: readonly PolicyText[], overlays: readonly P
 /** As a folder is read. */
 export const inOrder = (files: readonly PolicyText[]): PolicyText[] =>
   [...files].sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))
+
+/** The validator says of a policy for all actions the same for each: once is enough. */
+function once(findings: readonly PolicyFinding[]): PolicyFinding[] {
+  const alike = Map.groupBy(findings, ({ file, line, message }) => `${file}:${line}: ${message.replaceAll(ACTION, '')}`)
+  return [...alike.values()].map((some) => {
+    const [first] = some.sort((a, b) => (a.message < b.message ? -1 : 1)) as [PolicyFinding]
+    return some.length === 1
+      ? first
+      : { ...first, message: `${first.message} (and for ${some.length - 1} other actions)` }
+  })
+}
+const ACTION = /\bfor Action::"[^"]*"/g
