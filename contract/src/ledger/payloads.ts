@@ -370,6 +370,7 @@ export const payloads = {
     policy: z.string().optional().describe('of a reduce'),
     madeAt: z.string().optional(),
     evidence: sha256.describe('of the document that it was decided on'),
+    revision: count.optional().describe('of the item, after it'),
     followed: z.boolean().optional().describe('whether it is what was recommended'),
     inPlaceOf: PersonRef.optional(),
     seconds: z.number().optional().describe('how long it was open before, as the console says'),
@@ -395,6 +396,7 @@ export const payloads = {
     reason,
     stage: count.optional(),
     reviewers: z.array(z.string()).optional().describe('ids, after it'),
+    revision: count.optional().describe('of the item, after it'),
   }),
   'item.staged': z.looseObject({
     campaign: z.string(),

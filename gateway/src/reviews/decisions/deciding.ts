@@ -58,6 +58,9 @@ export interface Deciding {
 /** Where a decision can still be made otherwise: nothing of it is enforced; what was refused or taken back isn't. */
 const open: ReadonlySet<ApplicationState | null> = new Set([null, 'pending', 'not-supported', 'failed'])
 
+/** Said of a proposal. */
+const WITHDRAWN = 'It was decided otherwise before anybody applied it.'
+
 /** The same of it again is known by this. */
 export function requestHash(item: string, person: string, request: Request): string {
   return hash('sha256', canonical({ item, person, ...request }))
@@ -133,8 +136,9 @@ export async function decideIn(
     verdict === item.recommendation.verdict && (verdict !== 'reduce' || policy === item.recommendation.policy)
   const made = requestHash(row.id, person.id, request)
   // First: what the ledger says of the item from then on is what is decided now.
-  if (last && row.overlay !== null && row.application === 'pending')
-    await neighbours.withdraw(tx, row.overlay, by, 'It was decided otherwise before anybody applied it.', at)
+  const withdrawn = last && row.overlay !== null && row.application === 'pending'
+  if (withdrawn) await neighbours.withdraw(tx, row.overlay!, by, WITHDRAWN, at)
+  const revision = (withdrawn ? await revisionOf(tx, row.id) : row.revision) + 1
 
   await tx
     .insertInto('item_decisions')
@@ -165,15 +169,15 @@ export async function decideIn(
       ...(policy !== undefined && { policy }),
       ...(request.madeAt !== undefined && { madeAt: request.madeAt }),
       evidence: row.evidence_sha256,
-      ...{ followed, request: made },
+      ...{ revision, followed, request: made },
       ...(judged.inPlaceOf && { inPlaceOf: judged.inPlaceOf }),
       ...(request.seconds !== undefined && { seconds: request.seconds }),
       ...(request.evidenceOpened && { evidenceOpened: request.evidenceOpened }),
     },
     at,
   )
-  if (last) await settle(tx, id, by, { verdict, reason, policy }, { item, evidence, deciding })
-  else await advance(tx, campaign, item, deciding)
+  if (last) await settle(tx, id, by, { verdict, reason, policy }, { item, evidence, revision, deciding })
+  else await advance(tx, campaign, item, revision, deciding)
   await appendFeed(tx, 'campaign.item', (await readItem(tx, row.id))!, at)
   if (bulk === undefined) await sayChanged(tx, row.campaign, at)
 }
@@ -184,16 +188,21 @@ async function settle(
   decision: string,
   by: PersonRef,
   { verdict, reason, policy }: { verdict: Verdict; reason: string; policy: string | undefined },
-  { item: { row }, evidence, deciding }: { item: ItemFacts; evidence: ItemEvidence; deciding: Deciding },
+  {
+    item: { row },
+    evidence,
+    revision,
+    deciding,
+  }: { item: ItemFacts; evidence: ItemEvidence; revision: number; deciding: Deciding },
 ): Promise<void> {
   const { neighbours, at } = deciding
   // First, so that a proposal finds the item as it is decided: from then on the item follows the overlay.
   await tx
     .updateTable('campaign_items')
-    .set((e) => ({
+    .set({
       ...{ verdict, how: 'reviewer' as const, decision, decided_at: at.toISOString() },
-      ...{ application: null, overlay: null, revision: e('revision', '+', 1) },
-    }))
+      ...{ application: null, overlay: null, revision },
+    })
     .where('id', '=', row.id)
     .execute()
   if (verdict !== 'reduce' && verdict !== 'revoke') return
@@ -217,12 +226,18 @@ async function settle(
 }
 
 /** On to the next stage, with the people who are asked there. */
-async function advance(tx: Tx, campaign: CampaignFacts, item: ItemFacts, deciding: Deciding): Promise<void> {
+async function advance(
+  tx: Tx,
+  campaign: CampaignFacts,
+  item: ItemFacts,
+  revision: number,
+  deciding: Deciding,
+): Promise<void> {
   const stage = item.row.stage + 1
   const { people, reviewers } = await deciding.neighbours.reviewersAt(tx, campaign, item, stage)
   await tx
     .updateTable('campaign_items')
-    .set((e) => ({ stage, revision: e('revision', '+', 1), reviewers: JSON.stringify(reviewers.map(refOf)) }))
+    .set({ stage, revision, reviewers: JSON.stringify(reviewers.map(refOf)) })
     .where('id', '=', item.row.id)
     .execute()
   await putReviewers(tx, item.row, people)
@@ -238,6 +253,11 @@ export async function putReviewers(
 ): Promise<void> {
   await tx.deleteFrom('item_reviewers').where('item', '=', id).execute()
   for (const person of people) await tx.insertInto('item_reviewers').values({ item: id, person, campaign }).execute()
+}
+
+async function revisionOf(tx: Tx, item: string): Promise<number> {
+  const of = tx.selectFrom('campaign_items').select('revision').where('id', '=', item)
+  return (await of.executeTakeFirstOrThrow()).revision
 }
 
 async function evidenceOf(tx: Tx, item: string): Promise<ItemEvidence> {

@@ -16,13 +16,7 @@ const two = [
   { title: 'Sponsor', reviewers: [{ kind: 'person' as const, person: 'rae' }] },
   { title: 'Security', reviewers: [{ kind: 'role' as const }] },
 ]
-const entries = (type: string, campaign: string) =>
-  of.world.store.db
-    .selectFrom('audit_outbox')
-    .selectAll()
-    .where('type', '=', type)
-    .execute()
-    .then((rows) => rows.map(({ payload }) => JSON.parse(payload)).filter((one) => one.campaign === campaign))
+const entries = (type: string, campaign: string) => of.said(type, campaign)
 
 describe('who may decide', () => {
   it.each<[who: Name, status: number]>([

@@ -79,7 +79,7 @@ export async function moveIn(
   }
   await tx
     .updateTable('campaign_items')
-    .set((e) => ({ revision: e('revision', '+', 1), reviewers: JSON.stringify(reviewers) }))
+    .set({ revision: row.revision + 1, reviewers: JSON.stringify(reviewers) })
     .where('id', '=', row.id)
     .execute()
   await putReviewers(tx, row, people)
@@ -95,7 +95,7 @@ export async function moveIn(
     'item.moved',
     {
       ...{ campaign: row.campaign, item: row.id, move: move.id, kind, from: by.id, to, by, reason },
-      ...{ stage: row.stage, reviewers: people },
+      ...{ stage: row.stage, reviewers: people, revision: row.revision + 1 },
     },
     at,
   )

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { join } from 'node:path'
 import { canonical } from '@countersign/contract/canonical'
 import type {
   CampaignItem,
@@ -10,6 +11,7 @@ import type {
 } from '@countersign/contract/review'
 import { CampaignPlan } from '@countersign/contract/review'
 import { startWorld, type World } from '../../../api/testing/world.ts'
+import { openEntries } from '../../../sessions/ledger/entries.ts'
 import { beginCampaign } from '../../campaigns/beginning.ts'
 import { newId } from '../../campaigns/ids.ts'
 import { nameKey } from '../../campaigns/items.ts'
@@ -53,6 +55,8 @@ export interface ReviewWorld extends AsyncDisposable {
   ask<T = Record<string, unknown>>(method: string, path: string, as: Name, body?: unknown): Promise<Answer<T>>
   items(campaign: string, as?: Name): Promise<CampaignItem[]>
   page(campaign: string, item: string, as?: Name): Promise<CampaignItemPage>
+  /** Entries of the ledger about a campaign, of a type, the first one first. */
+  said(type: string, campaign: string): Promise<Record<string, unknown>[]>
   decide(
     as: Name,
     item: CampaignItem,
@@ -119,6 +123,13 @@ export async function startReviewWorld(): Promise<ReviewWorld> {
         ...{ verdict, reason: 'so it is', revision: item.revision },
         ...more,
       }),
+    async said(type, campaign) {
+      await world.ledger.sync()
+      using entries = openEntries(join(world.folder, 'logged', 'ledger'))
+      return [...entries.byType(type)]
+        .map(({ payload }) => JSON.parse(String(payload)) as Record<string, unknown>)
+        .filter((payload) => payload.campaign === campaign)
+    },
     async begin(specs, { stages, owner = 'max', days } = {}) {
       const at = new Date()
       const plan = CampaignPlan.parse({ title: 'Quarter', ...(stages && { stages }), ...(days && { days }) })
