@@ -27,7 +27,11 @@ export const PartState = z.object({
 })
 export type PartState = z.infer<typeof PartState>
 
-export const InForce = z.object({ version: z.string(), texts: z.array(PolicyText) })
+export const InForce = z.object({
+  version: z.string(),
+  texts: z.array(PolicyText).describe('overlays of reviews behind the folder’s files'),
+  tests: z.array(PolicyText).optional().describe('*.test.yaml of the folder as they are now'),
+})
 export type InForce = z.infer<typeof InForce>
 /** A draft in the list: its files are asked for by `policyDraft`. */
 export const DraftHead = PolicyDraft.omit({ files: true, check: true }).extend({
@@ -72,8 +76,8 @@ const Files = z.object({ work: z.string() })
 const Written = z.object({ state: z.enum(['written', 'cancelled']), where: z.string().optional() })
 
 export const policyCalls = {
-  /** All of it as it is kept here; the gateway is asked what is new. */
-  policy: { input: z.object({}), output: PolicyView },
+  /** All of it as it is kept here; the gateway is asked what is new where somebody looks. */
+  policy: { input: z.object({ look: z.boolean().default(true) }), output: PolicyView },
   /** The files of a version; null where they are neither here nor there. */
   policyVersion: {
     input: z.object({ version: z.string().max(100) }),

@@ -14,6 +14,7 @@ import { type AccessKind, accessDouble, believableRequests } from './access.ts'
 import { type AgentsKind, agentsDouble } from './agents.ts'
 import { commandsFound } from './commands.ts'
 import { type NotesKind, notesDouble } from './notes-double.ts'
+import { type PolicyKind, policyDouble } from './policy.ts'
 import { believableLibrary, recordingAnswers } from './recordings.ts'
 import { type RetentionKind, retentionDouble } from './retention.ts'
 import { type WitnessWorld, witnessCallsOf, witnessState } from './witness.ts'
@@ -40,6 +41,8 @@ export interface FixtureOptions {
   readonly access?: AccessKind
   /** The registry, duty and break-glass; the person is an admin and reviewer then, but for `looking`. */
   readonly agents?: AgentsKind
+  /** Policy, its drafts, backtests and overlays; the person has that role then. */
+  readonly policy?: PolicyKind
   readonly theme?: 'light' | 'dark' | 'system'
   /** How often the recording's story repeats; 1,430 makes 10,000 commands. */
   readonly repeat?: number
@@ -53,6 +56,7 @@ export interface Fixture extends ConsoleApi {
   readonly calls: { name: CallName; input: unknown }[]
   readonly approvals: Map<string, Approval>
   readonly grants: Map<string, Grant>
+  readonly policy: ReturnType<typeof policyDouble>
   add(count: number): void
 }
 
@@ -121,6 +125,13 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     emit: (event) => emit(event),
     connections: () => access.answers.connections().items,
   })
+  const policy = policyDouble({
+    kind: options.policy ?? 'none',
+    me: agents.me,
+    now,
+    offline: world === 'offline',
+    emit: (event) => emit(event),
+  })
   const recordings = recordingAnswers({
     local: world === 'offline',
     kept: world !== 'nothing-kept',
@@ -157,7 +168,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
         secureStorage: false,
       },
       link,
-      me: agents.me,
+      me: policy.me,
       settings,
       approvals: [...approvals.values()],
       sessions: [...sessions.values()],
@@ -236,6 +247,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     ...retention.answers,
     ...access.answers,
     ...agents.answers,
+    ...policy.answers,
     terminate: (input: { session: string; reason: string }) => {
       const session = sessions.get(input.session)!
       setTimeout(
@@ -269,6 +281,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     calls,
     approvals,
     grants: access.grants,
+    policy,
     emit,
     settle,
     add: (count) => {

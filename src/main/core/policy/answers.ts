@@ -75,8 +75,8 @@ export function policyAnswers(from: {
   }
 
   return {
-    policy() {
-      policy.refresh()
+    policy({ look: looks }) {
+      if (looks) policy.refresh()
       return policy.view()
     },
     async policyVersion({ version }) {

@@ -100,8 +100,8 @@ export function createPolicy(options: {
 
   const ask: Record<PolicyPart, (api: GatewayApi, token: string) => Promise<Partial<Kept>>> = {
     'in-force': async (api, token) => {
-      const { version, texts } = await api.policyInForce(token)
-      return { inForce: { version, texts } }
+      const { version, texts, tests } = await api.policyInForce(token)
+      return { inForce: { version, texts, ...(tests && { tests }) } }
     },
     versions: async (api, token) => {
       const { items, next } = await api.policyVersions(token, MOST)

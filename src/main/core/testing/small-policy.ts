@@ -12,6 +12,7 @@ import {
   type PolicyVersionPage,
 } from '@countersign/contract/policies'
 import { Overlay, OverlayAnswer, type OverlayExport, OverlayPage } from '@countersign/contract/review'
+import type { z } from 'zod'
 
 /** The room of policy of a small gateway. What it says is checked by the contract. */
 export interface SmallPolicy {
@@ -135,7 +136,12 @@ export function smallPolicy(say: (type: FeedMessage['type'], data: unknown) => v
     return { item: draft }
   }
 
-  function answerOverlay(id: string, does: string, { reason, digest }: OverlayAnswer, person: Me): Told {
+  function answerOverlay(
+    id: string,
+    does: string,
+    { reason, digest }: z.output<typeof OverlayAnswer>,
+    person: Me,
+  ): Told {
     const page = policy.overlays.get(id)
     if (!page) return { status: 404, problem: 'There is no such overlay.' }
     const by = { id: person.id, issuer: person.issuer, subject: person.subject, name: person.name }

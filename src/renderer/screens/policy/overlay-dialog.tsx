@@ -1,0 +1,76 @@
+import type { Overlay } from '@countersign/contract/review'
+import { core, say } from '../../app/store.ts'
+import { Reasoned } from '../../parts/reasoned.tsx'
+import type { Does } from './overlay-words.ts'
+
+/** Applies, rejects, rolls back or retires: deliberate, with a reason, about the very text that was shown. */
+export function OverlayDialog({ overlay, does, onClose }: { overlay: Overlay; does: Does; onClose: () => void }) {
+  const { id, digest, title, connection } = overlay
+  const words = wordsFor(does, overlay)
+  return (
+    <Reasoned
+      title={words.title}
+      description={words.description}
+      action={words.action}
+      doing={words.doing}
+      placeholder={words.placeholder}
+      danger={does !== 'apply'}
+      onClose={onClose}
+      onReason={async (reason) => {
+        const answered = await core().call('answerOverlay', { id, does, reason, digest })
+        say(
+          answered.state === 'failed'
+            ? `It failed: ${answered.failedBecause ?? ''}`
+            : `${words.done}: ${answered.state}`,
+        )
+      }}
+    >
+      <p className="mt-3 rounded-box bg-sunken px-3 py-2 break-words">
+        {title} <span className="text-dim">· on {connection}</span>
+      </p>
+    </Reasoned>
+  )
+}
+
+function wordsFor(does: Does, overlay: Overlay) {
+  switch (does) {
+    case 'apply':
+      return {
+        title: 'Apply this overlay?',
+        description:
+          'It is in force from the next command on, in open sessions too. Then the gate is asked whether it denies what it is to deny, and leaves everything else as it was; what breaks something is taken out again.',
+        ...{ action: 'Apply it', doing: 'Applying and probing…', placeholder: 'What you looked at', done: 'Applied' },
+      }
+    case 'reject':
+      return overlay.rollBack
+        ? {
+            title: 'Keep it in force?',
+            description: 'That it was asked to be rolled back is refused; the overlay stays.',
+            ...{ action: 'Keep it', doing: 'Sending…', placeholder: 'Why it stays', done: 'Kept' },
+          }
+        : {
+            title: 'Reject this overlay?',
+            description:
+              'The access stays as it is, whatever the review decided. The item says that it was rejected, by whom and why.',
+            ...{ action: 'Reject it', doing: 'Rejecting…', placeholder: 'Kept with the record', done: 'Rejected' },
+          }
+    case 'roll-back':
+      return overlay.rollBack
+        ? {
+            title: 'Roll this overlay back?',
+            description: `${overlay.rollBack.by.name} asked for it; you are the second person. What it forbids is permitted again as policy says, from the next command on.`,
+            ...{ action: 'Roll it back', doing: 'Rolling back…', placeholder: 'Why it may go', done: 'Rolled back' },
+          }
+        : {
+            title: 'Ask to roll this overlay back?',
+            description: 'It takes two people: it stays in force until another admin says so, too.',
+            ...{ action: 'Ask for it', doing: 'Sending…', placeholder: 'Why it should go', done: 'Asked' },
+          }
+    case 'retire':
+      return {
+        title: 'Retire this overlay?',
+        description: 'The policy folder has every policy of it by now: nothing changes in what is enforced.',
+        ...{ action: 'Retire it', doing: 'Retiring…', placeholder: 'For example: merged as #412', done: 'Retired' },
+      }
+  }
+}
