@@ -171,6 +171,14 @@ export const KnownEvidence = z.looseObject({
     lastUsedAt: z.string().optional(),
   }),
   connection: z.looseObject({ name: z.string(), access: z.string().optional() }),
+  coverage: z
+    .looseObject({
+      commands: z.number(),
+      unreadable: z.number(),
+      since: z.string().optional(),
+      notes: z.array(z.string()),
+    })
+    .optional(),
   permitted: z.array(z.unknown()),
   used: z.array(z.unknown()),
   days: z.array(z.looseObject({ allowed: z.number(), held: z.number(), denied: z.number() })),

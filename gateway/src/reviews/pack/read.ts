@@ -1,9 +1,14 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import { parseCanonical } from '@countersign/contract/canonical'
-import { CampaignFacts, campaignTypes, type PackItem } from '@countersign/contract/ledger/campaign-facts'
+import { canonical, parseCanonical } from '@countersign/contract/canonical'
+import {
+  CampaignFacts,
+  campaignTypes,
+  type ItemException,
+  type PackItem,
+} from '@countersign/contract/ledger/campaign-facts'
 import { citedIn, csvOf, KnownEvidence, type PackHead, PackTally } from '@countersign/contract/ledger/campaign-pack'
 import { payloadValue } from '@countersign/contract/ledger/entry'
-import { Recommendation } from '@countersign/contract/review'
+import { type ItemEvidence, Recommendation } from '@countersign/contract/review'
 import type { Kysely } from 'kysely'
 import type { Entries } from '../../sessions/ledger/entries.ts'
 import type { Tables } from '../../store/tables.ts'
@@ -116,7 +121,14 @@ export interface PackSummary {
   evidence: Map<string, boolean>
   /** Entries of cited commands that are to be in a bundle, rising. */
   cited: number[]
+  /** What of the window could be read, as evidence documents say, with how many items say so. */
+  coverage: (ItemEvidence['coverage'] & { items: number })[]
+  /** Items with something open. */
+  open: { number: number; name: string; connection: string; codes: ItemException[] }[]
 }
+
+/** So many different answers to what could be read are told apart. */
+const MOST_COVERAGES = 20
 
 /**
  * Goes through all items once.
@@ -130,6 +142,8 @@ export async function summaryOf(
   const csv: string[] = []
   const evidence = new Map<string, boolean>()
   const cited = new Set<number>()
+  const coverage = new Map<string, number>()
+  const open: PackSummary['open'] = []
   for await (const packed of reading.items()) {
     const { item } = packed
     const known = knownEvidence(packed)
@@ -145,8 +159,20 @@ export async function summaryOf(
     }
     tally.add(item)
     csv.push(csvOf(item, known))
+    const read = canonical(known?.coverage ?? null)
+    if (known?.coverage && (coverage.has(read) || coverage.size < MOST_COVERAGES))
+      coverage.set(read, (coverage.get(read) ?? 0) + 1)
+    const { number, name, connection, exceptions } = item
+    if (exceptions.length > 0) open.push({ number, name, connection, codes: exceptions })
   }
-  return { head: tally.head(reading.facts), csv, evidence, cited: [...cited].sort((a, b) => a - b) }
+  return {
+    head: tally.head(reading.facts),
+    csv,
+    evidence,
+    cited: [...cited].sort((a, b) => a - b),
+    coverage: [...coverage].map(([text, items]) => ({ ...JSON.parse(text), items })),
+    open,
+  }
 }
 
 /** An evidence document as far as it has to be known. Undefined where it isn't there, or can't be read. */
