@@ -42,6 +42,12 @@ export const agents: IssuerAgent[] = [
     secret: 'sample-secret-of-schema-bot',
   },
   {
+    subject: 'catalog-sync',
+    groups: ['shop-agents', 'maintenance-agents'],
+    owner: 'ben@shop.example',
+    secret: 'sample-secret-of-catalog-sync',
+  },
+  {
     subject: 'planner',
     name: 'Month-end planner',
     groups: ['shop-agents', 'maintenance-agents'],

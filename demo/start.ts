@@ -67,6 +67,7 @@ async function main(): Promise<void> {
   const { runAgents } = await import('./agents.ts')
   const { makeAccess, sampleAccess } = await import('./access.ts')
   const { makeHistory } = await import('./history.ts')
+  const { makeReviews } = await import('./reviews.ts')
   const { freePort } = await import('./postgres.ts')
 
   stack.use(await takeFolder())
@@ -83,6 +84,7 @@ async function main(): Promise<void> {
 
   await makeHistory(world)
   await makeAccess(world)
+  await makeReviews(world)
   const agents = runAgents(world, stopping.signal, () => {})
   stack.defer(() => agents)
   const token = join(folder, 'token')

@@ -21,6 +21,7 @@ const files: [names: string[], load: () => Promise<Register>][] = [
   [['grants'], async () => (await import('./commands/grants.ts')).grantCommands],
   [['plans'], async () => (await import('./commands/plans.ts')).planCommands],
   [['approvals'], async () => (await import('./commands/approvals.ts')).approvalCommands],
+  [['reviews'], async () => (await import('./commands/reviews.ts')).reviewCommands],
   [['sessions'], async () => (await import('./commands/sessions.ts')).sessionCommands],
   [['agents'], async () => (await import('./commands/agents.ts')).agentCommands],
   [['connections'], async () => (await import('./commands/connections.ts')).connectionCommands],

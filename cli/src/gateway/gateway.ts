@@ -26,7 +26,12 @@ export type Query = Record<string, string | number | undefined>
 export interface Gateway extends Sender {
   /** @throws CliError with one sentence that says what to do next */
   get<S extends z.ZodType>(schema: S, path: string, query?: Query): Promise<z.output<S>>
-  post<S extends z.ZodType>(schema: S, path: string, body: unknown, method?: 'POST' | 'PATCH'): Promise<z.output<S>>
+  post<S extends z.ZodType>(
+    schema: S,
+    path: string,
+    body: unknown,
+    method?: 'POST' | 'PATCH' | 'PUT',
+  ): Promise<z.output<S>>
   /** One page, or, where `all` is asked for, every page as one. */
   list<S extends z.ZodType>(
     item: S,

@@ -6,7 +6,7 @@ import { getCACertificates } from 'node:tls'
 import { CliError, exits, misuse } from '../errors.ts'
 
 export interface Asked {
-  method?: 'GET' | 'POST' | 'PATCH'
+  method?: 'GET' | 'POST' | 'PATCH' | 'PUT'
   token?: string | undefined
   /** Sent as JSON. */
   body?: unknown
