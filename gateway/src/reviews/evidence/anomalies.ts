@@ -90,7 +90,9 @@ export class Anomalies {
     if (known) known.count++
     else {
       this.#hours.set(hour, { ...seen(''), count: 1 })
-      if (this.#hours.size > OPEN_HOURS) this.#close(Math.min(...this.#hours.keys()))
+      // The one that was begun first: commands come almost in order.
+      const [first] = this.#hours.keys()
+      if (this.#hours.size > OPEN_HOURS) this.#close(first!)
     }
   }
 
@@ -99,8 +101,8 @@ export class Anomalies {
     this.#hours.delete(hour)
     const size = Math.floor(Math.log2(one.count))
     this.#sizes[size] = this.#sizes[size]! + 1
-    this.#peaks.push(one)
-    if (this.#peaks.length > MOST) this.#peaks = this.#peaks.sort((a, b) => b.count - a.count).slice(0, MOST)
+    if (this.#peaks.length === MOST && one.count <= this.#peaks.at(-1)!.count) return
+    this.#peaks = [...this.#peaks, one].sort((a, b) => b.count - a.count).slice(0, MOST)
   }
 
   /** What half of its hours don't have more of, rounded up to a power of two; undefined where they are too few to say. */

@@ -164,7 +164,7 @@ test('what is masked, what was done under a grant, and the rule that gave it', a
     ])
     expect(rule.evidence.sampled).toMatchObject({ of: 3, seed: expect.stringMatching(/^[0-9a-f]{16}$/) })
     expect(rule.evidence.sampled!.commands.map(({ text }) => text)).toContain('select count(*) from items;')
-    expect(rule.recommendation).toMatchObject({ verdict: 'certify', summary: expect.stringContaining('1 grants to 1') })
+    expect(rule.recommendation).toMatchObject({ verdict: 'certify', summary: expect.stringContaining('1 grant to 1') })
   })
 })
 

@@ -69,7 +69,7 @@ function ofAccess({ subject, evidence, privilegedBecause, facts }: ToRecommend, 
   reasons.push(...unusedReasons(evidence, drops))
   if (drops.length === 0) {
     say('used', 'It used all that it may.')
-    return { verdict: 'certify', summary: 'It used all that it may.', reasons, keeps, drops }
+    return { verdict: 'certify', summary: 'It used all that it may.', reasons, policy, keeps, drops }
   }
   if (peers && outliers(evidence) > 0)
     say('peers', `${outliers(evidence)} of what it used none of ${peers.of} agents of its groups did.`)
@@ -224,8 +224,9 @@ function ofRule({ subject, evidence, privilegedBecause }: ToRecommend): Recommen
       return { verdict: 'abstain', summary: error.message, reasons, ...nothing }
     }
   }
-  const told = `${evidence.grants.length} grants to ${used.length} of the ${askers.length} agents that it lets ask`
-  say('used', `By it were given ${told}.`)
+  const grants = evidence.grants.length === 1 ? '1 grant' : `${evidence.grants.length} grants`
+  const told = `${grants} to ${used.length} of the ${askers.length} agents that it lets ask`
+  say('used', `It gave ${told}.`)
   const wide = askers.length >= 5 && used.length * 4 <= askers.length
   const made = wide && !few ? tighterOf(subject, evidence, say) : undefined
   if (!made) return { verdict: 'certify', summary: `In use: ${told}.`, reasons, ...nothing }
