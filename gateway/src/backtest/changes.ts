@@ -69,7 +69,10 @@ export class Changes {
     )
     const others = this.#commandsOfOthers
     return {
-      changes: all.slice(0, MOST_TOLD),
+      changes: all.slice(0, MOST_TOLD).map((one) => ({
+        ...one,
+        samples: one.samples.toSorted((a, b) => (a.at < b.at ? -1 : 1)),
+      })),
       left: Math.max(0, all.length - MOST_TOLD),
       notes:
         others > 0

@@ -29,7 +29,6 @@ export async function replayed(
     workerData: asked,
     resourceLimits: { maxOldGenerationSizeMb: MEMORY_MB },
   })
-  worker.unref()
   const { promise, resolve, reject } = Promise.withResolvers<BacktestResult>()
   const aborted = () => {
     reject(signal!.reason)
