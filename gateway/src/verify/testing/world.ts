@@ -50,7 +50,7 @@ export class GatewayWorld implements AsyncDisposable {
           { issuer: agents.url, for: 'agents', audience: 'countersign' },
           { issuer: people.url, for: 'people', audience: 'countersign', client_id: 'console' },
         ],
-        roles: { approver: ['dba', 'leads'], auditor: ['audit'], admin: ['platform'] },
+        roles: { approver: ['dba', 'leads'], reviewer: ['security'], auditor: ['audit'], admin: ['platform'] },
       },
       connections: { orders: { ...orders, password: { file: './password' } } },
       approvals: { escalate: [{ after: '9m', groups: ['leads'] }], break_glass: { groups: ['leads'] } },
@@ -251,6 +251,8 @@ export const ada = { subject: 'ada', groups: ['dba'] }
 export const bea = { subject: 'bea', groups: ['leads'] }
 export const max = { subject: 'max', groups: ['platform'] }
 export const aud = { subject: 'aud', groups: ['audit'] }
+export const rae = { subject: 'rae', groups: ['security'] }
+export const ron = { subject: 'ron', groups: ['security'] }
 
 /** Verifies a data folder as the command does. */
 export const verify = (data: string, options: Partial<VerifyStoreOptions> = {}): Promise<StoreReport> =>
