@@ -6,7 +6,9 @@ import { Agents } from '../screens/agents/agents.tsx'
 import { FreezeDialogs } from '../screens/agents/freeze.tsx'
 import { Integrity } from '../screens/integrity/integrity.tsx'
 import { Outbox } from '../screens/outbox/outbox.tsx'
+import { Policy } from '../screens/policy/policy.tsx'
 import { Queue } from '../screens/queue/queue.tsx'
+import { Reviews } from '../screens/reviews/reviews.tsx'
 import { Sessions } from '../screens/sessions/sessions.tsx'
 import { Settings } from '../screens/settings/settings.tsx'
 import { SignIn } from '../screens/sign-in/sign-in.tsx'
@@ -17,6 +19,7 @@ import { Header } from './header.tsx'
 import { useKeys } from './keys.ts'
 import { KeysOverlay } from './keys-overlay.tsx'
 import { Navigation } from './navigation.tsx'
+import { OverlayBanner } from './overlay-banner.tsx'
 import { Palette } from './palette.tsx'
 import { go, useRoute } from './route.ts'
 import { useConsole, useWorld } from './store.ts'
@@ -69,8 +72,10 @@ function Frame() {
     '?': () => setOverlay(true),
     'g q': () => go({ screen: 'queue' }),
     'g s': () => go({ screen: 'sessions' }),
+    'g r': () => go({ screen: 'reviews' }),
     'g a': () => go({ screen: 'access' }),
     'g g': () => go({ screen: 'agents' }),
+    'g y': () => go({ screen: 'policy' }),
     'g i': () => go({ screen: 'integrity' }),
     'g ,': () => go({ screen: 'settings' }),
   })
@@ -80,13 +85,16 @@ function Frame() {
       <div className="col-span-2">
         <WitnessBanner />
         <FreezeBanner />
+        <OverlayBanner />
       </div>
       <Navigation route={route} />
       <main data-stale={stale || undefined} className="min-h-0 min-w-0 text-ink">
         {route.screen === 'queue' ? <Queue id={route.id} /> : null}
         {route.screen === 'sessions' || route.screen === 'replay' ? <Sessions route={route} /> : null}
+        {route.screen === 'reviews' ? <Reviews route={route} /> : null}
         {route.screen === 'access' ? <Access id={route.id} /> : null}
         {route.screen === 'agents' ? <Agents route={route} /> : null}
+        {route.screen === 'policy' ? <Policy route={route} /> : null}
         {route.screen === 'integrity' ? <Integrity id={route.id} /> : null}
         {route.screen === 'settings' ? <Settings /> : null}
       </main>

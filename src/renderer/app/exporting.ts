@@ -1,6 +1,9 @@
+import type { Campaign } from '@countersign/contract/review'
 import { create } from 'zustand'
 import type { Capabilities } from '../../console-api.ts'
 import { type ExportFormat, exportFormats } from '../../library-api.ts'
+import { type CampaignExport, campaignExports } from '../../reviews-api.ts'
+import { oneLine } from '../../visible.ts'
 import { wordsOf } from './api.ts'
 import { core, say } from './store.ts'
 
@@ -14,6 +17,8 @@ export interface Export {
   readonly part: number | undefined
   readonly where?: string
   readonly problem?: string
+  /** Ends it; absent of a session’s, which has a call of its own. */
+  readonly cancel?: () => void
 }
 
 export const useExports = create<{ readonly exports: readonly Export[] }>()(() => ({ exports: [] }))
@@ -34,13 +39,40 @@ export const dismiss = (work: string) =>
   useExports.setState(({ exports }) => ({ exports: exports.filter((each) => each.work !== work) }))
 
 /** Writes a session to a file: the shell asks where, or the browser downloads it. */
-export async function startExport(session: string, format: ExportFormat): Promise<void> {
+export function startExport(session: string, format: ExportFormat): Promise<void> {
+  const { name } = exportFormats.find(({ id }) => id === format)!
+  return follow({ name, of: session }, (work) => core().call('exportSession', { session, format, work }))
+}
+
+/** Writes a campaign’s pack, report or table to a file; `recordings`: a pack with those that it cites. */
+export function startCampaignExport(
+  { id: campaign, title }: Pick<Campaign, 'id' | 'title'>,
+  format: CampaignExport,
+  recordings: boolean,
+): Promise<void> {
+  const { name } = campaignExports.find(({ id }) => id === format)!
+  const cancel = (work: string) => core().call('cancelCampaignExport', { work })
+  return follow({ name, of: oneLine(title, 60), cancel }, (work) =>
+    core().call('exportCampaign', { campaign, format, recordings, work }),
+  )
+}
+
+async function follow(
+  about: { name: string; of: string; cancel?: (work: string) => Promise<unknown> },
+  write: (work: string) => Promise<{ state: string; where?: string | undefined }>,
+): Promise<void> {
   works += 1
   // Several pages of one console hear the same events: each follows its own.
   const work = `export ${works} ${crypto.getRandomValues(new Uint32Array(1))[0]}`
-  const { name } = exportFormats.find(({ id }) => id === format)!
+  const { name, of, cancel } = about
   useExports.setState(({ exports }) => ({
-    exports: [...exports, { work, session, name, state: 'running', part: undefined }],
+    exports: [
+      ...exports,
+      {
+        ...{ work, session: of, name, state: 'running' as const, part: undefined },
+        ...(cancel && { cancel: () => void cancel(work).catch(() => {}) }),
+      },
+    ],
   }))
   const stop = core().on((event) => {
     if (event.type !== 'export' || event.work !== work) return
@@ -48,7 +80,7 @@ export async function startExport(session: string, format: ExportFormat): Promis
     change(work, { part: event.total ? Math.min(1, event.done / event.total) : undefined })
   })
   try {
-    const { state, where } = await core().call('exportSession', { session, format, work })
+    const { state, where } = await write(work)
     if (state === 'cancelled') dismiss(work)
     else {
       change(work, { state: 'written', ...(where ? { where } : {}) })
@@ -67,6 +99,8 @@ export async function startExport(session: string, format: ExportFormat): Promis
 }
 
 export function cancelExport(work: string) {
+  const own = useExports.getState().exports.find((each) => each.work === work)?.cancel
+  if (own) return own()
   void core()
     .call('cancel', { work })
     .catch(() => {})

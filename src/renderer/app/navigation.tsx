@@ -1,7 +1,9 @@
-import { Bot, Inbox, KeyRound, ScrollText, Settings2, ShieldCheck } from 'lucide-react'
+import { Bot, Inbox, KeyRound, ListChecks, Scale, ScrollText, Settings2, ShieldCheck } from 'lucide-react'
 import { type ReactNode, useEffect } from 'react'
 import { waitingForMe } from '../screens/queue/arrange.ts'
 import { reviews, unreviewed, useDuty } from './duty.ts'
+import { overlaysForMe, usePolicy } from './policy.ts'
+import { useWaitingItems } from './reviews.ts'
 import { hashOf, type Route } from './route.ts'
 import { useWorld } from './store.ts'
 
@@ -13,6 +15,8 @@ export function Navigation({ route }: { route: Route }) {
   const emergencies = useDuty(
     ({ duty }) => unreviewed(duty.breakGlass).filter(({ person }) => person.id !== me?.id).length,
   )
+  const overlays = usePolicy(({ view }) => overlaysForMe(view?.overlays ?? [], me))
+  const items = useWaitingItems()
   useEffect(() => {
     document.title = waiting > 0 ? `(${waiting}) Countersign` : 'Countersign'
   }, [waiting])
@@ -25,6 +29,9 @@ export function Navigation({ route }: { route: Route }) {
       <Item to={{ screen: 'sessions' }} here={at === 'sessions'} icon={<ScrollText size={16} />}>
         Sessions
       </Item>
+      <Item to={{ screen: 'reviews' }} here={at === 'reviews'} icon={<ListChecks size={16} />} count={items}>
+        Reviews
+      </Item>
       <Item to={{ screen: 'access' }} here={at === 'access'} icon={<KeyRound size={16} />}>
         Access
       </Item>
@@ -35,6 +42,15 @@ export function Navigation({ route }: { route: Route }) {
         emergencies={reviews(me) ? emergencies : 0}
       >
         Agents
+      </Item>
+      <Item
+        to={overlays.failed + overlays.waiting > 0 ? { screen: 'policy', part: 'overlays' } : { screen: 'policy' }}
+        here={at === 'policy'}
+        icon={<Scale size={16} />}
+        count={overlays.failed > 0 ? 0 : overlays.waiting}
+        failed={overlays.failed}
+      >
+        Policy
       </Item>
       <Item to={{ screen: 'integrity' }} here={at === 'integrity'} icon={<ShieldCheck size={16} />} alarms={alarms}>
         Integrity
@@ -54,6 +70,8 @@ function Item(props: {
   count?: number
   alarms?: number
   emergencies?: number
+  /** Overlays that are not what they were to be. */
+  failed?: number
   children: string
 }) {
   const look = props.here ? 'border-line bg-panel font-semibold text-ink' : 'border-transparent text-dim hover:text-ink'
@@ -78,6 +96,11 @@ function Item(props: {
         <span className="ml-auto min-w-[21px] rounded-full bg-danger-pale px-1.5 text-center text-tag leading-[18px] font-semibold text-danger max-lg:absolute max-lg:-top-1 max-lg:-right-1 max-lg:min-w-4 max-lg:px-1 max-lg:leading-4">
           {props.emergencies}
           <span className="sr-only"> uses of break-glass to review</span>
+        </span>
+      ) : null}
+      {props.failed ? (
+        <span className="ml-auto min-w-[21px] rounded-full bg-danger-pale px-1.5 text-center text-tag leading-[18px] font-semibold text-danger max-lg:absolute max-lg:-top-1 max-lg:-right-1 max-lg:min-w-4 max-lg:px-1 max-lg:leading-4">
+          !<span className="sr-only"> an overlay failed</span>
         </span>
       ) : null}
       {props.alarms ? (

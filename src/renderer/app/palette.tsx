@@ -258,6 +258,33 @@ function useActions(onKeys: () => void): Action[] {
       key('Permitted against used', 'matrix picture may did', 'm'),
       key('Find agents', 'search filter', '/'),
     )
+  if (route.screen === 'policy')
+    here.push(
+      key('New draft of the policy', 'write change edit', 'n'),
+      key('Backtest a draft', 'replay past what would change', 'b'),
+      key('Find in policy', 'search filter', '/'),
+    )
+  if (route.screen === 'policy' && route.part === 'overlays')
+    here.push(
+      key('Apply this overlay', 'enforce second pair of eyes', 'a'),
+      key('Reject this overlay', 'no refuse', 'd'),
+      key('Roll this overlay back', 'undo take out', 'u'),
+    )
+  if (route.screen === 'reviews' && route.item && !route.part)
+    here.push(
+      key('Certify this access', 'keep confirm yes', 'c'),
+      key('Reduce this access', 'tighter least privilege', 'u'),
+      key('Revoke this access', 'take away remove', 'v'),
+      key('Abstain from this item', 'skip', 'b'),
+      key('Comment on this item', 'note say', 'm'),
+      key('Reassign or delegate this item', 'move somebody else', 'e'),
+      key('Replay the first command that is cited', 'recording evidence', 'r'),
+      key('Next undecided item', 'jump', 'n'),
+    )
+  if (route.screen === 'reviews' && route.id && !route.part)
+    here.push(key('Find items', 'search filter', '/'), key('Choose this item', 'select bulk together', 'x'))
+  if (route.screen === 'reviews' && !route.id && !route.part)
+    here.push(key('Make a campaign', 'new review recertification', 'a'))
   if (route.screen === 'integrity')
     here.push(
       key('Open a bundle and verify it', 'drop file evidence', 'o'),
@@ -267,6 +294,17 @@ function useActions(onKeys: () => void): Action[] {
     ...here,
     { name: 'Go to Queue', words: 'held approvals', keys: ['G', 'Q'], run: () => go({ screen: 'queue' }) },
     { name: 'Go to Sessions', words: 'recordings', keys: ['G', 'S'], run: () => go({ screen: 'sessions' }) },
+    {
+      name: 'Go to Reviews',
+      words: 'campaigns certify recertification items',
+      keys: ['G', 'R'],
+      run: () => go({ screen: 'reviews' }),
+    },
+    {
+      name: 'Templates of campaigns',
+      words: 'reviews cadence triggers schedule',
+      run: () => go({ screen: 'reviews', part: 'templates' }),
+    },
     {
       name: 'Go to Access',
       words: 'grants just in time jit plans who had access',
@@ -278,6 +316,32 @@ function useActions(onKeys: () => void): Action[] {
       words: 'registry identities sponsor owner orphans permitted used',
       keys: ['G', 'G'],
       run: () => go({ screen: 'agents' }),
+    },
+    {
+      name: 'Go to Policy',
+      words: 'cedar rules in force permit forbid',
+      keys: ['G', 'Y'],
+      run: () => go({ screen: 'policy' }),
+    },
+    {
+      name: 'History of the policy',
+      words: 'versions who changed diff',
+      run: () => go({ screen: 'policy', part: 'history' }),
+    },
+    {
+      name: 'Drafts of the policy',
+      words: 'edit write tests validator',
+      run: () => go({ screen: 'policy', part: 'drafts' }),
+    },
+    {
+      name: 'Backtests',
+      words: 'policy replay past newly denied held allowed',
+      run: () => go({ screen: 'policy', part: 'backtests' }),
+    },
+    {
+      name: 'Overlays of reviews',
+      words: 'policy reduce revoke apply reject roll back waiting export',
+      run: () => go({ screen: 'policy', part: 'overlays' }),
     },
     {
       name: 'Connections and freezes',

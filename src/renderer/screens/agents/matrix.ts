@@ -75,7 +75,7 @@ function matrixOf(connection: string, permitted: readonly Permission[], used: re
     if (!known || rank[one.verdict] > rank[known.verdict]) may.set(key(one.action, one.resource), one)
   }
   for (const one of used) did.set(key(one.action, one.resource), one)
-  const all = [...new Set([...permitted, ...used].map(({ action }) => action))].sort()
+  const all = [...new Set([...permitted, ...used].map(({ action }) => action))].sort(byAction)
   const total = new Map<string, number>()
   for (const one of used) total.set(one.resource, (total.get(one.resource) ?? 0) + one.allowed + one.held + one.denied)
   const resources = [...new Set([...permitted, ...used].map(({ resource }) => resource))].sort(
@@ -110,6 +110,14 @@ function matrixOf(connection: string, permitted: readonly Permission[], used: re
     })),
     never: all.filter((action) => !actions.includes(action)),
   }
+}
+
+/** Verbs by how much they do; actions by name. */
+const verbs = ['connect', 'read', 'insert', 'update', 'delete', 'ddl']
+function byAction(a: string, b: string): number {
+  const [i, j] = [verbs.indexOf(a), verbs.indexOf(b)]
+  if (i >= 0 && j >= 0) return i - j
+  return i >= 0 || j >= 0 ? j - i : a < b ? -1 : 1
 }
 
 function lookOf(permission: Permission | undefined, use: AgentUse | undefined): Look {

@@ -2,7 +2,7 @@ import { Dialog } from 'radix-ui'
 import { useEffect, useRef, useState } from 'react'
 import type { ConflictChoice, OutboxItem } from '../../../annotations-api.ts'
 import { wordsOf } from '../../app/api.ts'
-import { hashOf } from '../../app/route.ts'
+import { go, hashOf } from '../../app/route.ts'
 import { core, say, useWorld } from '../../app/store.ts'
 import { Button, Notice } from '../../parts/basics.tsx'
 import { dateAndClock, playhead } from '../../parts/time.ts'
@@ -108,16 +108,23 @@ function Content() {
 /** What it is, where it belongs, and its words. */
 function Where({ item }: { item: OutboxItem }) {
   const session = useWorld((world) => world.sessions.get(item.session))
+  const { review } = item
   return (
     <div className="min-w-0 flex-1">
       <p className="text-fine text-dim">
         {itemWords(item)} ·{' '}
         <a
-          href={hashOf({ screen: 'replay', id: item.session, ...(item.note && { t: item.note.from }) })}
+          href={hashOf(
+            review
+              ? { screen: 'reviews', id: review.campaign, item: review.item }
+              : { screen: 'replay', id: item.session, ...(item.note && { t: item.note.from }) },
+          )}
           className="text-accent hover:underline"
           onClick={() => showOutbox(false)}
         >
-          {session ? (
+          {review ? (
+            <VisibleText>{review.title || review.item}</VisibleText>
+          ) : session ? (
             <VisibleText>{`${session.identity.name} on ${session.connection}`}</VisibleText>
           ) : (
             <VisibleText>{item.session}</VisibleText>
@@ -221,12 +228,20 @@ function Conflict({ item }: { item: OutboxItem }) {
               tone={choice === 'discard' ? 'danger' : 'plain'}
               className="h-8!"
               onClick={() => {
-                if (choice === 'edit') setEditing(true)
+                // Anew is decided where all of it is seen.
+                if (choice === 'edit' && item.review) {
+                  go({ screen: 'reviews', id: item.review.campaign, item: item.review.item })
+                  showOutbox(false)
+                } else if (choice === 'edit') setEditing(true)
                 else if (choice === 'discard') setSure(true)
                 else void choose(choice)
               }}
             >
-              {CHOICES[choice]}
+              {choice === 'edit' && item.review
+                ? 'Look at it…'
+                : choice === 'discard' && item.review
+                  ? 'Discard mine'
+                  : CHOICES[choice]}
             </Button>
           ))
         )}

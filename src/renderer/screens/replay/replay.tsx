@@ -21,12 +21,14 @@ interface Props {
   id: string
   /** Where to begin, in milliseconds. */
   at: number | undefined
+  /** Where to begin, as an instant (ISO 8601), where nobody knows the milliseconds. */
+  moment?: string | undefined
   onEnd: (session: Session) => void
   onExport: () => void
 }
 
 /** A database session as a transcript: command → verdict → result, to read or to play. */
-export function Replay({ id, at, onEnd, onExport }: Props) {
+export function Replay({ id, at, moment, onEnd, onExport }: Props) {
   const recording = useRecording(id)
   if (recording.state === 'loading') return <Notice title="Reading the recording…" role="status" />
   if (recording.state === 'failed')
@@ -36,13 +38,16 @@ export function Replay({ id, at, onEnd, onExport }: Props) {
         <Button onClick={recording.again}>Try again</Button>
       </Notice>
     )
-  return <Ready recording={recording} at={at} onEnd={onEnd} onExport={onExport} />
+  // What cites a command by the clock knows nothing of when its recording began.
+  const since = moment === undefined ? Number.NaN : Date.parse(moment) - recording.startedAt
+  const place = at ?? (Number.isFinite(since) ? Math.max(0, since) : undefined)
+  return <Ready recording={recording} at={place} onEnd={onEnd} onExport={onExport} />
 }
 
 /** Longer recordings are exported, not copied. */
 const COPIED_STEPS = 2000
 
-function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id'> & { recording: ReadyRecording }) {
+function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> & { recording: ReadyRecording }) {
   const { index, windows, problem } = recording
   const session = useWorld((world) => world.sessions.get(recording.session.id)) ?? recording.session
   const linked = useWorld((world) => world.link.state === 'live')

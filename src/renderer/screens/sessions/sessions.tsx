@@ -73,7 +73,14 @@ export function Sessions({ route }: { route: Extract<Route, { screen: 'sessions'
           <p>J and K move through the list, Enter replays.</p>
         </Notice>
       ) : replaying ? (
-        <Replay key={route.id} id={route.id} at={route.t} onEnd={setEnding} onExport={() => setExporting(true)} />
+        <Replay
+          key={route.id}
+          id={route.id}
+          at={route.t}
+          moment={route.screen === 'replay' ? route.at : undefined}
+          onEnd={setEnding}
+          onExport={() => setExporting(true)}
+        />
       ) : (
         <Overview
           id={route.id}
