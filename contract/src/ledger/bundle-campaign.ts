@@ -283,11 +283,7 @@ export class CampaignChecks {
 
   /** The counts by which the log itself says how much there is. */
   #committed(head: PackHead) {
-    const counts: Record<string, number> = {
-      ...committedCounts(head),
-      ...head.counts.applications,
-      ...verdictsOf(head),
-    }
+    const counts = committedCounts(head)
     const { closed } = this.#facts
     if (closed) {
       const { entry, payload } = closed
@@ -308,6 +304,11 @@ export class CampaignChecks {
           `entry ${about.made} is to say that this pack was made, and does not`,
         )
       return
+    }
+    const { before } = made
+    if (before) {
+      const { length } = this.#facts.entries.filter((n) => n < before.size)
+      this.#count('pack.made', about.made, `entries before entry ${before.size}`, before.entries, length)
     }
     for (const [name, expected] of Object.entries(made.counts ?? {}))
       this.#count('pack.made', about.made, name, expected, counts[name])
@@ -368,11 +369,6 @@ export class CampaignChecks {
         )
     }
   }
-}
-
-const verdictsOf = ({ counts }: PackHead) => {
-  const { undecided, certify, reduce, revoke, abstain, privileged } = counts
-  return { undecided, certify, reduce, revoke, abstain, privileged }
 }
 
 const countWords: Record<string, string> = {

@@ -144,6 +144,8 @@ export interface VersionNamed {
 export class CampaignFacts {
   readonly campaign: string
   readonly items = new Map<string, ItemFacts>()
+  /** Numbers of the entries that are of this campaign. */
+  readonly entries: number[] = []
   readonly packs = new Map<number, PayloadOf<'pack.made'>>()
   readonly signOffs: Entry<'campaign.signed-off'>[] = []
   /** What contradicts itself in the entries. */
@@ -178,6 +180,7 @@ export class CampaignFacts {
       if (!parsed.success) return 'unreadable'
       const payload = parsed.data as PayloadOf<T>
       use(payload, { entry, at, payload })
+      this.entries.push(entry)
       return 'taken'
     }
     switch (type) {

@@ -28,6 +28,8 @@ export interface PackCounts extends Record<ItemVerdict, number> {
   decisions: number
   comments: number
   moves: number
+  /** Times that an item went on to its next stage. */
+  stages: number
   signOffs: number
   overlays: number
   /** Items decided by the expiry default. */
@@ -77,6 +79,7 @@ export class PackTally {
     decisions: 0,
     comments: 0,
     moves: 0,
+    stages: 0,
     signOffs: 0,
     overlays: 0,
     expired: 0,
@@ -96,6 +99,7 @@ export class PackTally {
     counts.decisions += item.decisions.length
     counts.comments += item.comments.length
     counts.moves += item.moves.length
+    counts.stages += item.stages.length
     counts.overlays += item.overlays.length
     if (item.how === 'expired-default') counts.expired++
     if (item.application) counts.applications[item.application]++
@@ -144,15 +148,11 @@ const startOf = ({ entry, at, payload }: NonNullable<CampaignFacts['started']>) 
   return { entry, at, by, items, snapshotAt, dueAt, policy }
 }
 
-/** The numbers that an entry pack.made commits to, so that nothing that it counted can be left out of the pack. */
-export const committedCounts = ({ counts }: Pick<PackHead, 'counts'>) => ({
-  items: counts.items,
-  decisions: counts.decisions,
-  comments: counts.comments,
-  moves: counts.moves,
-  signOffs: counts.signOffs,
-  overlays: counts.overlays,
-})
+/** The numbers that an entry pack.made commits to by the gateway's tables: what it counted can't be left out of the pack. */
+export function committedCounts({ counts, closed }: Pick<PackHead, 'counts' | 'closed'>): Record<string, number> {
+  const { applications: _, expired: __, bulk: ___, ...rest } = counts
+  return { ...rest, closed: closed ? 1 : 0 }
+}
 
 /** What of an evidence document has to be known to hold it against entries, and for the table; the rest is for people. */
 const cited = z.looseObject({

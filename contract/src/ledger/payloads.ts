@@ -436,6 +436,10 @@ export const payloads = {
     form: z.string().describe('bundle, report, csv, json'),
     pack: z.string().optional().describe('its id'),
     counts: z.record(z.string(), count).optional().describe('how much the campaign had then: items, decisions, …'),
+    before: z
+      .object({ size: count, entries: count })
+      .optional()
+      .describe('how many of the log’s first entries are of the campaign'),
   }),
   'recording.chunk': RecordingChunk,
   'gateway.started': z.looseObject({ version: z.string(), found: z.array(z.string()).optional() }),

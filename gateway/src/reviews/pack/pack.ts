@@ -8,6 +8,7 @@ import { personOf } from '@countersign/contract/ledger/campaign-facts'
 import { csvHead } from '@countersign/contract/ledger/campaign-pack'
 import { payloadValue } from '@countersign/contract/ledger/entry'
 import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
+import { ItemVerdict } from '@countersign/contract/review'
 import type { Kysely } from 'kysely'
 import { filesOf } from '../../policy/versions.ts'
 import { type BundleSources, damaged, NoBundle } from '../../sessions/bundles/bundles.ts'
@@ -58,10 +59,14 @@ export function createPacks(options: PacksOptions): Packs {
 
   /** Says that it is made, and answers where that stands: what the pack says ends there. */
   const say = async (campaign: string, form: PackForm, by: PersonRef, at: Date) => {
+    const { size } = await ledger.signed()
+    using entries = openEntries(folder)
+    const reading = await readCampaign(store.db, entries, campaign, size - 1)
+    const before = { size, entries: reading?.entries.length ?? 0 }
     const pack = `pk_${randomBytes(10).toString('hex')}`
     await store.db.transaction().execute(async (tx) => {
       const counts = await countsOf(tx, campaign)
-      await appendAudit(tx, 'pack.made', { campaign, by: personOf(by), form, pack, counts }, at)
+      await appendAudit(tx, 'pack.made', { campaign, by: personOf(by), form, pack, counts, before }, at)
     })
     return pack
   }
@@ -162,19 +167,37 @@ async function* jsonOf(reading: PackReading, head: string): AsyncGenerator<strin
 /** How much there is by the tables: what the pack has, by the ledger, must come to the same. */
 async function countsOf(tx: Kysely<Tables>, campaign: string): Promise<Record<string, number>> {
   const count = async (
-    table: 'campaign_items' | 'item_decisions' | 'item_comments' | 'item_moves' | 'campaign_sign_offs' | 'overlays',
+    table: 'item_decisions' | 'item_comments' | 'item_moves' | 'campaign_sign_offs' | 'overlays',
   ) => {
     const select = tx.selectFrom(table).select((e) => e.fn.countAll<number>().as('n'))
     return Number((await select.where('campaign', '=', campaign).executeTakeFirstOrThrow()).n)
   }
-  return {
-    items: await count('campaign_items'),
+  const counts: Record<string, number> = {
+    ...{ items: 0, privileged: 0, stages: 0 },
+    ...Object.fromEntries(ItemVerdict.options.map((one) => [one, 0])),
     decisions: await count('item_decisions'),
     comments: await count('item_comments'),
     moves: await count('item_moves'),
     signOffs: await count('campaign_sign_offs'),
     overlays: await count('overlays'),
   }
+  const add = (name: string, n: number) => {
+    counts[name] = (counts[name] ?? 0) + n
+  }
+  const groups = await tx
+    .selectFrom('campaign_items')
+    .select((e) => ['verdict', 'privileged', 'stage', e.fn.countAll<number>().as('n')])
+    .where('campaign', '=', campaign)
+    .groupBy(['verdict', 'privileged', 'stage'])
+    .execute()
+  for (const { verdict, privileged, stage, n } of groups) {
+    add('items', Number(n))
+    add(verdict, Number(n))
+    add('stages', stage * Number(n))
+    if (privileged) add('privileged', Number(n))
+  }
+  const row = await tx.selectFrom('campaigns').select('state').where('id', '=', campaign).executeTakeFirst()
+  return { ...counts, closed: row?.state === 'closed' ? 1 : 0 }
 }
 
 /** @throws NoBundle */

@@ -236,6 +236,9 @@ export class CampaignHand {
           followed: 1,
         })
         .execute()
+      await tx.updateTable('campaign_items').set({ verdict, how: 'reviewer', decision }).where('id', '=', id).execute()
+      if (verdict === 'revoke')
+        await tx.updateTable('campaign_items').set({ application: 'not-supported' }).where('id', '=', id).execute()
       await say('item.decided', {
         campaign: this.id,
         item: id,
@@ -250,6 +253,19 @@ export class CampaignHand {
       })
     })
     return decision
+  }
+
+  /** On to the next stage, as after a decision at the one before. */
+  async stage(number: number, stage: number): Promise<void> {
+    const { id } = this.items[number - 1]!
+    await this.#tx(async (tx, say) => {
+      await tx
+        .updateTable('campaign_items')
+        .set({ stage, verdict: 'undecided', how: null, decision: null })
+        .where('id', '=', id)
+        .execute()
+      await say('item.staged', { campaign: this.id, item: id, stage, reviewers: [rae.id] })
+    })
   }
 
   async comment(number: number, text: string): Promise<void> {
@@ -353,6 +369,12 @@ export class CampaignHand {
         .execute()
       await say('overlay.proposed', { ...of, policy, title: 'Less', by: actor(rae) })
     })
+    const application = until === 'proposed' ? 'pending' : until
+    await this.room.store.db
+      .updateTable('campaign_items')
+      .set({ application, overlay })
+      .where('id', '=', item)
+      .execute()
     if (until === 'proposed') return overlay
     await this.policy(`v-${overlay}`, [
       { file: 'base.cedar', text: 'permit (principal, action, resource);\n' },
