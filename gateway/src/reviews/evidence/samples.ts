@@ -1,6 +1,7 @@
 import type { Effect } from '@countersign/contract/approval'
 import type { EvidenceCommand } from '@countersign/contract/review'
 import type { RecordedCommand } from '../../sessions/ledger/commands.ts'
+import { ran } from './observed.ts'
 import type { Room } from './uses.ts'
 
 /** With what it takes to find its recording, until its text was read from there. */
@@ -40,7 +41,7 @@ export class Alike {
   }
 
   add(recorded: RecordedCommand, why: string): void {
-    const shape = shapeOf(recorded.effects, recorded.verdict.outcome)
+    const shape = shapeOf(recorded.effects, recorded.verdict)
     const known = this.#shapes.get(shape)
     this.#shapes.delete(shape)
     if (!known && (this.#shapes.size >= MOST_SHAPES || this.#room.samples <= 0)) {
@@ -61,9 +62,9 @@ export class Alike {
   }
 }
 
-function shapeOf(effects: readonly Effect[], outcome: string): string {
+function shapeOf(effects: readonly Effect[], verdict: EvidenceCommand['verdict']): string {
   const told = effects.slice(0, 8).map(({ action, resource, kind }) => `${action} ${kind} ${resource.id.slice(0, 200)}`)
-  return `${outcome}\n${[...new Set(told)].sort().join('\n')}`
+  return `${verdict.outcome} ${ran(verdict)}\n${[...new Set(told)].sort().join('\n')}`
 }
 
 /** The newest few of some, and how many there were. */
