@@ -13,6 +13,7 @@ import type { Store } from '../store/store.ts'
 import { createOverlays, type Overlays } from './apply/apply.ts'
 import { type Campaigns, createCampaigns } from './campaigns/campaigns.ts'
 import { createDecisions, type Decisions } from './decisions/decisions.ts'
+import { campaignFacts, itemFacts } from './decisions/facts.ts'
 import { neighboursOf } from './decisions/neighbours.ts'
 import { createEvidence, type Evidence } from './evidence/evidence.ts'
 import { createPacks, type Packs } from './pack/pack.ts'
@@ -62,6 +63,10 @@ export async function openReviews(options: ReviewsOptions): Promise<Reviews> {
     createCampaigns({
       ...{ ...options, registry, connections, evidence, clock },
       classes: () => classesOf(options.config()),
+      async askAnew(tx, campaign, item, stage) {
+        const of = (await campaignFacts(tx, campaign))!
+        return neighbours.reviewersAt(tx, of, (await itemFacts(tx, campaign, [item])).get(item)!, stage)
+      },
       enforcing: { propose: overlays.propose, revoking: neighbours.revoking },
     }),
   )

@@ -12,6 +12,7 @@ import type { Store } from '../../store/store.ts'
 import { type Closing, createClosing, type Enforcing } from './closing.ts'
 import { createDrafts, type Drafts } from './drafts.ts'
 import { countsOf, readItem } from './items.ts'
+import { type AskAnew, replaceLeavers } from './leaving.ts'
 import { remind } from './reminders.ts'
 import { reviewersKnown } from './reviewers.ts'
 import { createSchedule } from './schedule.ts'
@@ -32,6 +33,7 @@ export interface CampaignsOptions<Observed extends Observing> {
   used: Pick<Used, 'connections' | 'of' | 'days'>
   evidence: Examining<Observed>
   enforcing: Enforcing
+  askAnew: AskAnew
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
   /** Milliseconds since the epoch. */
   clock: () => number
@@ -85,6 +87,7 @@ export function createCampaigns<Observed extends Observing>(options: CampaignsOp
     ...{ clock, wake, log },
     async due(now) {
       await closing.closeDue()
+      await replaceLeavers(store, people(), options.askAnew, now)
       const wanted = [await templates.beginDue(), await remind(store, people, now), await triggers.look(now)]
       const { next } = await store.db
         .selectFrom('campaigns')
@@ -123,8 +126,8 @@ export function createCampaigns<Observed extends Observing>(options: CampaignsOp
         store.feed.subscribe((message) => {
           // Who is asked at a stage that was just reached is told.
           if (message.type === 'campaign.item' && message.data.stage > 0) schedule.changed()
-          // Who has come to be a reviewer is, too.
-          if (message.type === 'person.changed' && message.data.roles.includes('reviewer')) schedule.changed()
+          // Who has come to be a reviewer is, too; who is none any more, or has left, is asked no more.
+          if (message.type === 'person.changed') schedule.changed()
         }),
       )
       schedule.start()

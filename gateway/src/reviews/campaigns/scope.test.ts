@@ -169,4 +169,21 @@ describe('who is asked', () => {
     expect(items[0]!.mine).toBe(true)
     expect(items[0]!.reviewers.map(({ name }) => name)).not.toContain('new')
   })
+  it('is somebody else once who was asked has left', async () => {
+    const campaign = await world.begun({
+      scope: { connections: ['dev'], agents: [world.agentId('reader'), world.agentId('writer')] },
+      stages: [{ title: 'Review', reviewers: [{ kind: 'person', person: world.personId('both') }] }],
+    })
+    const { registry } = world.world.access
+    await registry.markLeft(world.personId('both'), true, world.person('max'), 'moved on')
+    await world.reviews.campaigns.tick()
+    const items = await world.items(campaign.id)
+    for (const { mine, reviewers } of items) {
+      expect(mine).toBe(true)
+      expect(reviewers.map(({ name }) => name)).not.toContain('both')
+    }
+    const entries = (await world.said('item.staged')).filter((one) => one.campaign === campaign.id)
+    expect(entries).toMatchObject(items.map(() => ({ stage: 0, reviewers: ['*'] })))
+    await registry.markLeft(world.personId('both'), false, world.person('max'), 'a mistake')
+  })
 })
