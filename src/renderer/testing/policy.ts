@@ -420,7 +420,8 @@ export function policyDouble(options: {
     files: files.map(({ file }) => file),
   })
   const view = (): PolicyView => ({
-    inForce: kind === 'none' || kind === 'empty' ? null : { version: version(33), texts, tests: testFiles },
+    inForce:
+      kind === 'none' ? null : { version: version(33), texts: empty ? [] : texts, tests: empty ? [] : testFiles },
     versions: empty ? [] : versions,
     moreVersions: kind === 'many',
     drafts: [...drafts.values()].map(headOf),

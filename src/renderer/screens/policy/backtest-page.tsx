@@ -177,7 +177,7 @@ function Result({ result }: { result: BacktestResult }) {
   )
   return (
     <>
-      <div className="mt-4 grid grid-cols-3 gap-3 @max-md:grid-cols-1">
+      <div className="mt-4 grid grid-cols-3 gap-3 @max-md:gap-1.5">
         {kinds.map(({ kind: one, name, ink, says, icon: Icon }) => (
           <button
             key={one}
@@ -185,13 +185,13 @@ function Result({ result }: { result: BacktestResult }) {
             aria-pressed={kind === one}
             disabled={counts[one] === 0}
             onClick={() => setKind((was) => (was === one ? undefined : one))}
-            className={`flex flex-col items-start rounded-box border px-4 py-3 text-left ${kind === one ? 'border-accent bg-accent-pale' : 'border-line bg-panel enabled:hover:bg-sunken'}`}
+            className={`flex flex-col items-start rounded-box border px-4 py-3 @max-md:px-2.5 @max-md:py-2 text-left ${kind === one ? 'border-accent bg-accent-pale' : 'border-line bg-panel enabled:hover:bg-sunken'}`}
           >
             <span className={`flex items-center gap-1.5 text-fine font-semibold ${counts[one] > 0 ? ink : 'text-dim'}`}>
               <Icon size={13} aria-hidden /> {name}
             </span>
             <span className="block text-[1.5rem] leading-8 font-semibold tabular-nums">{figure(counts[one])}</span>
-            <span className="block text-fine text-dim">{counts[one] === 0 ? 'none' : says}</span>
+            <span className="block text-fine text-dim @max-md:hidden">{counts[one] === 0 ? 'none' : says}</span>
           </button>
         ))}
       </div>

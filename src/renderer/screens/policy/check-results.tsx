@@ -36,7 +36,7 @@ export function CheckResults(props: {
         ) : (
           <Count bad={failed.length > 0} icon={CircleX}>
             {failed.length === 0
-              ? `${many(tests.length, 'test')} pass`
+              ? many(tests.length, 'test passes', 'tests pass')
               : `${failed.length} of ${tests.length} tests fail`}
           </Count>
         )}

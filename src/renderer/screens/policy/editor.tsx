@@ -59,7 +59,7 @@ export function Editor(props: {
     [],
   )
   return (
-    <div className="relative min-h-40 flex-1 overflow-auto rounded-box border border-line-strong bg-panel focus-within:border-accent">
+    <div className="relative isolate min-h-40 flex-1 overflow-auto rounded-box border border-line-strong bg-panel focus-within:border-accent">
       <div className="relative flex min-h-full w-max min-w-full">
         <pre
           aria-hidden

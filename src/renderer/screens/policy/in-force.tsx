@@ -100,6 +100,8 @@ export function InForcePart({ id }: { id: string | undefined }) {
           </Notice>
         ) : loading ? (
           <Notice title="Reading the policy…" role="status" />
+        ) : !inForce ? (
+          <Notice title="Not told yet" />
         ) : (
           <Notice title="Nothing is permitted">
             <p>There is no policy: whatever an agent asks for is denied.</p>

@@ -232,7 +232,7 @@ function MayRow({ line }: { line: MayLine }) {
         </span>
         {line.action}
       </td>
-      <td className="px-2 py-0.5 font-mono break-all">
+      <td className="px-2 py-0.5 font-mono whitespace-nowrap">
         <VisibleText>{line.resource}</VisibleText>
       </td>
       <td className={`px-2 py-0.5 whitespace-nowrap ${differs ? 'text-dim line-through' : 'text-dim'}`}>
