@@ -311,29 +311,28 @@ test('six thousand policies and 500 changes: the list is drawn as far as it is s
   await page.getByText('500 changes and more').waitFor()
 })
 
-test('no barrier that axe finds, and contrast in both colours', async () => {
-  for (const [query, hash, ready] of [
-    ['policy=admin', '#/policy', 'Holds what it covers'],
-    ['policy=admin', '#/policy/history', 'What is different'],
-    ['policy=admin', '#/policy/drafts/dr_2', 'unexpected token'],
-    ['policy=admin', '#/policy/backtests/bt_2', 'By agent'],
-    ['policy=admin', '#/policy/backtests/bt_3', 'decided anew'],
-    ['policy=admin', '#/policy/backtests/new', 'Run the backtest'],
-    ['policy=admin', '#/policy/overlays/ov_7', 'answers are wrong'],
-    ['policy=admin&world=offline', '#/policy/overlays/ov_6', 'differences'],
-  ] as const) {
-    await open(query, hash)
-    await page.getByText(ready).first().waitFor()
-    const axe = () => new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode()
-    const light = await axe().analyze()
-    await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
-    // Only colours are others.
-    const dark = await axe().withRules(['color-contrast']).analyze()
-    const found = [...light.violations, ...dark.violations].flatMap(({ id, nodes }) =>
-      nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`),
-    )
-    expect(found, `${query} ${hash}`).toEqual([])
-  }
+// Each by itself: on a busy machine one is slow, and says which.
+test.each([
+  ['policy=admin', '#/policy', 'Holds what it covers'],
+  ['policy=admin', '#/policy/history', 'What is different'],
+  ['policy=admin', '#/policy/drafts/dr_2', 'unexpected token'],
+  ['policy=admin', '#/policy/backtests/bt_2', 'By agent'],
+  ['policy=admin', '#/policy/backtests/bt_3', 'decided anew'],
+  ['policy=admin', '#/policy/backtests/new', 'Run the backtest'],
+  ['policy=admin', '#/policy/overlays/ov_7', 'answers are wrong'],
+  ['policy=admin&world=offline', '#/policy/overlays/ov_6', 'differences'],
+] as const)('no barrier that axe finds, and contrast in both colours: %s %s', async (query, hash, ready) => {
+  await open(query, hash)
+  await page.getByText(ready).first().waitFor()
+  const axe = () => new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode()
+  const light = await axe().analyze()
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' })
+  // Only colours are others.
+  const dark = await axe().withRules(['color-contrast']).analyze()
+  const found = [...light.violations, ...dark.violations].flatMap(({ id, nodes }) =>
+    nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`),
+  )
+  expect(found).toEqual([])
 })
 
 test('narrow: nothing is cut that can’t be scrolled to', async () => {
