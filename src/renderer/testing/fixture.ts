@@ -17,6 +17,7 @@ import { type NotesKind, notesDouble } from './notes-double.ts'
 import { type PolicyKind, policyDouble } from './policy.ts'
 import { believableLibrary, recordingAnswers } from './recordings.ts'
 import { type RetentionKind, retentionDouble } from './retention.ts'
+import { type ReviewsKind, reviewsDouble } from './reviews.ts'
 import { type WitnessWorld, witnessCallsOf, witnessState } from './witness.ts'
 import { ada, believableApprovals, manyApprovals, manySessions, recordingOf, sessionOf } from './world.ts'
 
@@ -43,6 +44,8 @@ export interface FixtureOptions {
   readonly agents?: AgentsKind
   /** Policy, its drafts, backtests and overlays; the person has that role then. */
   readonly policy?: PolicyKind
+  /** Campaigns, for a reviewer; `none`, as it is without, for whom sees none. */
+  readonly reviews?: ReviewsKind
   readonly theme?: 'light' | 'dark' | 'system'
   /** How often the recording's story repeats; 1,430 makes 10,000 commands. */
   readonly repeat?: number
@@ -57,6 +60,7 @@ export interface Fixture extends ConsoleApi {
   readonly approvals: Map<string, Approval>
   readonly grants: Map<string, Grant>
   readonly policy: ReturnType<typeof policyDouble>
+  readonly reviews: ReturnType<typeof reviewsDouble>
   add(count: number): void
 }
 
@@ -132,6 +136,13 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     offline: world === 'offline',
     emit: (event) => emit(event),
   })
+  const reviews = reviewsDouble({
+    kind: options.reviews ?? 'none',
+    me: policy.me,
+    now,
+    offline: world === 'offline',
+    emit: (event) => emit(event),
+  })
   const recordings = recordingAnswers({
     local: world === 'offline',
     kept: world !== 'nothing-kept',
@@ -168,7 +179,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
         secureStorage: false,
       },
       link,
-      me: policy.me,
+      me: reviews.me,
       settings,
       approvals: [...approvals.values()],
       sessions: [...sessions.values()],
@@ -248,6 +259,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     ...access.answers,
     ...agents.answers,
     ...policy.answers,
+    ...reviews.answers,
     terminate: (input: { session: string; reason: string }) => {
       const session = sessions.get(input.session)!
       setTimeout(
@@ -282,6 +294,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     approvals,
     grants: access.grants,
     policy,
+    reviews,
     emit,
     settle,
     add: (count) => {

@@ -28,7 +28,13 @@ export interface MatrixHandle {
 }
 
 /** What it may beside what it did: the numbers are uses, what is permitted and was never used says so. */
-export function PermittedAgainstUsed({ access, ref }: { access: AgentAccess; ref?: Ref<MatrixHandle> }) {
+export function PermittedAgainstUsed(props: {
+  access: AgentAccess
+  /** Whether a sentence with the sums stands above. */
+  summed?: boolean
+  ref?: Ref<MatrixHandle>
+}) {
+  const { access, summed = true, ref } = props
   const matrices = useMemo(() => matricesOf(access), [access])
   const all = useMemo(() => tally(matrices), [matrices])
   const first = useRef<MatrixHandle>(null)
@@ -41,18 +47,21 @@ export function PermittedAgainstUsed({ access, ref }: { access: AgentAccess; ref
     )
   return (
     <>
-      <p className="mb-2 text-fine text-dim">
-        Of {all.permitted.toLocaleString('en-US')} that policy may let it do, it did {all.used.toLocaleString('en-US')};{' '}
-        <b className={all.unused > 0 ? 'font-semibold text-warn' : 'font-semibold'}>
-          {all.unused.toLocaleString('en-US')} permitted and never used
-        </b>
-        {all.denied > 0 ? (
-          <>
-            ; <b className="font-semibold text-danger">{all.denied.toLocaleString('en-US')} tries denied</b>
-          </>
-        ) : null}
-        .
-      </p>
+      {summed ? (
+        <p className="mb-2 text-fine text-dim">
+          Of {all.permitted.toLocaleString('en-US')} that policy may let it do, it did{' '}
+          {all.used.toLocaleString('en-US')};{' '}
+          <b className={all.unused > 0 ? 'font-semibold text-warn' : 'font-semibold'}>
+            {all.unused.toLocaleString('en-US')} permitted and never used
+          </b>
+          {all.denied > 0 ? (
+            <>
+              ; <b className="font-semibold text-danger">{all.denied.toLocaleString('en-US')} tries denied</b>
+            </>
+          ) : null}
+          .
+        </p>
+      ) : null}
       <div className="flex flex-col gap-4">
         {matrices.map((matrix, i) => (
           <OneMatrix key={matrix.connection} matrix={matrix} handle={i === 0 ? first : undefined} />

@@ -20,6 +20,7 @@ import { applicationWords, decidedWords, pendingWords, recommendedNames } from '
 
 /** An item that has only just come isn’t decided: the key press was meant for another one. */
 const READ_AT_LEAST_MS = 300
+const tight = 'gap-2! px-2.5!'
 
 interface Props {
   page: CampaignItemPage
@@ -123,6 +124,7 @@ function Decide({ page, looked, onBack, onDecided }: Props) {
     if (tooSoon(event)) return
     setHint('')
     setArmed(true)
+    field.current?.focus()
     say('Certify chosen. Enter decides, Escape takes it back.')
   }
   const ask = (what: NonNullable<typeof asking>) => (event?: KeyboardEvent) => {
@@ -150,15 +152,6 @@ function Decide({ page, looked, onBack, onDecided }: Props) {
     b: ask('abstain'),
     e: (event) => (live ? ask('move')(event) : setHint('Nobody else can be asked offline.')),
     m: () => field.current?.focus(),
-    enter: (event) => {
-      if (!armed || event.repeat) return false
-      void certify()
-    },
-    escape: () => {
-      if (!armed) return false
-      setArmed(false)
-      setHint('')
-    },
   })
   return (
     <Foot item={item}>
@@ -187,25 +180,30 @@ function Decide({ page, looked, onBack, onDecided }: Props) {
           }}
           aria-label={armed ? 'Reason, kept with the decision' : 'Comment, or the reason of a decision'}
           placeholder={armed ? 'Reason, if you like' : 'Comment, kept with the item'}
-          className="h-9 min-w-40 flex-1 rounded-box border border-line bg-panel px-3 outline-none focus-visible:border-accent focus-visible:outline-1 @max-[720px]:basis-full"
+          className="h-9 min-w-32 flex-1 rounded-box border border-line bg-panel px-3 outline-none focus-visible:border-accent focus-visible:outline-1 @max-[620px]:basis-full"
         />
         <span className="flex flex-wrap gap-2">
-          <Button disabled={!live} title={live ? undefined : 'Not offline'} onClick={() => ask('move')()}>
+          <Button
+            className={tight}
+            disabled={!live}
+            title={live ? undefined : 'Not offline'}
+            onClick={() => ask('move')()}
+          >
             Reassign <Key>E</Key>
           </Button>
-          <Button onClick={() => ask('abstain')()}>
+          <Button className={tight} onClick={() => ask('abstain')()}>
             Abstain <Key>B</Key>
           </Button>
-          <Button tone="danger" onClick={() => ask('revoke')()}>
+          <Button tone="danger" className={tight} onClick={() => ask('revoke')()}>
             Revoke <Key>V</Key>
           </Button>
-          <Button className="text-warn!" onClick={() => ask('reduce')()}>
+          <Button className={`text-warn! ${tight}`} onClick={() => ask('reduce')()}>
             Reduce <Key>U</Key>
           </Button>
           <Button
             tone="accent"
             aria-pressed={armed}
-            className={armed ? 'border-accent! bg-accent-pale!' : ''}
+            className={`${tight} ${armed ? 'border-accent! bg-accent-pale!' : ''}`}
             onClick={() => (armed ? void certify() : arm())}
           >
             Certify <Key>{armed ? '⏎' : 'C'}</Key>

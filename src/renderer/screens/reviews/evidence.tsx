@@ -29,7 +29,7 @@ export function Part(props: { name: string; title: string; more?: ReactNode; chi
 
 const boxLook = 'overflow-hidden rounded-box border border-line bg-panel'
 
-/** Permitted × used of the item’s connection, a verb a column; and use by day. */
+/** Permitted × used of the item’s connection, a verb a column. */
 export function MatrixPart({ evidence }: { evidence: ItemEvidence }) {
   const access = useMemo(
     () => ({
@@ -40,16 +40,19 @@ export function MatrixPart({ evidence }: { evidence: ItemEvidence }) {
     [evidence],
   )
   return (
-    <>
-      <Part name="matrix" title="What it may, and what it used" more={windowWords(evidence)}>
-        <PermittedAgainstUsed access={access} />
-      </Part>
-      {evidence.days.length > 0 ? (
-        <Part name="days" title="Activity" more="uses a day, UTC">
-          <HeatStrip days={evidence.days} since={evidence.window.from} now={Date.parse(evidence.window.to)} />
-        </Part>
-      ) : null}
-    </>
+    <Part name="matrix" title="What it may, and what it used" more={windowWords(evidence)}>
+      <PermittedAgainstUsed access={access} summed={false} />
+    </Part>
+  )
+}
+
+/** Use by day. */
+export function DaysPart({ evidence }: { evidence: ItemEvidence }) {
+  if (evidence.days.length === 0) return null
+  return (
+    <Part name="days" title="Activity" more="uses a day, UTC">
+      <HeatStrip days={evidence.days} since={evidence.window.from} now={Date.parse(evidence.window.to)} />
+    </Part>
   )
 }
 

@@ -34,6 +34,8 @@ interface Props {
   onFilter(filter: ItemFilter): void
   onSelect(id: string): void
   onChoose(id: string): void
+  /** All of these that may be decided together. */
+  onChooseAll(ids: readonly string[]): void
   onClear(): void
   onTogether(): void
 }
@@ -81,7 +83,8 @@ export function ItemList(props: Props) {
     arrowdown: () => select(stepFrom(options, selected, 1)),
     arrowup: () => select(stepFrom(options, selected, -1)),
     x: () => (selected === undefined ? false : props.onChoose(selected)),
-    ['X']: () => (chosen.size > 0 ? props.onTogether() : false),
+    A: () => props.onChooseAll(options.map((row) => row.key)),
+    X: () => (chosen.size > 0 ? props.onTogether() : false),
     '/': () => field.current?.focus(),
   })
   const now = useNow()

@@ -10,7 +10,7 @@ import { age, dateAndClock } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { linkLook } from '../access/grant-facts.tsx'
 import { DecisionBar } from './decision-bar.tsx'
-import { AgainstPart, firstCited, MatrixPart, Part, ThroughPart } from './evidence.tsx'
+import { AgainstPart, DaysPart, firstCited, MatrixPart, Part, ThroughPart } from './evidence.tsx'
 import { useLooking } from './looking.ts'
 import { PastPart } from './past.tsx'
 import { ProposalPart } from './proposal.tsx'
@@ -75,10 +75,10 @@ function Ready(props: { page: CampaignItemPage; local: boolean; onBack: () => vo
       <div ref={scroller} className="min-h-0 flex-1 overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
         <header className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1">
           <h2 className="min-w-0 text-title font-semibold break-words">
-            <VisibleText>{item.name}</VisibleText>
-            <span className="mx-2.5 text-body font-normal text-dim">
+            <VisibleText>{item.name}</VisibleText>{' '}
+            <span className="mx-1.5 text-body font-normal text-dim">
               {item.kind === 'rule' ? 'gives access to' : 'may use'}
-            </span>
+            </span>{' '}
             <VisibleText>{item.connection}</VisibleText>
           </h2>
           <span className="flex gap-1.5 self-center">
@@ -106,10 +106,11 @@ function Ready(props: { page: CampaignItemPage; local: boolean; onBack: () => vo
             <AnswerCard key={answer.question} answer={answer} />
           ))}
         </div>
-        <IdentityPart page={page} />
         <MatrixPart evidence={evidence} />
         <ProposalPart page={page} />
         <AgainstPart evidence={evidence} onReplay={replayed} />
+        <DaysPart evidence={evidence} />
+        <IdentityPart page={page} />
         <ThroughPart page={page} onReplay={replayed} />
         <PastPart page={page} pending={pending.filter((each) => each.item === item.id)} />
         <p className="mt-5 text-fine break-all text-dim">

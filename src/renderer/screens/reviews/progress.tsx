@@ -94,6 +94,8 @@ export function BurnDown(props: {
             </text>
           </g>
         ))}
+        <polygon points={`${x(points[0]!.at)},${y(0)} ${line} ${x(last.at)},${y(0)}`} className="fill-accent-pale" />
+        <polyline points={line} fill="none" strokeWidth="2" strokeLinejoin="round" className="stroke-accent" />
         {due ? (
           <line
             x1={x(start)}
@@ -105,8 +107,6 @@ export function BurnDown(props: {
             fill="none"
           />
         ) : null}
-        <polygon points={`${x(points[0]!.at)},${y(0)} ${line} ${x(last.at)},${y(0)}`} className="fill-accent-pale" />
-        <polyline points={line} fill="none" strokeWidth="2" strokeLinejoin="round" className="stroke-accent" />
         <circle cx={x(last.at)} cy={y(last.open)} r="3.5" className="fill-accent" />
         <text x={LEFT} y={HEIGHT - 5} className="fill-dim text-[10px]">
           {day(start)}

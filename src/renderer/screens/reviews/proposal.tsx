@@ -28,6 +28,11 @@ export function ProposalPart({ page }: { page: CampaignItemPage }) {
       {policy ? (
         <div className="mt-2.5 overflow-hidden rounded-box border border-line bg-panel">
           <PermittedDiff recommendation={recommendation} />
+          {verdict === 'reduce' ? (
+            <p className="px-4 pb-2 text-fine text-dim">
+              Made from what it did in the window: <b className="font-semibold text-ok">it denies none of that</b>.
+            </p>
+          ) : null}
           <details className="border-t border-line">
             <summary className="cursor-default px-4 py-1.5 text-fine text-dim -outline-offset-2 hover:bg-sunken">
               The Cedar that enforces it, beside your policy folder

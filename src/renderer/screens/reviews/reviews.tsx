@@ -98,7 +98,8 @@ function Campaigned({ id, item }: { id: string; item: string | undefined }) {
   }, [still, chosen])
   useKeys({
     n: () => {
-      if (!next(item === undefined ? -1 : (items.get(item)?.number ?? -1))) say('Nothing waits for you here')
+      if (!next(item === undefined ? -1 : (items.get(item)?.number ?? -1)))
+        say(reading ? 'The items are still being read' : 'Nothing waits for you here')
     },
     enter: () => {
       if (item !== undefined) return false
@@ -133,6 +134,15 @@ function Campaigned({ id, item }: { id: string; item: string | undefined }) {
             if (!after.delete(each)) after.add(each)
             return after
           })
+        }}
+        onChooseAll={(shown) => {
+          const may = shown.filter((each) => {
+            const known = items.get(each)
+            return known && !known.privileged && waitsForMe(known, pending)
+          })
+          if (may.length === 0) return say('Nothing here can be decided together')
+          setChosen(new Set(may))
+          say(`${may.length} chosen`)
         }}
         onClear={() => setChosen(new Set())}
         onTogether={() => setTogether(true)}
