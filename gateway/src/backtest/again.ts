@@ -5,6 +5,7 @@ import type { Backing } from '../gate/entrance.ts'
 import { judge, saidByPolicy } from '../gate/judge.ts'
 import { effectOf } from '../gate/recorded.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
+import { type ClassifiedPolicies, classified } from '../policy/classes.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { RecordedCommand } from '../sessions/ledger/commands.ts'
 import type { Then, ThenConnection } from './then.ts'
@@ -27,7 +28,8 @@ export interface Said {
  * @returns undefined of a command whose effects are of a form that this version doesn't know
  */
 export function decideAgain(policies: Policies, then: Then): (command: RecordedCommand) => Said | undefined {
-  const asks = askedOf(policies)
+  const asked = classified(policies)
+  const [byTime, byPurpose] = [asked.mentions('time'), asked.mentions('purpose')]
   const classes = new Classes()
   const memory = new Memory<Said>()
   return (recorded) => {
@@ -35,21 +37,21 @@ export function decideAgain(policies: Policies, then: Then): (command: RecordedC
     const time = new Date(at)
     const connection = then.connection(session)
     const backing = then.backing(session, time.getTime())
-    const who = classes.of(session.agent, connection, asks.purpose ? session.purpose : undefined)
-    const hours = asks.time ? hourOfWeek(time) : 0
+    const who = classes.of(session.agent, connection, byPurpose ? session.purpose : undefined)
+    const hours = byTime ? hourOfWeek(time) : 0
     const key = `${who} ${hours} ${backing.grants.map(({ id }) => id).join(' ')} ${backing.needed} ${JSON.stringify(effects)}`
     const known = memory.get(key)
     if (known) return known
-    const said = decided(policies, recorded, { connection, backing, time, asks })
+    const said = decided(asked, recorded, { connection, backing, time })
     if (said) memory.put(key, said)
     return said
   }
 }
 
 function decided(
-  policies: Policies,
+  policies: ClassifiedPolicies,
   { session, effects, kind }: RecordedCommand,
-  { connection, backing, time, asks }: { connection: ThenConnection; backing: Backing; time: Date; asks: Asked },
+  { connection, backing, time }: { connection: ThenConnection; backing: Backing; time: Date },
 ): Said | undefined {
   const made = effectsOf(effects)
   if (!made) return undefined
@@ -66,7 +68,9 @@ function decided(
   }
   const judgement = judge(policies, command, time)
   const reason = judgement.outcome === 'allow' ? 'allowed' : judgement.reason
-  const guessed = (!made.complete && asks.functions) || (!connection.known && (asks.tags || asks.kind))
+  const guessed =
+    (!made.complete && policies.mentions('functions')) ||
+    (!connection.known && (policies.mentions('tags') || policies.mentions('kind')))
   return { outcome: judgement.outcome, policies: judgement.policies, reason, guessed }
 }
 
@@ -92,28 +96,6 @@ export function saidThen({ outcome, policies, reason = '', observed }: VerdictRe
     return (said as Outcome | undefined) ?? outcome
   }
   return outcome === 'deny' && !saidByPolicy({ policies, reason }) ? 'beside' : outcome
-}
-
-/** Which of the things that enter a decision a set of policies could ask for: what it can't needs no deciding again. */
-interface Asked {
-  time: boolean
-  purpose: boolean
-  functions: boolean
-  tags: boolean
-  kind: boolean
-}
-
-function askedOf({ texts }: Pick<Policies, 'texts'>): Asked {
-  // An attribute may be spelled with escapes in a string: then it may be any.
-  const escapes = texts.some(({ text }) => /\\[ux]/.test(text))
-  const names = (word: string) => escapes || texts.some(({ text }) => text.includes(word))
-  return {
-    time: names('time'),
-    purpose: names('purpose'),
-    functions: names('functions'),
-    tags: names('tags'),
-    kind: names('kind'),
-  }
 }
 
 /** Whose command it is, as a number: agent, connection and purpose are the same objects, or the same text, very often. */
@@ -146,7 +128,7 @@ function within<K, L, V>(maps: Map<K, Map<L, V>>, key: K): Map<L, V> {
 }
 
 /** Characters of keys, in each of two generations: what is asked for again moves to the younger one. */
-const ROOM = 16 * 1024 * 1024
+const ROOM = 8 * 1024 * 1024
 const LONGEST = 16 * 1024
 
 class Memory<T> {

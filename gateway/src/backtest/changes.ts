@@ -18,7 +18,7 @@ export type Change = Omit<BacktestChange, 'samples'> & { samples: Sample[] }
 /** So many changes are told, those with most commands first; */
 export const MOST_TOLD = 300
 /** and so many told apart while they are counted. */
-const MOST_APART = 20_000
+const MOST_APART = 10_000
 const SAMPLES = 3
 const POLICIES = 20
 

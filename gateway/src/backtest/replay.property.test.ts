@@ -127,7 +127,7 @@ function loaded(texts: PolicyText[]): Policies {
 test('a replay says of what was recorded what a gate with those policies says of it', async () => {
   await using past = await Past.begin('2026-11-18T15:00:00.000Z')
   await past.configure(configured(['production'], 'jit'))
-  const stretches = fc.sample(stretch, { numRuns: 24, seed: 20261121 })
+  const stretches = fc.sample(stretch, { numRuns: 16, seed: 20261121 })
   const done: (Expected & { mine: string[]; draft: string[] })[] = []
   const doing = new Doing(past)
   for (const { mine, draft, steps } of stretches)
@@ -146,7 +146,7 @@ test('a replay says of what was recorded what a gate with those policies says of
     const against = await replay({ ...window, policies: textsOf(draft), against: textsOf(mine) })
     expect({ ...against, seconds: 0 }).toEqual({ ...result, seconds: 0 })
   }
-  expect(done.reduce((sum, { ran }) => sum + ran, 0)).toBeGreaterThan(300)
+  expect(done.reduce((sum, { ran }) => sum + ran, 0)).toBeGreaterThan(200)
   for (const change of ['allow deny', 'allow hold', 'deny allow', 'hold allow', 'hold deny', 'deny hold'])
     expect(doing.seen).toContain(change)
 }, 120_000)
