@@ -191,13 +191,12 @@ export async function sayOverlay<T extends OverlayEntry>(
 async function moveItem(tx: Tx, item: string, { id, state }: OverlayRow): Promise<number | undefined> {
   const application = applicationOf[state]
   const isNew = state === 'proposed'
-  const moved = await tx
+  let moving = tx
     .updateTable('campaign_items')
     .set((e) => ({ application, overlay: id, revision: e('revision', '+', isNew ? 0 : 1) }))
     .where('id', '=', item)
-    .where((e) => (isNew ? e.or([e('overlay', 'is', null), e('overlay', '!=', id)]) : e('overlay', '=', id)))
-    .where((e) => e.or([e('application', 'is', null), e('application', '!=', application)]))
-    .returning('revision')
-    .executeTakeFirst()
+  // A decision that came later has another overlay.
+  if (!isNew) moving = moving.where('overlay', '=', id).where('application', '!=', application)
+  const moved = await moving.returning('revision').executeTakeFirst()
   return moved?.revision
 }
