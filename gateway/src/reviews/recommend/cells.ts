@@ -20,14 +20,19 @@ export function cellsOf(used: readonly ObservedUse[], kind: string): Cell[] {
   const { verb } = protocolOf(kind)
   return used
     .filter(({ allowed, approved }) => allowed + (approved ?? 0) > 0)
-    .map(({ action, type, resource, kind: told, unbounded, shell }) => ({
+    .map(({ action, type, resource, connection, kind: told, unbounded, shell }) => ({
       action,
-      type,
-      resource,
+      ...placeIn(connection, type, resource),
       verb: verb?.(action) === undefined ? '' : told,
       unbounded: unbounded > 0,
       shell: (shell ?? 0) > 0,
     }))
+}
+
+/** Temporary tables are a session's own, by other names each time: they are one place. */
+function placeIn(connection: string, type: string, resource: string): Pick<Cell, 'type' | 'resource'> {
+  const own = `${connection}/pg_temp.`
+  return type === 'Table' && resource.startsWith(own) ? { type: 'Table*', resource: own } : { type, resource }
 }
 
 /** How an action on some resources may be done: by these verbs, and by these only while it doesn't reach every row. */

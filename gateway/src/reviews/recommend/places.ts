@@ -2,8 +2,8 @@ import { attributesOf } from '../../policy/permitted/resources.ts'
 import { pattern, quoted, uid } from './cedar.ts'
 
 /**
- * Which resources a clause is about, as a condition of Cedar's. By their ids, as long as they are not too many; then by how
- * they begin, which is more than they are, never less.
+ * Which resources a clause is about, as a condition of Cedar's. By their ids, as long as they are not too many and not numbered;
+ * else by how they begin, which is more than they are, never less.
  */
 export interface Place {
   condition: string
@@ -15,12 +15,14 @@ export interface Place {
 export function placesOf(connection: string, type: string, ids: readonly string[], most: number): Place[] {
   if (type === 'Connection') return [{ condition: `resource == ${uid('Connection', connection)}`, words: connection }]
   if (type.endsWith('*')) return ids.map((begins) => allWithin(connection, type.slice(0, -1), begins))
-  if (ids.length <= most) return [named(connection, type, [...ids].sort())]
-  const { stems, rest } = stemsOf(connection, type, ids)
+  const { families, single: few } = familiesOf(connection, type, ids)
+  const told = families.map((stem) => placeOf(type, stem))
+  if (few.length <= most) return few.length === 0 ? told : [...told, named(connection, type, few.sort())]
+  const { stems, rest } = stemsOf(connection, type, few)
   // What doesn't tell its attributes can't be put together with others by them.
   const single = rest.length > 0 ? [named(connection, type, rest.sort())] : []
   if (rest.length > most) return [allWithin(connection, type, `${connection}/`)]
-  return [...narrowed(stems, Math.max(1, Math.floor(most / 4))).map((stem) => placeOf(type, stem)), ...single]
+  return [...told, ...narrowed(stems, Math.max(1, Math.floor(most / 4))).map((stem) => placeOf(type, stem)), ...single]
 }
 
 function named(connection: string, type: string, ids: readonly string[]): Place {
@@ -55,6 +57,38 @@ function placeOf(type: string, { equals, attribute, begins }: Stem): Place {
     condition: conditions.join(' && '),
     words: [...equals.map(([, value]) => value), `${begins}*`].filter((word) => word !== '').join('.'),
   }
+}
+
+/** So many that are alike but for a number or a lot are told as what they are: tomorrow there is another one. */
+const FAMILY = 3
+/** Partitions and other tables by number or date (events_2026_11, measurement_y2026m02); objects of a controller's. */
+const numbered: Record<string, RegExp> = {
+  Table: /^(.+?[_-][a-z]?)\d(?:[\d_-]|[a-z](?=\d))*$/,
+  Resource: /^(.{2,}?-)(?:[a-z0-9]{6,10}-[a-z0-9]{5}|[a-z0-9]{5}|\d+)$/,
+}
+
+function familiesOf(connection: string, type: string, ids: readonly string[]): { families: Stem[]; single: string[] } {
+  const found = new Map<string, { alike: Stem; ids: string[]; begin: Set<string> }>()
+  const single: string[] = []
+  for (const id of ids) {
+    const whole = stemOf(connection, type, id)
+    const stem = whole && numbered[type]?.exec(whole.begins)?.[1]
+    if (stem === undefined) {
+      single.push(id)
+      continue
+    }
+    const key = JSON.stringify([whole!.equals, stem])
+    const family = found.get(key) ?? { alike: { ...whole!, begins: stem }, ids: [], begin: new Set() }
+    family.ids.push(id)
+    // With the first digit: events_2 is any year, and not events_of_others. Lots have none in common.
+    family.begin.add(type === 'Table' ? whole!.begins.slice(0, stem.length + 1) : stem)
+    found.set(key, family)
+  }
+  const families: Stem[] = []
+  for (const { alike, ids: mine, begin } of found.values())
+    if (mine.length >= FAMILY) families.push(...[...begin].sort().map((begins) => ({ ...alike, begins })))
+    else single.push(...mine)
+  return { families, single }
 }
 
 function stemsOf(connection: string, type: string, ids: readonly string[]): { stems: Stem[]; rest: string[] } {
