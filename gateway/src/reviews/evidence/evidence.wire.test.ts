@@ -1,6 +1,12 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ItemEvidence, Recommendation } from '@countersign/contract/review'
+import {
+  Campaign,
+  type CampaignItem,
+  CampaignItemPage,
+  ItemEvidence,
+  Recommendation,
+} from '@countersign/contract/review'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { AccessWorld } from '../../access/testing/world.ts'
 import { openRegistry } from '../../identity/registry/registry.ts'
@@ -199,4 +205,29 @@ test('under the generated policy psql does the same again, and nothing else', as
   const asked = (actions: string[]) => world.call('/v1/grants', tokens.granted, { ...more, actions })
   expect((await asked(['sql:read'])).status).toBe(201)
   expect((await asked(['sql:write'])).status).toBe(403)
+})
+
+test('a campaign’s items are made of it', async () => {
+  const plan = { title: 'All of it', scope: { rules: true } }
+  const { id } = Campaign.parse(await world.as('rae', '/v1/campaigns', plan))
+  await world.as('rae', `/v1/campaigns/${id}/start`, {})
+  const begun = await vi.waitFor(
+    async () => {
+      const campaign = Campaign.parse(await world.as('rae', `/v1/campaigns/${id}`))
+      expect([campaign.state, campaign.problem]).toEqual(['active', undefined])
+      return campaign
+    },
+    { timeout: 60_000, interval: 200 },
+  )
+  expect(begun.coverage!.commands).toBeGreaterThan(20)
+  const { items } = await world.as<{ items: CampaignItem[] }>('rae', `/v1/campaigns/${id}/items`)
+  const item = (connection: string, kind = 'access') =>
+    items.find(
+      (one) => one.connection === connection && one.kind === kind && (kind === 'rule' || one.name.includes('worker')),
+    )!
+  expect(item('files')).toMatchObject({ privileged: false, orphan: 'no-sponsor', refused: 5 })
+  expect(item('orders', 'rule')).toMatchObject({ name: 'base.cedar#2' })
+  const page = CampaignItemPage.parse(await world.as('rae', `/v1/campaigns/${id}/items/${item('files').id}`))
+  expect(page.evidence).toMatchObject({ campaign: id, item: item('files').id, at: begun.snapshotAt })
+  expect(page.evidence.refused.map(({ text }) => text)).toContain('truncate items;')
 })
