@@ -1,7 +1,7 @@
 import { Campaign, CampaignTemplate, CloseRequest, SignOffRequest, TemplateRequest } from '@countersign/contract/review'
 import { z } from 'zod'
 import type { Reviews } from '../reviews/reviews.ts'
-import { refusing } from './campaign-routes.ts'
+import { bodyLimit, refusing } from './campaign-routes.ts'
 import { readsReviews, runsReviews } from './campaign-visibility.ts'
 import { answers, bearer, problemsOf, type Routes } from './routes.ts'
 
@@ -90,6 +90,7 @@ export function campaignEndsRoutes(app: Routes, { campaigns }: Pick<Reviews, 'ca
   app.put(
     '/v1/campaign-templates/:id',
     {
+      bodyLimit,
       schema: {
         tags: ofTemplates,
         summary: 'Make or change a template',

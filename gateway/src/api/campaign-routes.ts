@@ -17,6 +17,8 @@ import { HttpProblem } from './problem.ts'
 import { answers, bearer, problemsOf, type Routes } from './routes.ts'
 
 const tags = ['campaigns']
+/** A scope may name 10,000 agents. */
+export const bodyLimit = 4 * 1024 * 1024
 const Id = z.object({ id: z.string().max(100) })
 const Flag = z.enum(['true', 'false']).transform((text) => text === 'true')
 const Query = ListQuery.extend({
@@ -54,6 +56,7 @@ export function campaignRoutes(app: Routes, { campaigns }: Pick<Reviews, 'campai
   app.post(
     '/v1/campaigns',
     {
+      bodyLimit,
       schema: {
         tags,
         summary: 'Make a draft of a campaign',
@@ -91,6 +94,7 @@ export function campaignRoutes(app: Routes, { campaigns }: Pick<Reviews, 'campai
   app.patch(
     '/v1/campaigns/:id',
     {
+      bodyLimit,
       schema: {
         tags,
         summary: 'Change a draft',

@@ -1,9 +1,10 @@
 import { hash } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
 import { canonical } from '@countersign/contract/canonical'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { Campaign, CampaignPlan } from '@countersign/contract/review'
 import type { Transaction } from 'kysely'
-import { appendAudit } from '../../store/audit.ts'
+import { appendAudit, appendAudits } from '../../store/audit.ts'
 import type { Tables } from '../../store/tables.ts'
 import { rowOf, sayChanged } from './making.ts'
 import { askedBy, type ReviewerPeople } from './reviewers.ts'
@@ -59,7 +60,11 @@ export async function beginCampaign(
     },
     at,
   )
-  for (let i = 0; i < items.length; i += AT_ONCE) await insert(tx, campaign, items.slice(i, i + AT_ONCE), i, begun)
+  for (let i = 0; i < items.length; i += AT_ONCE) {
+    await insert(tx, campaign, items.slice(i, i + AT_ONCE), i, begun)
+    // Commands that need nothing of the store go on.
+    await turn()
+  }
   await sayChanged(tx, campaign, at, 'campaign.started')
 }
 
@@ -96,21 +101,16 @@ async function insert(
       .insertInto('item_reviewers')
       .values(rows.slice(i, i + 1000))
       .execute()
-  for (const [i, { id, subject, name, privileged, summary, recommendation, evidenceSha256 }] of items.entries())
-    await appendAudit(
-      tx,
-      'campaign.item',
-      {
-        ...{ campaign, item: id, name, privileged },
-        number: before + i + 1,
-        kind: subject.kind,
-        ...(subject.kind === 'access' && { agent: subject.agent }),
-        connection: subject.connection,
-        evidence: evidenceSha256,
-        summary: hash('sha256', canonical(summary)),
-        recommendation,
-        reviewers: asked[i]!.ids,
-      },
-      at,
-    )
+  const said = items.map(({ id, subject, name, privileged, summary, recommendation, evidenceSha256 }, i) => ({
+    ...{ campaign, item: id, name, privileged },
+    number: before + i + 1,
+    kind: subject.kind,
+    ...(subject.kind === 'access' && { agent: subject.agent }),
+    connection: subject.connection,
+    evidence: evidenceSha256,
+    summary: hash('sha256', canonical(summary)),
+    recommendation,
+    reviewers: asked[i]!.ids,
+  }))
+  await appendAudits(tx, 'campaign.item', said, at)
 }

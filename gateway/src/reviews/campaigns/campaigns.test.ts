@@ -117,6 +117,13 @@ describe('a draft', () => {
     })
   })
 
+  it('may be about as many agents as a scope names', async () => {
+    const agents = [...Array(10_000).keys()].map((i) => `https://issuer.example/tenants/somewhere#agent-${i}`)
+    const draft = await world.get('rae', 'POST', '/campaigns', { title: 'Many', scope: { agents } })
+    expect(draft.scope.agents).toHaveLength(10_000)
+    await world.get('rae', 'DELETE', `/campaigns/${draft.id}`)
+  })
+
   it('is taken away, and said so', async () => {
     const { id } = await world.get('rae', 'POST', '/campaigns', { title: 'In vain' })
     await world.get('rae', 'DELETE', `/campaigns/${id}`)

@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { CampaignPlan, ItemEvidence, Recommendation, Verdict } from '@countersign/contract/review'
 import { type Selectable, sql, type Transaction } from 'kysely'
@@ -44,21 +45,20 @@ export interface Closing {
 }
 
 const DUE = 'It was due.'
+/** So many items are one transaction: each may be a policy that is checked, and others wait for the store. */
+const AT_ONCE = 50
 
 export function createClosing(options: { store: Store; enforcing: Enforcing; clock: () => number }): Closing {
   const { store, enforcing, clock } = options
   const { db } = store
 
-  const close = (id: string, by: PersonRef, reason: string) =>
-    db.transaction().execute(async (tx) => {
+  const close = async (id: string, by: PersonRef, reason: string) => {
+    const isDue = await db.transaction().execute(async (tx) => {
       const at = new Date(clock())
       const row = await rowOf(tx, id)
       mustBeActive(row)
-      // Whoever closes it a moment after it was due gets no other end than its policy says.
-      if (row.due_at !== null && Date.parse(row.due_at) <= at.getTime()) {
-        await expire(tx, row, enforcing, at)
-        return
-      }
+      // Whoever closes it a moment after it was due gets no other end than its plan says.
+      if (row.due_at !== null && Date.parse(row.due_at) <= at.getTime()) return true
       const skipped = await openItems(tx, id)
       await tx
         .updateTable('campaign_items')
@@ -67,7 +67,24 @@ export function createClosing(options: { store: Store; enforcing: Enforcing; clo
         .where('verdict', '=', 'undecided')
         .execute()
       await closed(tx, row, { by, reason, at, skipped: skipped.map((item) => item.id) })
+      return false
     })
+    if (isDue) await expire(id)
+  }
+  /** It was due: each open item becomes what its plan says, by nobody, and comes to be enforced as any decision. */
+  const expire = async (id: string) => {
+    for (let more = true; more; await turn())
+      more = await db.transaction().execute(async (tx) => {
+        const at = new Date(clock())
+        const row = await rowOf(tx, id)
+        if (row.state !== 'active') return false
+        const open = await openItems(tx, id, AT_ONCE)
+        for (const item of open) await settleByDefault(tx, item, planOf(row.plan).onExpiry, enforcing, at)
+        if (open.length === AT_ONCE) return true
+        await closed(tx, row, { by: undefined, reason: DUE, at })
+        return false
+      })
+  }
 
   return {
     close,
@@ -80,11 +97,7 @@ export function createClosing(options: { store: Store; enforcing: Enforcing; clo
         .where('due_at', '<=', now)
         .orderBy('due_at')
         .execute()
-      for (const { id } of due)
-        await db.transaction().execute(async (tx) => {
-          const row = await rowOf(tx, id)
-          if (row.state === 'active') await expire(tx, row, enforcing, new Date(clock()))
-        })
+      for (const { id } of due) await expire(id)
       return due.length
     },
     signOff: (id, by, statement) =>
@@ -125,7 +138,7 @@ export type OpenItem = Pick<
 >
 
 /** Those that nobody has decided. */
-function openItems(tx: Tx, campaign: string): Promise<OpenItem[]> {
+function openItems(tx: Tx, campaign: string, most = Number.MAX_SAFE_INTEGER): Promise<OpenItem[]> {
   return tx
     .selectFrom('campaign_items')
     .select(['id', 'campaign', 'kind', 'agent', 'name', 'connection', 'stage', 'revision'])
@@ -133,14 +146,8 @@ function openItems(tx: Tx, campaign: string): Promise<OpenItem[]> {
     .where('campaign', '=', campaign)
     .where('verdict', '=', 'undecided')
     .orderBy('number')
+    .limit(most)
     .execute()
-}
-
-/** It was due: each open item becomes what its plan says, by nobody, and comes to be enforced as any decision. */
-async function expire(tx: Tx, row: CampaignRow, enforcing: Enforcing, at: Date): Promise<void> {
-  const { onExpiry } = planOf(row.plan)
-  for (const item of await openItems(tx, row.id)) await settleByDefault(tx, item, onExpiry, enforcing, at)
-  await closed(tx, row, { by: undefined, reason: DUE, at })
 }
 
 async function settleByDefault(

@@ -174,8 +174,9 @@ export function isMine(looking: Looking) {
       and item_reviewers.person in (${looking.id}, ${EVERY_REVIEWER}))
     and not exists (select 1 from item_decisions as earlier where earlier.item = campaign_items.id
       and earlier.stage < campaign_items.stage and earlier.person = ${looking.id})
-    and not exists (select 1 from json_each(campaign_items.summary, '$.actsFor') as acted
-      where acted.value in (select value from json_each(${JSON.stringify(keysOf(looking))})))
+    and (instr(campaign_items.summary, '"actsFor":[]') > 0
+      or not exists (select 1 from json_each(campaign_items.summary, '$.actsFor') as acted
+      where acted.value in (select value from json_each(${JSON.stringify(keysOf(looking))}))))
     and exists (select 1 from campaigns where campaigns.id = campaign_items.campaign and campaigns.state = 'active'))`
 }
 

@@ -1,4 +1,4 @@
-import { type Kysely, sql, type Transaction } from 'kysely'
+import { type Kysely, sql } from 'kysely'
 import { appendFeed } from '../../store/feed.ts'
 import type { Store } from '../../store/store.ts'
 import type { Tables } from '../../store/tables.ts'
@@ -39,56 +39,51 @@ export async function remind(store: Store, people: () => ReviewerPeople, now: nu
     const last = all.findLast(({ at }) => at <= now)
     for (const { at } of all) if (at > now) next = Math.min(next ?? at, at)
     if (dueAt <= now) continue
-    await store.db.transaction().execute(async (tx) => {
-      const campaign = { id, title, dueAt: due_at! }
-      if (last) await tell(tx, campaign, last.kind, last.kind, people(), now)
-      for (const stage of await stagesReached(tx, id))
-        await tell(tx, campaign, `stage-${stage}`, 'stage', people(), now, stage)
-    })
+    const campaign = { id, title, dueAt: due_at! }
+    if (last) await tell(store.db, campaign, last.kind, last.kind, people(), now)
+    for (const stage of await stagesReached(store.db, id))
+      await tell(store.db, campaign, `stage-${stage}`, 'stage', people(), now, stage)
   }
   return next
 }
 
 async function tell(
-  tx: Transaction<Tables>,
+  db: Kysely<Tables>,
   campaign: { id: string; title: string; dueAt: string },
-  key: string,
-  kind: Reminder | 'stage',
+  kind: string,
+  says: Reminder | 'stage',
   people: ReviewerPeople,
   now: number,
   stage?: number,
 ): Promise<void> {
-  const told = new Set(
-    (
-      await tx
-        .selectFrom('campaign_reminders')
-        .select('person')
-        .where('campaign', '=', campaign.id)
-        .where('kind', '=', key)
-        .execute()
-    ).map(({ person }) => person),
-  )
-  const asked = await askedNow(tx, campaign.id, stage)
+  const rows = await db
+    .selectFrom('campaign_reminders')
+    .select('person')
+    .where('campaign', '=', campaign.id)
+    .where('kind', '=', kind)
+    .execute()
+  const told = new Set(rows.map(({ person }) => person))
+  const others = people.all.filter(({ id }) => !told.has(id))
+  if (others.length === 0) return
+  const asked = await askedNow(db, campaign.id, stage)
   const at = new Date(now)
-  for (const person of people.all) {
-    if (told.has(person.id) || !(asked.has(person.id) || asked.has(EVERY_REVIEWER))) continue
-    const { open, there } = await openFor(tx, campaign.id, person, stage)
+  for (const person of others) {
+    if (!asked.has(person.id) && !asked.has(EVERY_REVIEWER)) continue
+    const { open, there } = await openFor(db, campaign.id, person, stage)
     if (there === 0) continue
-    await tx
-      .insertInto('campaign_reminders')
-      .values({ campaign: campaign.id, person: person.id, kind: key, at: at.toISOString() })
-      .execute()
-    await appendFeed(
-      tx,
-      'campaign.reminder',
-      { campaign: campaign.id, title: campaign.title, person: person.id, open, dueAt: campaign.dueAt, kind },
-      at,
-    )
+    const { id, title, dueAt } = campaign
+    await db.transaction().execute(async (tx) => {
+      await tx
+        .insertInto('campaign_reminders')
+        .values({ campaign: id, person: person.id, kind, at: at.toISOString() })
+        .execute()
+      await appendFeed(tx, 'campaign.reminder', { campaign: id, title, person: person.id, open, dueAt, kind: says }, at)
+    })
   }
 }
 
-async function askedNow(tx: Kysely<Tables>, campaign: string, stage: number | undefined): Promise<Set<string>> {
-  let query = tx
+async function askedNow(db: Kysely<Tables>, campaign: string, stage: number | undefined): Promise<Set<string>> {
+  let query = db
     .selectFrom('item_reviewers')
     .innerJoin('campaign_items', 'campaign_items.id', 'item_reviewers.item')
     .select('item_reviewers.person')
@@ -101,12 +96,12 @@ async function askedNow(tx: Kysely<Tables>, campaign: string, stage: number | un
 
 /** How many they may decide in all, and how many of these at the stage. */
 async function openFor(
-  tx: Kysely<Tables>,
+  db: Kysely<Tables>,
   campaign: string,
   person: ReviewerPeople['all'][number],
   stage: number | undefined,
 ): Promise<{ open: number; there: number }> {
-  const { open, there } = await tx
+  const { open, there } = await db
     .selectFrom('campaign_items')
     .select((e) => [
       e.fn.countAll<number>().as('open'),
@@ -121,8 +116,8 @@ async function openFor(
   return { open: Number(open), there: Number(there) }
 }
 
-async function stagesReached(tx: Kysely<Tables>, campaign: string): Promise<number[]> {
-  const rows = await tx
+async function stagesReached(db: Kysely<Tables>, campaign: string): Promise<number[]> {
+  const rows = await db
     .selectFrom('campaign_items')
     .select('stage')
     .distinct()
