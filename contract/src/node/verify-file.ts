@@ -45,9 +45,12 @@ export async function verifyBundleFile(
     })
     progress?.('')
     const { manifest, checkpoint, parts } = report
+    const campaign = report.campaign?.head
     const { about, madeAt, madeBy, origin, size: entries } = manifest ?? {}
     if (options.json)
-      terminal.out(reportJson(report, file, { about, madeAt, madeBy, origin, entries, parts, size: checkpoint?.size }))
+      terminal.out(
+        reportJson(report, file, { about, madeAt, madeBy, origin, entries, parts, size: checkpoint?.size, campaign }),
+      )
     else for (const line of bundleText(report, file)) terminal.out(line)
     return exitStatus[report.outcome]
   } catch (error) {

@@ -87,10 +87,7 @@ export function createPacks(options: PacksOptions): Packs {
         handovers,
         entries,
         tile: (tile) => readTile(ledger, tile),
-        async recording(id) {
-          const opened = entries.entriesOf(id, { types: ['session.opened'] }).next().value
-          return opened && (await readRecording(placeOf(options.folder, id, opened.at)))
-        },
+        recording: async (id) => recordingOf(options.folder, entries, id),
         policy: (version) => filesOf(store.db, version),
       }
       return { bytes: await bytesOf(form, sources, reading, made, folder), entries }
@@ -125,6 +122,14 @@ export function createPacks(options: PacksOptions): Packs {
       }
     },
   }
+}
+
+/** Opened when it is read, so that nobody has to close it who doesn't. */
+async function* recordingOf(folder: string, entries: Entries, session: string): AsyncGenerator<Uint8Array> {
+  const opened = entries.entriesOf(session, { types: ['session.opened'] }).next().value
+  const stream = opened && (await readRecording(placeOf(folder, session, opened.at)))
+  if (!stream) throw damaged(`the recording of session ${session} is not there`)
+  yield* stream
 }
 
 /** What a pack is saved as. */
