@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import type { Effect } from '../gate/command.ts'
 import { classified } from './classes.ts'
 import { type DecideRequest, loadPolicyTexts, type Policies } from './policy.ts'
 import { bot } from './testing/policies.ts'
@@ -40,10 +41,16 @@ const request = fc
     connection: some('one', 'two'),
     kind: some('postgres', 'ssh'),
     tags: fc.subarray(['prod', 'x']),
-    can: some(
-      ...(['sql:read', 'sql:write', 'sql:write'] as const).map((action) => [action, 'Table'] as const),
-      ...[['sql:call', 'Routine'] as const, ['sql:read', 'Routine'] as const, ['sql:none', 'Table'] as const],
-      ...(['sql:connect', 'sql:write', 'ssh:exec'] as const).map((action) => [action, 'Connection'] as const),
+    can: some<[string, 'Table' | 'Routine' | 'Connection']>(
+      ['sql:read', 'Table'],
+      ['sql:write', 'Table'],
+      ['sql:write', 'Table'],
+      ['sql:none', 'Table'],
+      ['sql:call', 'Routine'],
+      ['sql:read', 'Routine'],
+      ['sql:connect', 'Connection'],
+      ['sql:write', 'Connection'],
+      ['ssh:exec', 'Connection'],
     ),
     elsewhere: fc.integer({ min: 0, max: 9 }),
     name: some('t1', 't2', 't33', 'other'),
@@ -78,7 +85,8 @@ const request = fc
           type === 'Connection'
             ? { type: 'Connection', id: place }
             : { type, id: `${place}/public.${name}`, ...(attrs && { attrs }) },
-        command: action === 'ssh:exec' ? { argv: 'ls', program: 'ls', shell: false } : withoutProgram(of.command),
+        command:
+          action === 'ssh:exec' ? { argv: 'ls', program: 'ls', shell: false } : withoutProgram(of.command as Told),
       },
       context: {
         ...(purpose !== undefined && { purpose }),
@@ -89,16 +97,9 @@ const request = fc
     }
   })
 
+type Told = { kind: string; bounded: boolean; functions?: string[]; program?: string }
 /** Now and then there is something that the schema doesn't know. */
-function withoutProgram({
-  program,
-  ...command
-}: {
-  kind: string
-  bounded: boolean
-  functions: string[]
-  program?: string
-}) {
+function withoutProgram({ program, ...command }: Told): Effect['command'] {
   return command.kind === 'select' && program !== undefined && command.bounded ? { ...command, program } : command
 }
 

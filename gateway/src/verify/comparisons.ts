@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { LOST } from '../sessions/scribe/messages.ts'
 import { approvals, decisions, windows } from './approval-comparisons.ts'
+import { backtests } from './backtest-comparison.ts'
 import { type AboutRow, type Comparison, goneOf, orNull, type SpokenEntry, text } from './comparison.ts'
 import { connectionVersions, freezes, policyTimes } from './entrance-comparisons.ts'
 import { grantSessions, grants, plans } from './grant-comparisons.ts'
@@ -228,6 +229,7 @@ export const comparisons: readonly Comparison[] = [
   plans,
   grantSessions,
   overlays,
+  backtests,
   ...registryComparisons,
   ...reviewComparisons,
 ]

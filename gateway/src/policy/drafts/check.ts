@@ -1,4 +1,4 @@
-import type { PolicyCheck, PolicyFinding, PolicyText } from '@countersign/contract/policies'
+import type { PolicyCheck, PolicyText } from '@countersign/contract/policies'
 import { loadPolicyTexts } from '../policy.ts'
 import { TESTS } from '../tests.ts'
 import { runTests } from '../tests-run.ts'
@@ -31,6 +31,8 @@ export function checkPolicies(files: readonly PolicyText[], overlays: readonly P
 /** As a folder is read. */
 export const inOrder = (files: readonly PolicyText[]): PolicyText[] =>
   [...files].sort((a, b) => (a.file < b.file ? -1 : a.file > b.file ? 1 : 0))
+
+type PolicyFinding = PolicyCheck['problems'][number]
 
 /** The validator says of a policy for all actions the same for each: once is enough. */
 function once(findings: readonly PolicyFinding[]): PolicyFinding[] {
