@@ -18,7 +18,7 @@ export const Effect = z.object({
   functions: z
     .array(z.string())
     .optional()
-    .describe('SQL functions of the statement, as policy is told of them; absent in records of versions before 2'),
+    .describe('SQL functions of the statement, as policy is told of them; absent in records of earlier versions'),
   command: z
     .record(z.string(), z.union([z.string(), z.boolean(), z.array(z.string())]))
     .optional()

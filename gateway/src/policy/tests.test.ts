@@ -153,3 +153,11 @@ test('no text makes the reader of tests throw', () => {
   ])
     expect(readTests('x.test.yaml', text).problems.length).toBeGreaterThan(0)
 })
+
+test('the example of docs/policy.md can be read', () => {
+  const docs = readFileSync(new URL('../../../docs/policy.md', import.meta.url), 'utf8')
+  const [, example] = /```yaml\n(agents:.*?)```/s.exec(docs)!
+  const { tests, problems } = readTests('docs.test.yaml', example!)
+  expect(problems).toEqual([])
+  expect(tests.map(({ name, expect }) => [name, expect])).toHaveLength(3)
+})
