@@ -10,6 +10,7 @@ import type {
   Verdict,
 } from '@countersign/contract/review'
 import { CampaignPlan } from '@countersign/contract/review'
+import { sql } from 'kysely'
 import { startWorld, type World } from '../../../api/testing/world.ts'
 import { openEntries } from '../../../sessions/ledger/entries.ts'
 import { beginCampaign } from '../../campaigns/beginning.ts'
@@ -55,6 +56,10 @@ export interface ReviewWorld extends AsyncDisposable {
   ask<T = Record<string, unknown>>(method: string, path: string, as: Name, body?: unknown): Promise<Answer<T>>
   items(campaign: string, as?: Name): Promise<CampaignItem[]>
   page(campaign: string, item: string, as?: Name): Promise<CampaignItemPage>
+  /** Entries of the ledger about a campaign, the first one first. */
+  entries(campaign: string): Promise<{ n: number; at: string; type: string; payload: Record<string, unknown> }[]>
+  /** What the store answers to a statement. */
+  rows(sql: string): Promise<Record<string, unknown>[]>
   /** Entries of the ledger about a campaign, of a type, the first one first. */
   said(type: string, campaign: string): Promise<Record<string, unknown>[]>
   decide(
@@ -64,6 +69,8 @@ export interface ReviewWorld extends AsyncDisposable {
     more?: { id?: string; revision?: number; reason?: string; policy?: string } & Record<string, unknown>,
   ): Promise<Answer<{ item: CampaignItem; decision: { id: string } }>>
 }
+
+const overlays = ['overlay.proposed', 'overlay.rejected']
 
 let ids = 0
 export const clientId = () => `client-${String(++ids).padStart(6, '0')}`
@@ -106,6 +113,16 @@ export async function startReviewWorld(): Promise<ReviewWorld> {
     return body.items
   }
 
+  const entries: ReviewWorld['entries'] = async (campaign) => {
+    await world.ledger.sync()
+    using kept = openEntries(join(world.folder, 'logged', 'ledger'))
+    return ['campaign.item', 'item.decided', 'item.staged', 'item.moved', 'item.commented', ...overlays]
+      .flatMap((type) => [...kept.byType(type)])
+      .map(({ n, at, type, payload }) => ({ n, at, type, payload: JSON.parse(String(payload)) }))
+      .filter(({ payload }) => payload.campaign === campaign)
+      .sort((a, b) => a.n - b.n)
+  }
+
   return {
     world,
     idOf,
@@ -123,12 +140,13 @@ export async function startReviewWorld(): Promise<ReviewWorld> {
         ...{ verdict, reason: 'so it is', revision: item.revision },
         ...more,
       }),
+    entries,
+    async rows(statement) {
+      const { rows } = await sql.raw<Record<string, unknown>>(statement).execute(world.store.db)
+      return rows
+    },
     async said(type, campaign) {
-      await world.ledger.sync()
-      using entries = openEntries(join(world.folder, 'logged', 'ledger'))
-      return [...entries.byType(type)]
-        .map(({ payload }) => JSON.parse(String(payload)) as Record<string, unknown>)
-        .filter((payload) => payload.campaign === campaign)
+      return (await entries(campaign)).filter((one) => one.type === type).map(({ payload }) => payload)
     },
     async begin(specs, { stages, owner = 'max', days } = {}) {
       const at = new Date()
