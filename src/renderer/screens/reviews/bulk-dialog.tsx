@@ -1,6 +1,6 @@
 import type { BulkPreview, CampaignItem } from '@countersign/contract/review'
 import { AlertDialog } from 'radix-ui'
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import { wordsOf } from '../../app/api.ts'
 import { core, say, useWorld } from '../../app/store.ts'
 import { Button } from '../../parts/basics.tsx'
@@ -20,6 +20,7 @@ export function BulkDialog(props: {
   const [preview, setPreview] = useState<{ of: string; said: BulkPreview } | undefined>(undefined)
   const [problem, setProblem] = useState('')
   const [busy, setBusy] = useState(false)
+  const first = useRef<HTMLInputElement>(null)
   const live = useWorld((world) => world.link.state === 'live')
   const about = `${verdict} ${reason.trim()}`
   const shown = preview?.of === about ? preview.said : undefined
@@ -52,7 +53,13 @@ export function BulkDialog(props: {
     <AlertDialog.Root open onOpenChange={(open) => (open ? undefined : props.onClose())}>
       <AlertDialog.Portal>
         <AlertDialog.Overlay className="fixed inset-0 bg-[rgb(0_0_0/0.35)]" />
-        <AlertDialog.Content className="fixed top-[8vh] left-1/2 flex max-h-[84vh] w-[min(640px,94vw)] -translate-x-1/2 flex-col rounded-box border border-line bg-panel shadow-box">
+        <AlertDialog.Content
+          onOpenAutoFocus={(event) => {
+            event.preventDefault()
+            first.current?.focus()
+          }}
+          className="fixed top-[8vh] left-1/2 flex max-h-[84vh] w-[min(640px,94vw)] -translate-x-1/2 flex-col rounded-box border border-line bg-panel shadow-box"
+        >
           <form
             className="flex min-h-0 flex-col"
             onSubmit={(event) => {
@@ -72,7 +79,13 @@ export function BulkDialog(props: {
                 <legend className="sr-only">Decision</legend>
                 {(['certify', 'revoke', 'abstain'] as const).map((each) => (
                   <label key={each} className="flex items-center gap-2">
-                    <input type="radio" name="verdict" checked={verdict === each} onChange={() => setVerdict(each)} />
+                    <input
+                      ref={each === 'certify' ? first : undefined}
+                      type="radio"
+                      name="verdict"
+                      checked={verdict === each}
+                      onChange={() => setVerdict(each)}
+                    />
                     {verdictWords[each]}
                   </label>
                 ))}

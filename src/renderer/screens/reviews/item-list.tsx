@@ -77,14 +77,16 @@ export function ItemList(props: Props) {
     if (id !== undefined) onSelect(id)
   }
   const change = (part: Partial<ItemFilter>) => onFilter(settled({ ...filter, ...part }))
+  const chooseAll = () => props.onChooseAll(options.map((row) => row.key))
+  const decideTogether = () => (chosen.size > 0 ? props.onTogether() : false)
   useKeys({
     j: () => select(stepFrom(options, selected, 1)),
     k: () => select(stepFrom(options, selected, -1)),
     arrowdown: () => select(stepFrom(options, selected, 1)),
     arrowup: () => select(stepFrom(options, selected, -1)),
     x: () => (selected === undefined ? false : props.onChoose(selected)),
-    A: () => props.onChooseAll(options.map((row) => row.key)),
-    X: () => (chosen.size > 0 ? props.onTogether() : false),
+    A: chooseAll,
+    X: decideTogether,
     '/': () => field.current?.focus(),
   })
   const now = useNow()
@@ -110,13 +112,14 @@ export function ItemList(props: Props) {
           </a>
         </p>
         <p role="status" className="mt-0.5 truncate text-dim">
-          {counts
+          {campaign?.state === 'draft' ? 'draft' : ''}
+          {counts && campaign.state !== 'draft'
             ? `${figure(counts.items - counts.undecided)} of ${figure(counts.items)}${campaign.state === 'closed' ? ', closed' : campaign.dueAt ? `, ${dueWords(campaign.dueAt, now)}` : ''}`
             : ''}
           {filtered ? ` · ${figure(options.length)} shown` : ''}
           {props.reading ? ' · reading…' : ''}
         </p>
-        {counts ? (
+        {counts && campaign.state !== 'draft' ? (
           <div className="mt-2">
             <ProgressBar counts={counts} />
           </div>

@@ -96,8 +96,14 @@ function Ready(props: { page: CampaignItemPage; local: boolean; onBack: () => vo
           <p className="mt-2 flex items-center gap-2 text-fine text-warn">
             <Crown size={13} className="shrink-0" aria-hidden />
             <span>
-              Privileged: <VisibleText>{item.privilegedBecause.join('; ')}</VisibleText>. It is decided by itself, never
-              with others.
+              Privileged
+              {item.privilegedBecause.length > 0 ? (
+                <>
+                  {': '}
+                  <VisibleText>{item.privilegedBecause.join('; ')}</VisibleText>
+                </>
+              ) : null}
+              . It is decided by itself, never with others.
             </span>
           </p>
         ) : null}

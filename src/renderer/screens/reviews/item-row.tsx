@@ -29,7 +29,7 @@ export const ItemRow = memo(function ItemRow(props: {
         : `by ${item.decidedBy.name}${item.bulk ? ', with others' : ''}`
   return (
     <div
-      className={`flex h-full flex-col justify-center gap-0.5 border-l-2 pr-4 ${chosen ? 'pl-2.5' : 'pl-4'} ${selected ? 'border-accent bg-accent-pale' : 'border-transparent hover:bg-sunken'}`}
+      className={`flex h-full flex-col justify-center gap-0.5 border-l-2 px-4 ${selected ? 'border-accent bg-accent-pale' : 'border-transparent hover:bg-sunken'}`}
     >
       <div className="flex items-baseline gap-2">
         {chosen ? (

@@ -1,6 +1,6 @@
 import type { Campaign, CampaignPlan, CampaignTemplate } from '@countersign/contract/review'
 import { Dialog } from 'radix-ui'
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import { wordsOf } from '../../app/api.ts'
 import { useTemplates } from '../../app/reviews.ts'
 import { core, say } from '../../app/store.ts'
@@ -104,6 +104,7 @@ export function FormDialog(props: {
   actions: React.ReactNode
   children: React.ReactNode
 }) {
+  const form = useRef<HTMLDivElement>(null)
   return (
     <Dialog.Root open onOpenChange={(open) => (open ? undefined : props.onClose())}>
       <Dialog.Portal>
@@ -111,11 +112,15 @@ export function FormDialog(props: {
         <Dialog.Content
           aria-describedby={undefined}
           onInteractOutside={(event) => event.preventDefault()}
+          onOpenAutoFocus={(event) => {
+            event.preventDefault()
+            form.current?.querySelector<HTMLElement>('input, select, textarea')?.focus({ preventScroll: true })
+          }}
           className="fixed top-[6vh] left-1/2 flex max-h-[88vh] w-[min(760px,94vw)] -translate-x-1/2 flex-col rounded-box border border-line bg-panel shadow-box outline-none"
         >
           <Dialog.Title className="px-6 pt-5 pb-3 text-title font-semibold">{props.title}</Dialog.Title>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys */}
-          <div className="min-h-0 flex-1 overflow-y-auto px-6 pb-4 outline-offset-[-2px]" tabIndex={0}>
+          <div ref={form} className="min-h-0 flex-1 overflow-y-auto px-6 pt-1 pb-4 outline-offset-[-2px]" tabIndex={0}>
             {props.children}
           </div>
           <div className="border-t border-line px-6 py-4">

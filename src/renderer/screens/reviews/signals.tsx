@@ -1,5 +1,6 @@
 import type { Campaign } from '@countersign/contract/review'
 import { TriangleAlert } from 'lucide-react'
+import { Fragment } from 'react'
 import { useSignals } from '../../app/reviews.ts'
 import { useWorld } from '../../app/store.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
@@ -39,7 +40,8 @@ export function Signals({ campaign }: { campaign: Campaign }) {
       </Section>
       {sees && value && value.reviewers.length > 0 ? (
         <Section title="How it was decided" more="by speed, share and evidence, as consoles tell it">
-          <div className="overflow-x-auto">
+          {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys */}
+          <section tabIndex={0} aria-label="Reviewers" className="overflow-x-auto">
             <table className="w-full max-w-[760px] text-fine">
               <thead>
                 <tr className="text-left text-dim">
@@ -55,29 +57,37 @@ export function Signals({ campaign }: { campaign: Campaign }) {
               </thead>
               <tbody className="tabular-nums">
                 {value.reviewers.map((each) => (
-                  <tr key={each.person.id} className="border-t border-line align-top">
-                    <th scope="row" className="py-1 pr-4 text-left font-normal">
-                      <VisibleText>{each.person.name}</VisibleText>
-                      {each.flags.map((flag) => (
-                        <span key={flag.code} className="flex items-start gap-1 text-warn">
-                          <TriangleAlert size={12} className="mt-0.5 shrink-0" aria-label="a sign" />
-                          <VisibleText>{flag.text}</VisibleText>
-                        </span>
-                      ))}
-                    </th>
-                    <td className="py-1 pr-4 text-right">{figure(each.decided)}</td>
-                    <td className="py-1 pr-4 text-right">{share(each.certified, each.decided)}</td>
-                    <td className="py-1 pr-4 text-right">{share(each.followed, each.decided)}</td>
-                    <td className="py-1 pr-4 text-right">{figure(each.bulk)}</td>
-                    <td className="py-1 pr-4 text-right">
-                      {each.medianSeconds === undefined ? '–' : `${Math.round(each.medianSeconds)} s`}
-                    </td>
-                    <td className="py-1 pr-4 text-right">{figure(each.withoutEvidence)}</td>
-                  </tr>
+                  <Fragment key={each.person.id}>
+                    <tr className="border-t border-line">
+                      <th scope="row" className="py-1 pr-4 text-left font-normal">
+                        <VisibleText>{each.person.name}</VisibleText>
+                      </th>
+                      <td className="py-1 pr-4 text-right">{figure(each.decided)}</td>
+                      <td className="py-1 pr-4 text-right">{share(each.certified, each.decided)}</td>
+                      <td className="py-1 pr-4 text-right">{share(each.followed, each.decided)}</td>
+                      <td className="py-1 pr-4 text-right">{figure(each.bulk)}</td>
+                      <td className="py-1 pr-4 text-right">
+                        {each.medianSeconds === undefined ? '–' : `${Math.round(each.medianSeconds)} s`}
+                      </td>
+                      <td className="py-1 pr-4 text-right">{figure(each.withoutEvidence)}</td>
+                    </tr>
+                    {each.flags.length > 0 ? (
+                      <tr>
+                        <td colSpan={7} className="pb-1.5 text-warn">
+                          {each.flags.map((flag) => (
+                            <span key={flag.code} className="mr-4 inline-flex items-start gap-1">
+                              <TriangleAlert size={12} className="mt-0.5 shrink-0" aria-label="a sign" />
+                              <VisibleText>{flag.text}</VisibleText>
+                            </span>
+                          ))}
+                        </td>
+                      </tr>
+                    ) : null}
+                  </Fragment>
                 ))}
               </tbody>
             </table>
-          </div>
+          </section>
         </Section>
       ) : null}
     </>
