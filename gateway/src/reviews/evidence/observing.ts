@@ -3,7 +3,7 @@ import type { EvidenceCommand, ItemEvidence } from '@countersign/contract/review
 import type { RecordedCommand } from '../../sessions/ledger/commands.ts'
 import { Anomalies } from './anomalies.ts'
 import { accessKey, type Observed, type ObservedAccess, type ObservedRule, ran, ruleKey, seedIn } from './observed.ts'
-import { Alike, sampleOf } from './samples.ts'
+import { Alike, cut, sampleOf } from './samples.ts'
 import { type Room, Uses } from './uses.ts'
 
 /** So many agents on connections are told apart. */
@@ -164,7 +164,7 @@ const outcomes = { allow: 'allowed', hold: 'held', deny: 'denied' } as const
 const byClass = (a: { class: string }, b: { class: string }) => (a.class < b.class ? -1 : 1)
 
 const reasoned = (what: string, { reason }: EvidenceCommand['verdict']) =>
-  (reason === undefined || reason === '' ? what : `${what}: ${reason}`).slice(0, 500)
+  cut(reason === undefined || reason === '' ? what : `${what}: ${reason}`, 500)
 const whyRefused = (verdict: EvidenceCommand['verdict']) => reasoned('denied', verdict)
 const whyHeld = (verdict: EvidenceCommand['verdict']) =>
   ran(verdict) ? 'held, and let run by people' : reasoned('held, and not run', verdict)

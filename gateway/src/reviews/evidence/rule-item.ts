@@ -1,7 +1,7 @@
-import type { AgentRecord } from '@countersign/contract/access'
 import type { ItemEvidence } from '@countersign/contract/review'
 import type { Subject } from '../recommend/subject.ts'
 import { connectionPart } from './access-item.ts'
+import { everybody } from './everybody.ts'
 import { grantsIn } from './grants.ts'
 import { lastCertified } from './last-certified.ts'
 import { type Observed, ruleKey, seedIn } from './observed.ts'
@@ -29,7 +29,7 @@ export async function ruleEvidence(
     rulesGiving(parts.permitted, connection, given).includes(subject.policy),
   )
   const given = Map.groupBy(grants, ({ agent }) => agent)
-  const askers = await askersOf(parts, subject, connection, (agent) => given.get(agent)?.length ?? 0)
+  const askers = await askersOf(parts, observed, subject, connection, (agent) => given.get(agent)?.length ?? 0)
   const sampled = observed.rules.get(ruleKey(subject.policy, subject.connection))
   const lastUsedAt = grants[0]?.at
   const certified = await lastCertified(parts.store, subject)
@@ -73,12 +73,13 @@ export async function ruleEvidence(
 /** Agents of which policy says that the rule decides about their asking; those who were given access first. */
 async function askersOf(
   { registry, permitted }: EvidenceParts,
+  observed: Observed,
   { policy }: RuleSubject,
   connection: { name: string; kind: string; tags: string[] },
   grantsOf: (agent: string) => number,
 ): Promise<Asker[]> {
   const found: Asker[] = []
-  for (const agent of await everybody(registry)) {
+  for (const agent of await everybody(registry, observed)) {
     const question = asking(
       { id: agent.id, issuer: agent.issuer, groups: agent.groups, owner: agent.owner },
       connection,
@@ -90,17 +91,6 @@ async function askersOf(
     found.push({ agent: agent.id, name: agent.name, verdict, grants })
   }
   return found.sort((a, b) => b.grants - a.grants || (a.agent < b.agent ? -1 : 1))
-}
-
-async function everybody(registry: EvidenceParts['registry']): Promise<AgentRecord[]> {
-  const found: AgentRecord[] = []
-  let after: string | undefined
-  do {
-    const page = await registry.agents({ limit: 1000, ...(after !== undefined && { after }) })
-    found.push(...page.items)
-    after = page.next ?? undefined
-  } while (after !== undefined)
-  return found
 }
 
 /** Grants that began, by day. */

@@ -19,14 +19,18 @@ export function sampleOf({ n, at, session, command, verdict }: RecordedCommand, 
     verdict: {
       outcome,
       policies: policies.slice(0, 20),
-      ...(reason !== undefined && { reason: reason.slice(0, 2000) }),
+      ...(reason !== undefined && { reason: cut(reason, 2000) }),
       ...(observed && { observed }),
     },
-    ...(session.purpose !== undefined && { purpose: session.purpose.slice(0, 2000) }),
+    ...(session.purpose !== undefined && { purpose: cut(session.purpose, 2000) }),
     why,
     openedAt: session.openedAt,
   }
 }
+
+/** The first characters of a text; half of one is none. */
+export const cut = (text: string, most: number): string =>
+  text.length <= most ? text.toWellFormed() : text.slice(0, most).toWellFormed()
 
 const MOST_SHAPES = 40
 const MOST_SHOWN = 20

@@ -1,5 +1,5 @@
 import { linesOf, placeOf, readRecording } from '../../sessions/recording.ts'
-import type { Sample } from './samples.ts'
+import { cut, type Sample } from './samples.ts'
 
 /** So much of a command is shown. */
 const SHOWN = 2000
@@ -46,7 +46,7 @@ async function readInto(folder: string, session: string, openedAt: string, sampl
       // Most lines are rows: a command's says so at its beginning.
       if (!line.toString('latin1', 0, 96).includes('"type":"command"')) continue
       const event = JSON.parse(line.toString()) as { command: string; text: string }
-      for (const sample of sought.get(event.command) ?? []) sample.text = shown(event.text)
+      for (const sample of sought.get(event.command) ?? []) sample.text = cut(event.text, SHOWN)
       sought.delete(event.command)
       if (sought.size === 0) break
     }
@@ -54,9 +54,4 @@ async function readInto(folder: string, session: string, openedAt: string, sampl
     stream.destroy()
   }
   return bytes
-}
-
-/** Its first characters; none is cut in two. */
-function shown(text: string): string {
-  return (text.length > SHOWN ? text.slice(0, SHOWN) : text).toWellFormed()
 }

@@ -1,5 +1,6 @@
 import type { Permission } from '@countersign/contract/access'
 import type { ItemEvidence } from '@countersign/contract/review'
+import { cut } from '../evidence/samples.ts'
 import type { Cell } from './cells.ts'
 import type { Protocol } from './protocols.ts'
 
@@ -9,7 +10,7 @@ export const MOST_WORDS = 60
 const LONGEST = 300
 
 export function shortened(lines: readonly string[]): string[] {
-  const told = lines.slice(0, MOST_WORDS).map((line) => (line.length > LONGEST ? `${line.slice(0, LONGEST)} …` : line))
+  const told = lines.slice(0, MOST_WORDS).map((line) => (line.length > LONGEST ? `${cut(line, LONGEST)} …` : line))
   return lines.length > MOST_WORDS ? [...told, `and ${lines.length - MOST_WORDS} more`] : told
 }
 
