@@ -123,6 +123,7 @@ test('a draft: begun from what is in force, written, there again after one was a
   await page.keyboard.press('3')
   await option('Fewer holds').click()
   expect(await text.inputValue()).toMatch(/^\/\/ WRONG/)
+  await text.focus()
 
   await page.keyboard.press('Control+s')
   await article.getByText('1 problem', { exact: true }).waitFor()
@@ -131,6 +132,8 @@ test('a draft: begun from what is in force, written, there again after one was a
   await article.getByText('unexpected token `WRONG`').first().waitFor()
   expect(await text.getAttribute('aria-invalid')).toBe('true')
   expect(await page.evaluate(() => location.hash)).toBe('#/policy/drafts/dr_new1')
+  // The page is the same one: whoever writes on is not thrown out.
+  expect(await text.evaluate((node) => node === document.activeElement)).toBe(true)
   await article.getByRole('button', { name: /holds.cedar:2/ }).click()
   expect(await text.evaluate((node: HTMLTextAreaElement) => node.selectionStart)).toBe('// WRONG\n'.length)
   await page.keyboard.type('x')
@@ -226,7 +229,10 @@ test('an overlay is applied by a second person alone, with a reason and the dige
   await page.getByRole('alert').getByText('Overlay 7 failed').waitFor()
   const failed = page.getByRole('article', { name: 'Overlay 7' })
   await failed.getByText('1 of 3 answers are wrong').waitFor()
-  expect(await bar().count()).toBe(0)
+  await bar().getByRole('button', { name: 'Apply again' }).waitFor()
+  await bar()
+    .getByRole('button', { name: /^Reject/ })
+    .waitFor()
   await option('waits to be applied').first().click()
   const article = page.getByRole('article', { name: 'Overlay 6' })
   await article.getByText('Decided by Rae Holm: one pair of eyes.').waitFor()

@@ -161,7 +161,7 @@ function Detail({ change }: { change: BacktestChange }) {
   return (
     <div className="border-t border-line px-3.5 pt-2 pb-3">
       <p className="text-fine text-dim">
-        Was {was.map((one) => `${verdictWords[one]} ${figure(change.was[one])} times`).join(', ')}, from{' '}
+        Was {was.map((one) => `${verdictWords[one]} ${many(change.was[one], 'time')}`).join(', ')}, from{' '}
         {dateAndClock(change.firstAt, now)} to {dateAndClock(change.lastAt, now)}.{' '}
         {change.policies.length > 0 ? (
           <>

@@ -9,6 +9,7 @@ export function CheckResults(props: {
   check: PolicyCheck | undefined
   /** Whether what is written has changed since. */
   old: boolean
+  hasTests: boolean
   onGo: (file: string, line: number) => void
 }) {
   const { check } = props
@@ -32,7 +33,9 @@ export function CheckResults(props: {
           </span>
         ) : null}
         {tests.length === 0 ? (
-          <span className="text-dim">no tests: add a file such as orders.test.yaml</span>
+          <span className="text-dim">
+            {props.hasTests ? 'tests run once Cedar takes it' : 'no tests: add a file such as orders.test.yaml'}
+          </span>
         ) : (
           <Count bad={failed.length > 0} icon={CircleX}>
             {failed.length === 0
@@ -75,7 +78,7 @@ export function CheckResults(props: {
               <span className="text-dim">
                 {' '}
                 {test.ok ? `· ${test.got}` : `· expected ${test.expected}, got ${test.got}`}
-                {test.policies.length > 0 ? ` by ${test.policies.join(', ')}` : ''}
+                {byWords(test)}
               </span>
             </Line>
           ))}
@@ -83,6 +86,12 @@ export function CheckResults(props: {
       ) : null}
     </section>
   )
+}
+
+/** Who decided, where the answer doesn't say it already. */
+function byWords({ got, policies }: PolicyCheck['tests'][number]): string {
+  const others = policies.filter((policy) => !got.includes(policy))
+  return others.length > 0 ? ` by ${others.join(', ')}` : ''
 }
 
 function Count({ bad, icon: Icon, children }: { bad: boolean; icon: typeof CircleX; children: ReactNode }) {

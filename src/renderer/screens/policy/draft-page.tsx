@@ -22,6 +22,7 @@ import {
   deleteDraft,
   dropWork,
   type Editing,
+  forgetDraft,
   openDraft,
   saveDraft,
   splitDraft,
@@ -29,7 +30,7 @@ import {
   writeDraft,
 } from './draft-work.ts'
 import { Editor, type EditorHandle, type Mark } from './editor.tsx'
-import { folderOf } from './outline.ts'
+import { folderOf, isTest } from './outline.ts'
 import { shortVersion } from './parts.tsx'
 
 /** One draft: its files to be written, what the validator and its tests say, what of it is not saved. */
@@ -92,7 +93,9 @@ function Writing({ id, editing }: { id: string; editing: Editing }) {
   }, [check, current])
   const save = async (over?: number) => {
     const saved = await saveDraft(id, over)
-    if (saved !== undefined && saved !== id) go({ screen: 'policy', part: 'drafts', id: saved }, 'replace')
+    if (saved === undefined || saved === id) return
+    go({ screen: 'policy', part: 'drafts', id: saved }, 'replace')
+    forgetDraft(id)
   }
   const goTo = (name: string, at: number) => {
     setShows('files')
@@ -223,7 +226,14 @@ function Writing({ id, editing }: { id: string; editing: Editing }) {
               {may ? <Button onClick={() => setAdding(true)}>Add a file</Button> : null}
             </Notice>
           )}
-          {shows === 'files' ? <CheckResults check={check?.said} old={old} onGo={goTo} /> : null}
+          {shows === 'files' ? (
+            <CheckResults
+              check={check?.said}
+              old={old}
+              hasTests={work.files.some((one) => isTest(one.file))}
+              onGo={goTo}
+            />
+          ) : null}
         </>
       )}
       <Bar

@@ -6,6 +6,8 @@ import { core, say } from '../../app/store.ts'
 
 /** A draft on the screen: as the gateway has it, as it is written here, and what became of saving it. */
 export interface Editing {
+  /** The id under which it was opened: stays what it is when the first save gives it another one. */
+  readonly key: string
   /** Undefined of one that was never saved. */
   readonly draft: PolicyDraft | undefined
   readonly work: DraftWork
@@ -60,7 +62,8 @@ const workOf = ({ id, title, base, files, revision }: PolicyDraft): DraftWork =>
   ...{ id, title, base, files, revision },
   at: now(),
 })
-const shown = (draft: PolicyDraft): Editing => ({
+const shown = (draft: PolicyDraft, key = draft.id): Editing => ({
+  key,
   ...{ draft, work: workOf(draft), unsaved: false, doing: 'nothing', problem: '', theirs: undefined },
   check: { said: draft.check, of: draft.files },
 })
@@ -75,9 +78,10 @@ export async function openDraft(id: string): Promise<void> {
     if (meanwhile?.unsaved || (meanwhile && meanwhile.doing !== 'nothing')) return
     useEditing.setState({ failed: '' })
     if (!draft && !work) return set(id, null)
-    if (!work) return set(id, shown(draft!))
+    if (!work) return set(id, shown(draft!, meanwhile?.key))
     const newer = draft && work.revision !== undefined && draft.revision !== work.revision
     set(id, {
+      key: meanwhile?.key ?? id,
       ...{ draft: draft ?? undefined, work, unsaved: true, doing: 'nothing', problem: '' },
       theirs: newer ? draft : undefined,
       check: draft ? { said: draft.check, of: draft.files } : undefined,
@@ -93,7 +97,7 @@ export async function beginDraft(from: { title: string; base: string; files: Pol
   const work: DraftWork = { id, ...from, at: now() }
   await core().call('keepDraftWork', work)
   const nothing = { unsaved: true, doing: 'nothing', problem: '', theirs: undefined } as const
-  set(id, { draft: undefined, work, ...nothing, check: undefined })
+  set(id, { key: id, draft: undefined, work, ...nothing, check: undefined })
   return id
 }
 
@@ -126,8 +130,7 @@ export async function saveDraft(id: string, over?: number): Promise<string | und
     }
     const later = get(id)?.work ?? work
     const written = later.at !== work.at
-    const next = shown(draft)
-    if (draft.id !== id) set(id, undefined)
+    const next = shown(draft, editing.key)
     set(
       draft.id,
       written ? { ...next, work: { ...later, id: draft.id, revision: draft.revision }, unsaved: true } : next,
@@ -142,6 +145,9 @@ export async function saveDraft(id: string, over?: number): Promise<string | und
     return undefined
   }
 }
+
+/** A draft is on the screen under its new id: the one that it began with is over. */
+export const forgetDraft = (id: string) => set(id, undefined)
 
 /** What the validator and the tests say of what is written, without saving it. */
 export async function checkDraft(id: string) {
@@ -165,7 +171,7 @@ export async function dropWork(id: string): Promise<boolean> {
   pending.delete(id)
   await core().call('dropDraftWork', { id })
   const draft = editing?.theirs ?? editing?.draft
-  set(id, draft && shown(draft))
+  set(id, draft && shown(draft, editing?.key))
   return draft !== undefined
 }
 

@@ -12,7 +12,7 @@ import { dateAndClock, shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Split } from '../agents/parts.tsx'
 import { DraftPage } from './draft-page.tsx'
-import { beginDraft } from './draft-work.ts'
+import { beginDraft, useEditing } from './draft-work.ts'
 import { folderOf, overlayOf } from './outline.ts'
 import { Freshness, ListHead, many, Parts, Refused } from './parts.tsx'
 
@@ -55,6 +55,8 @@ export function DraftsPart({ id }: { id: string | undefined }) {
     b: () =>
       go({ screen: 'policy', part: 'backtests', id: id && !making && !id.startsWith('new-') ? `new ${id}` : 'new' }),
   })
+  // The first save gives it another id: the page with its caret stays.
+  const key = useEditing(({ drafts }) => (id === undefined ? undefined : drafts.get(id)?.key)) ?? id
   const forbidden = state?.refused !== undefined && items.length === 0
   return (
     <Split>
@@ -103,7 +105,7 @@ export function DraftsPart({ id }: { id: string | undefined }) {
           <p>{may ? 'N begins a new one.' : 'Reviewers and admins write them.'}</p>
         </Notice>
       ) : (
-        <DraftPage key={id} id={id} />
+        <DraftPage key={key} id={id} />
       )}
     </Split>
   )

@@ -3,17 +3,18 @@ import { useEffect, useMemo, useRef, useState } from 'react'
 import { useFetched } from '../../app/agents.ts'
 import { useKeys } from '../../app/keys.ts'
 import { usePolicy } from '../../app/policy.ts'
-import { go } from '../../app/route.ts'
+import { go, hashOf } from '../../app/route.ts'
 import { core } from '../../app/store.ts'
 import { Button, Chip, CopyButton, Key, Notice } from '../../parts/basics.tsx'
 import { useNow, useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts/listbox.tsx'
 import { dateAndClock, duration, shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
-import { Fact, factGrid } from '../access/grant-facts.tsx'
+import { Fact, factGrid, linkLook } from '../access/grant-facts.tsx'
 import { Section, Split } from '../agents/parts.tsx'
 import { DiffView } from './diff-view.tsx'
 import { differences } from './difference.ts'
+import { overlayOf } from './outline.ts'
 import { Freshness, ListHead, many, Parts, shortVersion } from './parts.tsx'
 import { SearchField } from './search-field.tsx'
 
@@ -184,6 +185,7 @@ function VersionPage({ version, versions }: { version: PolicyVersion; versions: 
             </>
           )}
         </Fact>
+        <OverlaysOf version={version} />
         <Fact name="Version">
           <span className="font-mono text-fine">{shortVersion(version.version)}</span>{' '}
           <CopyButton text={version.version} label="Copy the whole version" />
@@ -224,6 +226,28 @@ function VersionPage({ version, versions }: { version: PolicyVersion; versions: 
         )}
       </Section>
     </article>
+  )
+}
+
+/** The overlays of reviews that came or went with it. */
+function OverlaysOf({ version }: { version: PolicyVersion }) {
+  const overlays = usePolicy(({ view }) => view?.overlays)
+  const found = version.changed.flatMap(({ file, what }) => {
+    const overlay = overlays?.find(({ id }) => id === overlayOf(file))
+    return overlay ? [{ overlay, what }] : []
+  })
+  if (found.length === 0) return null
+  return (
+    <Fact name="Overlay">
+      {found.map(({ overlay: { id, number, title }, what }) => (
+        <span key={id} className="block">
+          {what === 'removed' ? 'taken out: ' : 'put on top: '}
+          <a className={linkLook} href={hashOf({ screen: 'policy', part: 'overlays', id })}>
+            <VisibleText>{`overlay ${number}, ${title}`}</VisibleText>
+          </a>
+        </span>
+      ))}
+    </Fact>
   )
 }
 

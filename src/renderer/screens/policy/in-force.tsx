@@ -53,7 +53,8 @@ export function InForcePart({ id }: { id: string | undefined }) {
     const next = fitting(policies, value)
     if (next.length > 0 && !next.some((policy) => policy.id === id)) select(next[0]!.id)
   }
-  const overlays = policies.filter(({ overlay }) => overlay !== undefined).length
+  const onTop = policies.filter(({ overlay }) => overlay !== undefined)
+  const overlays = new Set(onTop.map(({ overlay }) => overlay)).size
   return (
     <Split>
       <section aria-label="Policies in force" className="flex min-h-0 flex-col border-r border-line bg-panel">
@@ -63,7 +64,7 @@ export function InForcePart({ id }: { id: string | undefined }) {
           count={
             words
               ? `${found.length} of ${policies.length}`
-              : `${many(policies.length - overlays, 'policy', 'policies')}${overlays > 0 ? `, ${many(overlays, 'overlay')} on top` : ''}`
+              : `${many(policies.length - onTop.length, 'policy', 'policies')}${overlays > 0 ? `, ${many(overlays, 'overlay')} on top` : ''}`
           }
           loading={loading && !inForce}
         />

@@ -36,7 +36,7 @@ function wordsFor(does: Does, overlay: Overlay) {
   switch (does) {
     case 'apply':
       return {
-        title: 'Apply this overlay?',
+        title: overlay.state === 'failed' ? 'Apply this overlay again?' : 'Apply this overlay?',
         description:
           'It is in force from the next command on, in open sessions too. Then the gate is asked whether it denies what it is to deny, and leaves everything else as it was; what breaks something is taken out again.',
         ...{ action: 'Apply it', doing: 'Applying and probing…', placeholder: 'What you looked at', done: 'Applied' },

@@ -312,11 +312,13 @@ function Bar({ overlay, deeds, onAsk }: { overlay: Overlay; deeds: readonly Does
             {why ? <p className="min-w-0 flex-1 text-dim">{why}</p> : <span className="flex-1" />}
             {[...offered].reverse().map((does) => (
               <Button key={does} tone={does === 'apply' ? 'accent' : 'danger'} onClick={() => onAsk(does)}>
-                {overlay.rollBack && does === 'roll-back'
-                  ? 'Roll back, as asked'
-                  : overlay.rollBack && does === 'reject'
-                    ? 'Keep it in force'
-                    : names[does]}{' '}
+                {overlay.state === 'failed' && does === 'apply'
+                  ? 'Apply again'
+                  : overlay.rollBack && does === 'roll-back'
+                    ? 'Roll back, as asked'
+                    : overlay.rollBack && does === 'reject'
+                      ? 'Keep it in force'
+                      : names[does]}{' '}
                 <Key>{keyNames[does]}</Key>
               </Button>
             ))}

@@ -37,11 +37,12 @@ export type Does = 'apply' | 'reject' | 'roll-back' | 'retire'
 
 /** What can be done about an overlay, by anybody; what this person may of it says `mayNot`. */
 export function deedsOf(overlay: Overlay): Does[] {
-  if (overlay.state === 'proposed') return ['apply', 'reject']
   const enforced = overlay.inForce ?? (overlay.state === 'applied' || overlay.state === 'verified')
-  if (overlay.state === 'failed' && !enforced) return []
-  if (!enforced) return []
-  return overlay.rollBack ? ['roll-back', 'reject'] : ['roll-back']
+  const out: Does[] = enforced ? (overlay.rollBack ? ['roll-back', 'reject'] : ['roll-back']) : []
+  if (overlay.state === 'proposed') return ['apply', 'reject']
+  // What failed can be tried again, once it is known why.
+  if (overlay.state === 'failed') return enforced ? ['apply', ...out] : ['apply', 'reject']
+  return out
 }
 
 /** Why this person may not, as far as that is known here: the gateway knows the rest, and says it. */
