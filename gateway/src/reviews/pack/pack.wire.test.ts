@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { PackItem } from '@countersign/contract/ledger/campaign-facts'
 import type { PackHead } from '@countersign/contract/ledger/campaign-pack'
@@ -239,4 +240,15 @@ test('each that was made is in the ledger, and the store verifies', () => {
     { encoding: 'utf8' },
   )
   expect(JSON.parse(text)).toMatchObject({ outcome: 'whole', findings: [] })
+})
+
+test('by hand, with the steps of docs/verify.md', () => {
+  const page = readFileSync(join(root, 'docs', 'verify.md'), 'utf8').split('## Keys')[0]!
+  const steps = [...page.matchAll(/```(?:sh|shell)\n([\s\S]*?)```/g)].map((match) => match[1]!)
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-by-hand-'))
+  const env = { ...process.env, BUNDLE: file, VKEY: vkey }
+  const { status, stdout, stderr } = spawnSync('bash', ['--norc', '-euc', steps.join('\n')], { cwd: folder, env })
+  rmSync(folder, { recursive: true })
+  expect(`${stdout}${stderr}`).toContain(`the evidence of all ${items.length} items is as it was logged`)
+  expect(status).toBe(0)
 })
