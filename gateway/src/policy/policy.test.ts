@@ -1,6 +1,8 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import type { Effect } from '../gate/command.ts'
-import type { DecideRequest } from './policy.ts'
+import { type DecideRequest, loadPolicyTexts } from './policy.ts'
 import { bot, CONTRACT_EXAMPLE, onTable, orders, policiesOf } from './testing/policies.ts'
 
 const MONDAY = new Date('2026-11-23T09:30:00Z')
@@ -272,4 +274,39 @@ forbid (${writes}) unless { context has approval && context.approval.groups.cont
     const policies = await policiesOf(asks(group))
     expect(policies.decide(request(deletion)).outcome).toBe(outcome)
   })
+})
+
+test('what Cedar has parsed of sets that nobody has any more is not kept, and who decides by a set decides by that one', async () => {
+  setFlagsFromString('--expose-gc')
+  const gc = runInNewContext('gc') as () => void
+  const many = Array.from({ length: 100 }, (_, n) => `forbid (principal == Agent::"a${n}", action, resource);`).join(
+    '\n',
+  )
+  const made = (n: number) => {
+    const text = `${many}\npermit (principal == Agent::"x${n}", action, resource);`
+    const loaded = loadPolicyTexts([{ file: 'base.cedar', text }])
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+    return loaded.policies
+  }
+  // Only the function is held on to.
+  const kept = [1, 2, 3].map((n) => made(n).decide)
+  const rounds = async (from: number) => {
+    for (let n = from; n < from + 10; n++) made(n)
+    gc()
+    await new Promise((resolve) => setImmediate(resolve))
+    return process.memoryUsage().external
+  }
+  await rounds(100)
+  const before = await rounds(200)
+  for (const from of [300, 400]) await rounds(from)
+  // Thirty more of them, some 200 kB each.
+  expect((await rounds(500)) - before).toBeLessThan(4 * 1024 * 1024)
+  for (const [at, decide] of kept.entries()) {
+    const ask = (agent: string) =>
+      decide({
+        ...{ principal: { ...bot, id: agent }, connection: orders, effect: onTable('sql:read', 'orders') },
+        context: { time: new Date('2026-11-21T12:00:00Z') },
+      }).outcome
+    expect([ask(`x${at + 1}`), ask(`x${at + 2}`)]).toEqual(['allow', 'deny'])
+  }
 })

@@ -90,8 +90,8 @@ function loaded(read: Read, remembered = 10_000): LoadResult {
 
 function createPolicies(files: PolicyFiles, remembered: number): Policies {
   const { policies, version } = files
-  const setId = `policies ${version}`
-  const parsed = cedar.preparsePolicySet(setId, policySet(policies))
+  const held = parsedSet()
+  const parsed = cedar.preparsePolicySet(held.id, policySet(policies))
   if (parsed.type === 'failure') throw new Error(`checked policies don't parse: ${parsed.errors[0]?.message}`)
   const byId = new Map(policies.map((policy) => [policy.id, policy]))
   const memory = new Map<string, PolicyDecision>()
@@ -101,7 +101,7 @@ function createPolicies(files: PolicyFiles, remembered: number): Policies {
       const answer = cedar.statefulIsAuthorized({
         ...request,
         preparsedSchemaName: schemaName,
-        preparsedPolicySetId: setId,
+        preparsedPolicySetId: held.id,
         validateRequest: true,
       })
       if (answer.type === 'failure') return { allow: false, deciding: [], errors: answer.errors.map((e) => e.message) }
@@ -168,6 +168,23 @@ function createPolicies(files: PolicyFiles, remembered: number): Policies {
     },
   }
 }
+
+/**
+ * Cedar keeps what it has parsed under an id for good, some 2 kB a policy. The id of a set that nobody can ask any more is
+ * given to another one: whatever decides by a set holds on to the object that is answered here, not to the id.
+ */
+function parsedSet(): { readonly id: string } {
+  const held = { id: unused.pop() ?? `policies ${++parsedSets}` }
+  forgotten.register(held, held.id)
+  return held
+}
+
+let parsedSets = 0
+const unused: string[] = []
+const forgotten = new FinalizationRegistry<string>((id) => {
+  cedar.preparsePolicySet(id, { staticPolicies: {} })
+  unused.push(id)
+})
 
 function requirementOf(policy: LoadedPolicy): Requirement {
   return { policy: policy.id, ...(policy.reason === undefined ? {} : { reason: policy.reason }), ...policy.hold! }
