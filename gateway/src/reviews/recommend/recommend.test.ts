@@ -70,6 +70,15 @@ const cases: [
       used: [use('sql:read', 'select'), use('sql:write', 'update')],
     }),
   ],
+  [
+    'only some verbs of what it may were used',
+    'reduce',
+    ['unused-resources'],
+    evidence({
+      permitted: [...onlyCustomers, line('sql:write', 'allow', 'orders/public.customers')],
+      used: [use('sql:read', 'select'), use('sql:write', 'update', { unbounded: 1 })],
+    }),
+  ],
   ['nothing was used', 'revoke', ['never-used'], evidence({ used: [] })],
   [
     'all that was tried was refused',

@@ -85,7 +85,7 @@ function ofAccess({ subject, evidence, privilegedBecause, facts }: ToRecommend, 
       drops,
     }
   }
-  const summary = `${sentence(drops)} was not used in ${daysOf(evidence)} days.${orphan ? ` ${orphan}` : ''}`
+  const summary = `Not used in ${daysOf(evidence)} days: ${listed(drops)}.${orphan ? ` ${orphan}` : ''}`
   return { verdict: 'reduce', summary, reasons, policy, keeps, drops }
 }
 
@@ -189,12 +189,10 @@ function outliers({ used, peers }: ItemEvidence): number {
   return new Set(mine.map(({ action, resource }) => `${action} ${resource}`).filter((cell) => !theirs.has(cell))).size
 }
 
-function sentence(drops: readonly string[]): string {
-  const [first = '', second] = drops
-  const more = drops.length - 2
-  const told =
-    second === undefined ? first : more > 0 ? `${first}, ${second} and ${more} more` : `${first} and ${second}`
-  return told.charAt(0).toUpperCase() + told.slice(1)
+/** The first few, and how many more. */
+function listed(drops: readonly string[]): string {
+  const more = drops.length - 3
+  return `${drops.slice(0, 3).join('; ')}${more > 0 ? `; and ${more} more` : ''}`
 }
 
 function ofRule({ subject, evidence, privilegedBecause }: ToRecommend): Recommendation {

@@ -23,25 +23,52 @@ export function dropsOf(
 ): string[] {
   const { name } = evidence.connection
   const drops: string[] = []
-  const lines = evidence.permitted.filter(({ verdict, action }) => verdict !== 'deny' && !needs.includes(action))
-  for (const line of unique(lines)) {
-    const { action, resource, verdict } = line
+  const some: string[] = []
+  const lines = unique(
+    evidence.permitted.filter(({ verdict, action }) => verdict !== 'deny' && !needs.includes(action)),
+  )
+  const onAll = new Set(lines.filter(({ resource }) => resource === name).map(({ action }) => action))
+  for (const { action, resource, verdict } of lines) {
     const how = verdict === 'hold' ? ', which people are asked about' : ''
     const mine = cells.filter((cell) => cell.action === action)
     if (action === 'data:reveal') {
       if (resource === name) drops.push(`data:reveal of ${classes.length === 0 ? 'anything' : 'any other class'}${how}`)
-      else if (!classes.includes(resource)) drops.push(`data:reveal of ${resource}${how}`)
+      else if (!classes.includes(resource)) some.push(`data:reveal of ${resource}${how}`)
+    } else if (mine.length === 0) {
+      // What it never did anywhere is told once.
+      if (resource === name) drops.push(`${action} on everything${how}`)
+      else if (!onAll.has(action)) some.push(`${action} on ${resource.slice(name.length + 1)}${how}`)
     } else if (resource === name) {
-      if (mine.length === 0) drops.push(`${action} on everything${how}`)
-      else if (!mine.some(({ type }) => type === 'Connection'))
-        drops.push(
-          `${action} on everything but ${mine.length === 1 ? 'the one' : `the ${mine.length}`} that it used${how}`,
-        )
+      if (!mine.some(({ type }) => type === 'Connection'))
+        drops.push(`${action} on everything but ${usedIn(mine)} that it used${how}`)
     } else if (!mine.some((cell) => reaches(cell, resource, name)))
-      drops.push(`${action} on ${resource.slice(name.length + 1)}${how}`)
+      some.push(`${action} on ${resource.slice(name.length + 1)}${how}`)
   }
-  drops.push(...beyondBounds(lines, cells))
+  drops.push(...some)
+  drops.push(...otherVerbs(lines, cells), ...beyondBounds(lines, cells))
   return shortened(drops)
+}
+
+function usedIn(cells: readonly Cell[]): string {
+  const places = new Set(cells.map(({ resource }) => resource)).size
+  return places === 1 ? 'the one' : `the ${places}`
+}
+
+const WRITES = ['insert', 'update', 'delete', 'truncate']
+
+/** Ways to do what was done that never were taken; where policy allows any. */
+function otherVerbs(lines: readonly Permission[], cells: readonly Cell[]): string[] {
+  const verbs = (action: string): Set<string> | undefined => {
+    const mine = cells.filter((cell) => cell.action === action).map(({ verb }) => verb)
+    const isAllowed = lines.some((line) => line.action === action && line.verdict === 'allow')
+    return isAllowed && mine.length > 0 && !mine.includes('') ? new Set(mine) : undefined
+  }
+  const written = verbs('sql:write')
+  const unwritten = written ? WRITES.filter((verb) => !written.has(verb)) : []
+  return [
+    ...(unwritten.length > 0 ? [`sql:write by ${unwritten.join(', ')}`] : []),
+    ...(verbs('ssh:exec') ? ['ssh:exec of any other program'] : []),
+  ]
 }
 
 /** What was only done to some rows could be done to all of them. */
