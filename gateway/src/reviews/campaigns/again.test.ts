@@ -112,6 +112,7 @@ describe('a calendar', () => {
 })
 
 describe('what changes', () => {
+  let kept: { id: string; changed_at: string }[] = []
   beforeAll(async () => {
     await put('changes', {
       plan: { title: 'Changed', days: 7, onExpiry: 'keep' },
@@ -119,7 +120,13 @@ describe('what changes', () => {
     })
     // The registry has a clock of its own, which is behind.
     const { db } = world.world.store
+    kept = await db.selectFrom('campaign_templates').select(['id', 'changed_at']).execute()
     await db.updateTable('campaign_templates').set({ changed_at: '2026-01-01T00:00:00.000Z' }).execute()
+  })
+  afterAll(async () => {
+    const { db } = world.world.store
+    for (const { id, changed_at } of kept)
+      await db.updateTable('campaign_templates').set({ changed_at }).where('id', '=', id).execute()
   })
   const latest = async () => (await campaignsOf('changes'))[0]
 
@@ -222,4 +229,12 @@ describe('unusual use', () => {
     if (expected) expect(found).toMatch(expected)
     else expect(found).toBeUndefined()
   })
+})
+
+it('leaves nothing that the ledger doesn’t say', async () => {
+  expect(await world.verified()).toEqual([])
+  // It would be seen: as is what somebody writes into the store by hand.
+  const { db } = world.world.store
+  await db.updateTable('campaigns').set({ closed_because: 'by hand' }).where('state', '=', 'closed').execute()
+  expect(await world.verified()).not.toEqual([])
 })

@@ -230,3 +230,11 @@ describe('over a restart', () => {
     expect(await world.get('rae', 'GET', `/campaigns/${id}`)).toMatchObject({ state: 'active', counts: { items: 2 } })
   })
 })
+
+it('leaves nothing that the ledger doesn’t say', async () => {
+  expect(await world.verified()).toEqual([])
+  // It would be seen: as is what somebody writes into the store by hand.
+  const { db } = world.world.store
+  await db.updateTable('campaigns').set({ closed_because: 'by hand' }).where('state', '=', 'closed').execute()
+  expect(await world.verified()).not.toEqual([])
+})

@@ -57,7 +57,8 @@ export async function replaceLeavers(
         .execute()
       for (const { id, campaign, stage, reviewers } of items) {
         const rows = await tx.selectFrom('item_reviewers').select('person').where('item', '=', id).execute()
-        const left = rows.map(({ person }) => person).filter((person) => !gone.includes(person))
+        const lent = await lentBy(tx, id, stage, gone)
+        const left = rows.map(({ person }) => person).filter((person) => !gone.includes(person) && !lent.has(person))
         const known = JSON.parse(reviewers) as PersonRef[]
         const now = left.length > 0 ? { people: left, reviewers: known } : await askAnew(tx, campaign, id, stage)
         await put(tx, { id, campaign, stage }, now)
@@ -89,4 +90,27 @@ export async function replaceLeavers(
     await appendAudit(tx, 'item.staged', { campaign, item: id, stage, reviewers: asked.people }, at)
     await appendFeed(tx, 'campaign.item', (await readItem(tx, id))!, at)
   }
+}
+
+/** Who has an item in the place of one of these alone: what was lent goes with who lent it. */
+async function lentBy(
+  tx: Transaction<Tables>,
+  item: string,
+  stage: number,
+  gone: readonly string[],
+): Promise<Set<string>> {
+  const moves = await tx
+    .selectFrom('item_moves')
+    .select(['kind', 'from_ref', 'to_ref'])
+    .where('item', '=', item)
+    .where('stage', '=', stage)
+    .orderBy('at')
+    .orderBy(sql`rowid`)
+    .execute()
+  const idIn = (json: string | null) => (json === null ? '' : (JSON.parse(json) as PersonRef).id)
+  // Of several the last says how they have it.
+  const last = new Map(moves.map((move) => [idIn(move.to_ref), move]))
+  return new Set(
+    [...last].flatMap(([to, { kind, from_ref }]) => (kind === 'delegate' && gone.includes(idIn(from_ref)) ? [to] : [])),
+  )
 }

@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { Campaign, CampaignItem, CampaignPlanInput } from '@countersign/contract/review'
+import Database from 'better-sqlite3'
 import { Registry as Metrics } from 'prom-client'
 import { type Caller, silent, startWorld, type World } from '../../../api/testing/world.ts'
 import type { LoadedConfig } from '../../../config/config.ts'
@@ -10,6 +11,7 @@ import { loadPolicies, type Policies } from '../../../policy/policy.ts'
 import { putInForce } from '../../../policy/versions.ts'
 import { openEntries } from '../../../sessions/ledger/entries.ts'
 import { openUsed } from '../../../sessions/ledger/used.ts'
+import { verifyStore } from '../../../verify/verify.ts'
 import { openReviews, type Reviews } from '../../reviews.ts'
 
 export const DAY = 86_400_000
@@ -173,6 +175,21 @@ export class CampaignWorld implements AsyncDisposable {
     await this.world.ledger.sync()
     using entries = openEntries(join(this.world.folder, 'logged', 'ledger'))
     return [...entries.byType(type)].map(({ payload }) => JSON.parse(String(payload)) as Record<string, unknown>)
+  }
+
+  /** What `verify` finds wrong between what is kept of reviews and the ledger. */
+  async verified(): Promise<string[]> {
+    await this.world.ledger.sync()
+    await this.world.ledger.signed()
+    const data = join(this.world.folder, 'copy')
+    rmSync(data, { recursive: true, force: true })
+    mkdirSync(data)
+    const store = new Database(join(this.world.folder, 'store.db'), { readonly: true })
+    store.prepare('vacuum into ?').run(join(data, 'countersign.sqlite'))
+    store.close()
+    cpSync(join(this.world.folder, 'logged', 'ledger'), join(data, 'ledger'), { recursive: true })
+    const { findings } = await verifyStore({ data, keys: [], maxWindow: DAY })
+    return findings.map((one) => JSON.stringify(one)).filter((one) => /campaign|item|overlay|sign-off/.test(one))
   }
 
   async [Symbol.asyncDispose]() {
