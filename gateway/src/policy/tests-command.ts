@@ -1,5 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
+import { printable } from '@countersign/contract/ledger/report-text'
 import type { PolicyCheck, PolicyText } from '@countersign/contract/policies'
 import { formatProblem, type Problem } from '../config/problem.ts'
 import { checkPolicies } from './drafts/check.ts'
@@ -41,7 +42,7 @@ export async function testPolicies(folder: string, { json = false }: { json?: bo
   }
   const check: PolicyCheck =
     problems.length > 0 ? { ok: false, problems, warnings: [], tests: [] } : checkPolicies(files)
-  if (json) say(JSON.stringify(check))
+  if (json) process.stdout.write(`${JSON.stringify(check)}\n`)
   else tell(folder, check)
   if (!check.ok) process.exitCode = 1
   else if (!files.some(({ file }) => file.endsWith(TESTS))) {
@@ -77,5 +78,5 @@ function placeOf(folder: string, file: string): string {
 const count = (tests: number) => (tests === 1 ? '1 test' : `all ${tests} tests`)
 
 function say(line: string): void {
-  process.stdout.write(`${line}\n`)
+  process.stdout.write(`${printable(line)}\n`)
 }
