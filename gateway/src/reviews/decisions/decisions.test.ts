@@ -394,6 +394,22 @@ describe('moves', () => {
     expect((await of.decide('rita', moved, 'certify')).status).toBe(403)
   })
 
+  it('what was lent ends when who lent it leaves: the rules of the stage are asked anew', async () => {
+    const { campaign, item } = await one({}, { stages: two })
+    const lent = (await move('rae', item, 'delegate', of.idOf('rita'))).body.item
+    const path = `/people/${encodeURIComponent(of.idOf('rae'))}/left`
+    expect((await of.ask('POST', path, 'max', { left: true, reason: 'retired' })).status).toBe(200)
+    const refused = await of.decide('rita', lent, 'certify')
+    expect([refused.status, refused.body.detail]).toEqual([403, 'You would decide in the place of rae, who has left.'])
+    await of.world.reviews.campaigns.tick()
+    const now = (await of.items(campaign, 'rita'))[0]!
+    expect(now.reviewers.map(({ name }) => name).sort()).toEqual(['rita', 'ron', 'roy'])
+    expect(now.mine).toBe(true)
+    expect((await of.decide('rita', now, 'certify')).status).toBe(201)
+    expect((await of.page(campaign, item.id, 'aud')).decisions[0]!.inPlaceOf).toBeUndefined()
+    expect((await of.ask('POST', path, 'max', { left: false, reason: 'back' })).status).toBe(200)
+  })
+
   it.each([
     ['who can’t review', 'ada', /can’t decide it: only reviewers/],
     ['an admin', 'max', /only reviewers/],
