@@ -3,6 +3,7 @@ import { hash } from 'node:crypto'
 import { cpSync, mkdtempSync, readFileSync, rmSync, unlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Grant } from '@countersign/contract/access'
 import type { PolicyInForce } from '@countersign/contract/api'
 import type { Finding } from '@countersign/contract/ledger/findings'
 import type { Overlay, OverlayExport, OverlayPage } from '@countersign/contract/review'
@@ -156,6 +157,49 @@ test('a revoke ends the open session, and lets no new one in', async () => {
   expect(await psql.ask('select 1;')).toMatch(/57P01: access ended: policy was changed: denied by policy overlay/)
   await using again = new Psql(world.port, 'files', one.token)
   expect(await again.ask('select 1;')).toMatch(/FATAL/)
+})
+
+test('a revoke takes live grants, too', async () => {
+  const subject = `bot-${++number}`
+  const token = await world.jwt(subject)
+  const grant = await world.grant(token)
+  const agent = world.agent(subject)
+  await using psql = new Psql(world.port, 'orders', token)
+  expect(await psql.ask('select 1;')).toBe('1')
+  const text = nothing(agent).replaceAll('"files"', '"orders"')
+  const id = await proposing(world, { kind: 'revoke', agent, connection: 'orders', policy: text, by: rae() })
+  expect(await answer(world, 'max', id, 'apply')).toMatchObject({ status: 200, overlay: { state: 'verified' } })
+  expect(await psql.ask('select 1;')).toMatch(/57P01/)
+  await vi.waitFor(
+    async () => {
+      const now = await world.as<Grant>('aud', `/v1/grants/${grant.id}`)
+      expect(now).toMatchObject({ state: 'revoked', endedBecause: expect.stringMatching(/policy has changed/) })
+    },
+    { timeout: 30_000, interval: 50 },
+  )
+  const asked = { connection: 'orders', actions: ['sql'], duration: '1h', purpose: 'again' }
+  expect((await world.call('/v1/grants', token, asked)).status).toBe(403)
+})
+
+test('applied while the configuration is reloaded, both are in force', async () => {
+  const one = await bot()
+  await one.psql[Symbol.asyncDispose]()
+  const ids = [await reduced(one.agent), await reduced(one.agent)]
+  writeFileSync(
+    join(world.folder, 'policy', 'race.cedar'),
+    '@id("race") permit (principal, action == Action::"sql:ddl", resource);',
+  )
+  const [first, , second] = await Promise.all([
+    answer(world, 'max', ids[0]!, 'apply'),
+    world.reload(),
+    answer(world, 'mia', ids[1]!, 'apply'),
+    world.reload(),
+  ])
+  expect([first, second]).toMatchObject([{ overlay: { state: 'verified' } }, { overlay: { state: 'verified' } }])
+  const files = (await policy()).texts.map(({ file }) => file)
+  expect(files).toEqual(expect.arrayContaining(['race.cedar', ...ids.map((id) => `overlay:${id}.cedar`)]))
+  unlinkSync(join(world.folder, 'policy', 'race.cedar'))
+  await world.reload()
 })
 
 test('rolled back by two people, what it took is there again, and all else is as before', async () => {
