@@ -208,6 +208,7 @@ export const allKeys: Record<Route['screen'], readonly { title: string; hints: r
         { keys: ['R'], does: 'Replay the first command that is cited' },
         { keys: ['O'], does: 'The next part of the evidence' },
         { keys: ['X'], does: 'Choose for deciding together' },
+        { keys: ['Shift A'], does: 'Choose all that are shown, but for privileged ones' },
         { keys: ['Shift X'], does: 'Decide what is chosen together' },
         { keys: ['A'], does: 'In the list of campaigns: make one' },
         { keys: ['/'], does: 'Find items' },

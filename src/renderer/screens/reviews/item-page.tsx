@@ -21,7 +21,7 @@ export function ItemPage(props: { campaign: string; id: string; onBack: () => vo
   const { campaign, id } = props
   const { items } = useItems(campaign)
   const known = items.get(id)
-  const { page, value, problem, again } = useItemPage(campaign, id, known?.revision)
+  const { page, value, problem, again } = useItemPage(campaign, id, known)
   const live = useWorld((world) => world.link.state === 'live')
   if (!page)
     return problem ? (
