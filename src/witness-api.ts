@@ -128,6 +128,20 @@ export const BundleVerdict = z.object({
       madeBy: z.string().nullable(),
       sessions: z.array(z.string()),
       campaign: z.string().nullable(),
+      review: z
+        .object({
+          title: z.string(),
+          state: z.string(),
+          items: Count,
+          undecided: Count,
+          decisions: Count,
+          overlays: Count,
+          applications: z.record(z.string(), Count),
+          signOffs: z.array(z.object({ person: z.string(), at: z.string(), statement: z.string() })),
+          exceptions: z.array(z.object({ code: z.string(), count: Count })),
+        })
+        .optional()
+        .describe('of a campaign: what its entries say'),
       entries: Count,
       erased: Count,
       policy: z.string().nullable(),

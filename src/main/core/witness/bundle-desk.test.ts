@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { writeBundle } from '@countersign/contract/ledger/bundle'
 import { formatVerifierKey } from '@countersign/contract/ledger/note'
+import { campaignBundle } from '@countersign/contract/ledger/testing/campaign-bundle'
 import { collect, crypto, key, origin, smallWorld, type World } from '@countersign/contract/ledger/testing/world'
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { type BundleVerdict, sliceBytes } from '../../../witness-api.ts'
@@ -64,6 +65,31 @@ describe('a bundle', () => {
     const verdict = await send(bundle)
     expect(verdict).toMatchObject({ outcome: 'cant-tell', trust: 'none', findings: [] })
     expect(verdict.why).toContain('pin the key')
+  })
+
+  test('of a campaign says how many items and decisions its entries confirm, and what is open', async () => {
+    await pin()
+    const world = smallWorld()
+    const content = await campaignBundle(world)
+    const pack = await collect(writeBundle(crypto, content, [world.key]))
+    const verdict = await send(pack, 'ca_one.evidence.tar')
+    expect(verdict).toMatchObject({
+      outcome: 'whole',
+      about: {
+        campaign: 'ca_one',
+        sessions: [],
+        review: {
+          ...{ title: 'Quarterly', state: 'closed', items: 2, undecided: 0, decisions: 2 },
+          signOffs: [{ person: 'Ada', statement: 'I stand by it' }],
+          exceptions: [],
+        },
+      },
+    })
+    expect(verdict.why).toMatch(/Its 2 items and 2 decisions are as their entries say\.$/)
+    const entries = content.entries.filter(({ type }, i, all) => type !== 'item.decided' || all[i - 1]?.type === type)
+    const lacking = await send(await collect(writeBundle(crypto, { ...content, entries }, [world.key])))
+    expect(lacking.outcome).toBe('broken')
+    expect(lacking.why).toMatch(/items\/it_1\.json says another verdict, decisions, .* than the entries/)
   })
 
   test('by a key that a person pinned is whole; it says what it is about, and who decided', async () => {

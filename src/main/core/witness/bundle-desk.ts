@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { recordingName } from '@countersign/contract/ledger/bundle'
 import type { BundleReport } from '@countersign/contract/ledger/bundle-report'
 import { verifyBundle } from '@countersign/contract/ledger/bundle-verify'
+import type { PackHead } from '@countersign/contract/ledger/campaign-pack'
 import type { Place } from '@countersign/contract/ledger/findings'
 import { parseVerifierKey, type VerifierKey } from '@countersign/contract/ledger/note'
 import type { LedgerCrypto } from '@countersign/contract/ledger/ports'
@@ -213,6 +214,7 @@ function verdictOf(
           madeBy: manifest.madeBy?.name ?? null,
           sessions: manifest.about.kind === 'session' ? [manifest.about.session] : manifest.about.sessions,
           campaign: manifest.about.kind === 'campaign' ? manifest.about.campaign : null,
+          ...(report.campaign?.head && { review: reviewOf(report.campaign.head) }),
           entries: manifest.entries.length,
           erased: manifest.entries.filter(({ erasedBy }) => erasedBy !== undefined).length,
           policy: manifest.policy?.version ?? null,
@@ -234,14 +236,25 @@ function verdictOf(
   }
 }
 
+function reviewOf({ title, state, counts, signOffs, exceptions }: PackHead) {
+  const { items, undecided, decisions, overlays, applications } = counts
+  return {
+    ...{ title: title.slice(0, 500), state, items, undecided, decisions, overlays, applications },
+    signOffs: signOffs
+      .slice(0, 50)
+      .map(({ by, at, statement }) => ({ person: by.name, at, statement: statement.slice(0, 4000) })),
+    exceptions: exceptions.map(({ code, count }) => ({ code, count })),
+  }
+}
+
 /** The outcome in a sentence or two. */
-function why({ outcome, findings, counts, manifest }: BundleReport, anyKeys: boolean): string {
+function why({ outcome, findings, counts, manifest, campaign }: BundleReport, anyKeys: boolean): string {
   const first = findings.find(({ about }) => about === (outcome === 'broken' ? 'integrity' : 'completeness'))
   const more = (outcome === 'broken' ? counts.integrity : counts.completeness) - 1
   const others = more > 0 ? ` ${more} more ${more === 1 ? 'finding' : 'findings'} below.` : ''
   switch (outcome) {
     case 'whole':
-      return `Every byte is what the log ${manifest?.origin ?? ''} has, and nothing that was announced is missing.`
+      return `Every byte is what the log ${manifest?.origin ?? ''} has, and nothing that was announced is missing.${confirmed(campaign?.head)}`
     case 'incomplete':
       return `What is there is genuine, but something is missing: ${first?.text ?? 'it is not said what'}.${others}`
     case 'broken':
@@ -251,6 +264,12 @@ function why({ outcome, findings, counts, manifest }: BundleReport, anyKeys: boo
         ? `Nothing contradicts itself, but this desktop knows no key of the log ${manifest?.origin ?? ''}. Get its key from somebody you trust, and pin it.`
         : 'Nothing contradicts itself, but this desktop knows no log’s key yet. Sign in at the gateway, or pin the key that you were given.'
   }
+}
+
+function confirmed(head: PackHead | undefined): string {
+  if (!head) return ''
+  const { items, decisions } = head.counts
+  return ` Its ${items} ${items === 1 ? 'item' : 'items'} and ${decisions} ${decisions === 1 ? 'decision' : 'decisions'} are as their entries say.`
 }
 
 function placeOf({ member, entry, offset, recording, tile, row }: Place): string {

@@ -12,7 +12,7 @@ import { dateAndClock } from '../../parts/time.ts'
 import { OutcomeWord } from '../../parts/verified.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Facts, Page, Section } from './parts.tsx'
-import { entries, figure, trustWords } from './words.ts'
+import { applicationWords, entries, exceptionWords, figure, trustWords } from './words.ts'
 
 /** What the verification of a bundle found: the outcome in words, then where, then what the bundle says. */
 export function VerdictPage({ id, again }: { id: string; again?: (() => void) | undefined }) {
@@ -98,8 +98,12 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
             ? [
                 'About',
                 <span key="about">
-                  {about.campaign ? `campaign ${about.campaign}, ` : ''}
-                  {about.sessions.length === 1 ? 'session ' : `${figure(about.sessions.length)} sessions: `}
+                  {about.campaign ? (
+                    <VisibleText>
+                      {`campaign ${about.campaign}${about.review ? ` (${about.review.title})` : ''}${about.sessions.length > 0 ? ', with ' : ''}`}
+                    </VisibleText>
+                  ) : null}
+                  {sessionsWord(about)}
                   {about.sessions.slice(0, 20).map((session, i) => (
                     <span key={session}>
                       {i > 0 ? ', ' : ''}
@@ -187,11 +191,17 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
           </ul>
         </Section>
       ) : null}
-      {about && (about.decisions.length > 0 || about.people.length > 0) ? (
+      {about?.review ? <Review review={about.review} outcome={verdict.outcome} /> : null}
+      {about && !about.review && (about.decisions.length > 0 || about.people.length > 0) ? (
         <Decisions about={about} outcome={verdict.outcome} />
       ) : null}
     </Page>
   )
+}
+
+function sessionsWord({ campaign, sessions }: NonNullable<BundleVerdict['about']>): string {
+  if (campaign && sessions.length === 0) return ''
+  return sessions.length === 1 ? 'session ' : `${figure(sessions.length)} sessions: `
 }
 
 const parts: Record<string, [icon: typeof Check, ink: string]> = {
@@ -254,6 +264,53 @@ function Decisions({
           ))}
         </ul>
       )}
+    </Section>
+  )
+}
+
+/** What became of a campaign, as its entries in the bundle say. */
+function Review({
+  review,
+  outcome,
+}: {
+  review: NonNullable<NonNullable<BundleVerdict['about']>['review']>
+  outcome: BundleVerdict['outcome']
+}) {
+  const now = useNow()
+  const believed = outcome === 'whole' || outcome === 'incomplete'
+  const applied = Object.entries(review.applications).filter(([, count]) => count > 0)
+  return (
+    <Section title={believed ? 'The campaign' : 'The campaign, as the bundle says: nothing vouches for it'}>
+      <Facts
+        facts={[
+          ['State', review.state],
+          ['Items', `${figure(review.items)}, ${figure(review.undecided)} undecided`],
+          ['Decisions', figure(review.decisions)],
+          applied.length > 0
+            ? [
+                'Applied',
+                applied.map(([state, count]) => `${figure(count)} ${applicationWords[state] ?? state}`).join(', '),
+              ]
+            : undefined,
+          [
+            'Open',
+            review.exceptions.length === 0
+              ? 'no exceptions'
+              : review.exceptions
+                  .map(({ code, count }) => `${exceptionWords[code] ?? code}: ${figure(count)}`)
+                  .join('; '),
+          ],
+          ...review.signOffs.map(
+            ({ person, at, statement }) =>
+              [
+                'Signed off',
+                <VisibleText key={`${person} ${at}`}>
+                  {`${person}, ${Number.isNaN(Date.parse(at)) ? at : dateAndClock(at, now)}: ${statement}`}
+                </VisibleText>,
+              ] as const,
+          ),
+        ]}
+      />
     </Section>
   )
 }

@@ -61,6 +61,33 @@ export const stateWords: Record<SeenCheckpoint['state'], string> = {
   conflict: 'in conflict',
 }
 
+/** What became of what a campaign decided. */
+export const applicationWords: Record<string, string> = {
+  pending: 'not applied yet',
+  applied: 'applied, not verified yet',
+  verified: 'applied and verified',
+  failed: 'failed',
+  'not-supported': 'to be done elsewhere',
+}
+
+/** What an auditor asks about first in a campaign. */
+export const exceptionWords: Record<string, string> = {
+  undecided: 'undecided',
+  abstained: 'abstained',
+  'expired-default': 'decided by expiry',
+  'application-pending': 'not enforced yet',
+  'application-failed': 'application failed',
+  'application-not-supported': 'can’t be enforced by an overlay',
+  'overlay-rejected': 'application rejected',
+  'overlay-rolled-back': 'rolled back',
+  'thin-coverage': 'thin coverage',
+  'not-closed': 'not closed',
+  'not-signed-off': 'not signed off',
+  'rubber-stamp': 'reviewers with signals of rubber stamps',
+  'evidence-missing': 'evidence missing',
+  'commands-left-out': 'cited commands left out',
+}
+
 /** 48211 → 48,211 */
 export const figure = (n: number) => n.toLocaleString('en-US')
 
