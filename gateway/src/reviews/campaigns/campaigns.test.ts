@@ -89,6 +89,10 @@ describe('who may what, in which state', () => {
     ['POST', '/campaigns', {}],
     ['POST', '/campaigns', { title: 'x', days: 0 }],
     ['POST', '/campaigns', { title: 'x', stages: [] }],
+    ['POST', '/campaigns', { title: 'x\u001b[2J' }],
+    ['POST', '/campaigns', { title: 'txt.\u202egnp' }],
+    ['POST', '/campaigns', { title: 'x', stages: [{ title: 'two\nlines', reviewers: [{ kind: 'role' }] }] }],
+    ['PUT', '/campaign-templates/x', { plan: { title: '\u200b' } }],
     ['POST', '/campaigns', { title: 'x', scope: { whatever: true } }],
     ['POST', '/campaigns', { title: 'x', controls: ['not a control'] }],
     ['PUT', '/campaign-templates/Not%20An%20Id', { plan: { title: 'x' } }],
@@ -241,6 +245,32 @@ describe('a campaign', () => {
       const some = await world.get<{ items: Campaign[] }>('aud', 'GET', `/campaigns?limit=1000&state=${state}`)
       expect(some.items.map(({ id }) => id)).toEqual(items.filter((one) => one.state === state).map(({ id }) => id))
     }
+  })
+})
+
+describe('on the feed', () => {
+  it('campaigns are for reviewers, auditors and admins, each with what is theirs', async () => {
+    const feeds = await Promise.all((['rae', 'aud', 'ada'] as const).map((who) => world.world.listen('/v1/feed', who)))
+    const [rae, aud, ada] = feeds as [(typeof feeds)[0], (typeof feeds)[0], (typeof feeds)[0]]
+    const { id } = await world.begun(small)
+    const [item] = await world.items(id)
+    await world.get('rae', 'PUT', `/campaigns/${id}/items/${item!.id}/decisions/on-the-feed`, {
+      ...{ verdict: 'certify', reason: 'used', revision: item!.revision },
+    })
+    await world.get('rae', 'POST', `/campaigns/${id}/close`, { reason: 'done' })
+    // What comes after it has gone by everybody.
+    await world.world.access.registry.change(world.agentId('reader'), { purpose: 'to read' }, world.person('max'))
+    for (const feed of feeds) await feed.until((all) => all.some(({ type }) => type === 'agent.changed'))
+    const mineIn = (feed: typeof rae) =>
+      feed.messages.flatMap(({ type, data }) =>
+        type === 'campaign.started' && data.id === id ? [data.counts.mine] : [],
+      )
+    expect([mineIn(rae), mineIn(aud), mineIn(ada)]).toEqual([[expect.any(Number)], [0], []])
+    const types = (feed: typeof rae) => new Set(feed.messages.map(({ type }) => type))
+    for (const type of ['campaign.started', 'campaign.item', 'campaign.closed'])
+      expect([types(rae).has(type as never), types(aud).has(type as never)]).toEqual([true, true])
+    expect([...types(ada)].filter((type) => type.startsWith('campaign.'))).toEqual([])
+    await Promise.all(feeds.map((feed) => feed.close()))
   })
 })
 

@@ -11,7 +11,7 @@ import type { Used } from '../../sessions/ledger/used.ts'
 import type { Store } from '../../store/store.ts'
 import { type Closing, createClosing, type Enforcing } from './closing.ts'
 import { createDrafts, type Drafts } from './drafts.ts'
-import { countsOf, readItem } from './items.ts'
+import { mineIn, readItem } from './items.ts'
 import { type AskAnew, replaceLeavers } from './leaving.ts'
 import { remind } from './reminders.ts'
 import { reviewersKnown } from './reviewers.ts'
@@ -106,8 +106,8 @@ export function createCampaigns<Observed extends Observing>(options: CampaignsOp
     templates,
     seenBy: (looking) => ({
       async campaign(campaign) {
-        const counts = (await countsOf(store.db, [campaign.id], looking)).get(campaign.id)!
-        return { ...campaign, counts: { ...campaign.counts, mine: counts.mine } }
+        const mine = (await mineIn(store.db, [campaign.id], looking)).get(campaign.id) ?? 0
+        return { ...campaign, counts: { ...campaign.counts, mine } }
       },
       async item(item) {
         const now = await readItem(store.db, item.id, looking)

@@ -11,7 +11,7 @@ import { appendAudit } from '../../store/audit.ts'
 import { appendFeed } from '../../store/feed.ts'
 import type { Store } from '../../store/store.ts'
 import { type ItemQuery, type Looking, listItems } from './items.ts'
-import { makeDraft, rowOf, sayChanged } from './making.ts'
+import { makeDraft, mustBeReadable, rowOf, sayChanged } from './making.ts'
 import { CampaignRefused } from './refused.ts'
 import { campaignsOf, refOf, type Starting } from './rows.ts'
 import { mustBeDraft } from './starting.ts'
@@ -48,6 +48,7 @@ export function createDrafts(options: { store: Store; starting: Starting; clock:
   return {
     get,
     async create(by, plan) {
+      mustBeReadable(plan)
       const at = new Date(clock())
       const id = await db
         .transaction()
@@ -84,6 +85,7 @@ export function createDrafts(options: { store: Store; starting: Starting; clock:
         const row = await rowOf(tx, id)
         mustBeDraft(row, 'changed')
         const plan = CampaignPlan.parse({ ...JSON.parse(row.plan), ...changes })
+        mustBeReadable(plan)
         await tx
           .updateTable('campaigns')
           .set({ title: plan.title, plan: JSON.stringify(plan), template: plan.template ?? null, problem: null })

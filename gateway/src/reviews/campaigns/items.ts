@@ -132,8 +132,18 @@ export async function countsOf(
     if (privileged) counts.privileged += Number(n)
     if (application) counts.applications[application] += Number(n)
   }
-  if (!looking) return found
-  const mine = await db
+  for (const [campaign, n] of await mineIn(db, campaigns, looking)) found.get(campaign)!.mine = n
+  return found
+}
+
+/** How many open items of these campaigns who looks may decide now, by campaign. */
+export async function mineIn(
+  db: Kysely<Tables>,
+  campaigns: readonly string[],
+  looking: Looking,
+): Promise<Map<string, number>> {
+  if (!looking?.roles.includes('reviewer') || campaigns.length === 0) return new Map()
+  const rows = await db
     .selectFrom('campaign_items')
     .select((e) => ['campaign', e.fn.countAll<number>().as('n')])
     .where('campaign', 'in', campaigns)
@@ -141,8 +151,7 @@ export async function countsOf(
     .where(sql<boolean>`${isMine(looking)} = 1`)
     .groupBy('campaign')
     .execute()
-  for (const { campaign, n } of mine) found.get(campaign)!.mine = Number(n)
-  return found
+  return new Map(rows.map(({ campaign, n }) => [campaign, Number(n)]))
 }
 
 export const noCounts = (): Campaign['counts'] => ({

@@ -1,6 +1,7 @@
 import type { PersonRef } from '@countersign/contract/identity'
 import type { Campaign, CampaignPlan } from '@countersign/contract/review'
 import type { Transaction } from 'kysely'
+import { hasControl, isVisible } from '../../identity/claim.ts'
 import { appendAudit } from '../../store/audit.ts'
 import { appendFeed } from '../../store/feed.ts'
 import type { Tables } from '../../store/tables.ts'
@@ -65,4 +66,11 @@ export async function rowOf(tx: Transaction<Tables>, id: string): Promise<Campai
   const row = await tx.selectFrom('campaigns').selectAll().where('id', '=', id).executeTakeFirst()
   if (!row) throw new CampaignRefused('not-found', `There is no campaign ${id}.`)
   return row
+}
+
+/** Titles stand in lists, terminals and reports: on one line, as what they look like. @throws CampaignRefused */
+export function mustBeReadable({ title, stages }: Pick<CampaignPlan, 'title' | 'stages'>): void {
+  for (const one of [title, ...stages.map((stage) => stage.title)])
+    if (hasControl(one) || !isVisible(one))
+      throw new CampaignRefused('invalid', `A title has characters that can’t be shown: write it on one line.`)
 }

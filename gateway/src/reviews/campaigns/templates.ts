@@ -11,7 +11,7 @@ import type { Store } from '../../store/store.ts'
 import type { Tables } from '../../store/tables.ts'
 import { builtInTemplates } from './built-in.ts'
 import { type Cadence, nextDay } from './cadence.ts'
-import { makeDraft } from './making.ts'
+import { makeDraft, mustBeReadable } from './making.ts'
 import { CampaignRefused } from './refused.ts'
 import { refOf } from './rows.ts'
 import type { StartingRoom } from './starting.ts'
@@ -76,6 +76,7 @@ export function createTemplates(options: {
     get: async (id) => (await list()).find((one) => one.id === id),
     async save(id, by, asked) {
       if (!/^[a-z0-9][a-z0-9-]{0,63}$/.test(id)) throw new CampaignRefused('invalid', `“${id}” is no id: ${idWords}.`)
+      mustBeReadable(asked.plan)
       const at = new Date(clock())
       const plan: CampaignPlan = { ...asked.plan, template: id }
       await db.transaction().execute(async (tx) => {

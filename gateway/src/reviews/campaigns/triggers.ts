@@ -46,7 +46,7 @@ export function createTriggers(options: {
   const { db } = store
   const groups = new Map<string, readonly string[]>()
   /** What is waiting to be begun together. */
-  const waiting = new Map<string, { kind: Kind; about: string; agents: Set<string>; words: string[] }>()
+  const waiting = new Map<string, { kind: Kind; about: string; since: string; agents: Set<string>; words: string[] }>()
   let cancel: (() => void) | undefined
   let last: Promise<unknown> = Promise.resolve()
   let lastChange = 0
@@ -61,11 +61,11 @@ export function createTriggers(options: {
   }
   const instant = () => new Date(clock()).toISOString()
   const of = async (kind: Kind) => (await templates.list()).filter((one) => one.enabled && one.triggers.includes(kind))
-  /** What is the same `matter` is one campaign, about what was told first. */
-  const note = (kind: Kind, matter: string, about: string, agents: readonly string[], words: string) => {
+  /** @param since what was begun about the same before then is another matter */
+  const note = (kind: Kind, about: string, since: string, agents: readonly string[], words: string) => {
     if (agents.length === 0) return
-    const key = `${kind}\n${matter}`
-    const known = waiting.get(key) ?? { kind, about, agents: new Set<string>(), words: [] }
+    const key = `${kind}\n${about}`
+    const known = waiting.get(key) ?? { kind, about, since, agents: new Set<string>(), words: [] }
     for (const agent of agents) known.agents.add(agent)
     known.words.push(words)
     waiting.set(key, known)
@@ -77,30 +77,34 @@ export function createTriggers(options: {
       cancel = undefined
       const all = [...waiting.values()]
       waiting.clear()
-      for (const { kind, about, agents, words } of all)
+      for (const { kind, about, since, agents, words } of all)
         for (const template of await of(kind)) {
-          if (await isBegun(template.id, kind, about)) continue
+          if (await isBegun(template.id, kind, about, since)) continue
           const begun = await templates.begin(template, { kind, about }, [...agents].sort(), wordsOf(words))
           if (begun)
             log.info({ campaign: begun, template: template.id, kind, about }, 'a campaign was begun by a change')
         }
     })
-  /** Whether there is one about it, of the time since the template was last saved. */
-  const isBegun = async (template: string, kind: Kind, about: string): Promise<boolean> => {
-    const rows = await db.selectFrom('campaigns').select('trigger').where('template', '=', template).execute()
+  const isBegun = async (template: string, kind: Kind, about: string, since: string): Promise<boolean> => {
+    const rows = await db
+      .selectFrom('campaigns')
+      .select('trigger')
+      .where('template', '=', template)
+      .where('created_at', '>=', since)
+      .execute()
     return rows.some(({ trigger }) => {
       const one = JSON.parse(trigger) as Campaign['trigger']
       return one.kind === kind && one.about === about
     })
   }
 
-  const sponsorLeft = async (person: string, name: string) => {
+  const sponsorLeft = async (person: string, name: string, since: string) => {
     if ((await of('sponsor-left')).length === 0) return
     const agents = (await everyAgent()).filter(({ sponsor }) => sponsor === person)
     note(
       'sponsor-left',
       person,
-      person,
+      since,
       agents.map(({ id }) => id),
       `${name} has left`,
     )
@@ -129,7 +133,7 @@ export function createTriggers(options: {
       note(
         'new-privilege',
         about,
-        about,
+        after.at,
         agents,
         `${agents.length === 1 ? 'one agent may' : `${agents.length} agents may`} more than before`,
       )
@@ -153,11 +157,13 @@ export function createTriggers(options: {
         const [first] = (await of('sponsor-left')).map(({ changedAt }) => changedAt ?? '').sort()
         if (first === undefined) return
         const { items } = registry.people({ limit: Number.MAX_SAFE_INTEGER })
-        for (const { id, name, left } of items) if (left && left.at >= first) await sponsorLeft(id, name)
+        for (const { id, name, left } of items) if (left && left.at >= first) await sponsorLeft(id, name, left.at)
       })
       ends.push(
         registry.onLeft(({ id, name }) => {
-          void serial('whose sponsor left could not be found out', () => sponsorLeft(id, name))
+          void serial('whose sponsor left could not be found out', () =>
+            sponsorLeft(id, name, registry.person(id)?.left?.at ?? instant()),
+          )
         }),
         store.feed.subscribe((message) => {
           if (message.type === 'policy.changed') void serial(failed, policyChanged)
@@ -167,7 +173,7 @@ export function createTriggers(options: {
           groups.set(id, now)
           // Who comes for the first time has no more than before.
           if (before && now.some((group) => !before.includes(group)))
-            note('new-privilege', 'groups', `groups at ${instant()}`, [id], `${name} has new groups`)
+            note('new-privilege', 'groups', instant(), [id], `${name} has new groups`)
         }),
       )
     },
@@ -183,7 +189,7 @@ export function createTriggers(options: {
         await turn()
         if (closed || quiet.has(agent.id)) continue
         const why = unusualToday(used.days(agent.id, since), used.of(agent.id, since, 5000), now)
-        if (why !== undefined) note('unusual-use', 'use', `use until ${instant()}`, [agent.id], `${agent.name}: ${why}`)
+        if (why !== undefined) note('unusual-use', 'use', instant(), [agent.id], `${agent.name}: ${why}`)
       }
       return next
     },
