@@ -98,22 +98,26 @@ export function saidThen({ outcome, policies, reason = '', observed }: VerdictRe
   return outcome === 'deny' && !saidByPolicy({ policies, reason }) ? 'beside' : outcome
 }
 
+/** So many agents on connections, with purposes where they count, are kept apart in memory. */
+const MOST_CLASSES = 100_000
+
 /** Whose command it is, as a number: agent, connection and purpose are the same objects, or the same text, very often. */
 class Classes {
-  readonly #byAgent = new Map<object, Map<object, Map<string | undefined, number>>>()
+  #byAgent = new Map<object, Map<object, Map<string | undefined, number>>>()
+  #kept = 0
   #next = 0
 
   of(agent: object, connection: object, purpose: string | undefined): number {
-    const byConnection = within(this.#byAgent, agent)
-    const byPurpose = within(byConnection, connection)
-    let known = byPurpose.get(purpose)
-    if (known === undefined) {
-      // Purposes are whatever agents say; numbers are never used again, so that forgetting is safe.
-      if (byPurpose.size >= 10_000) byPurpose.clear()
-      known = this.#next++
-      byPurpose.set(purpose, known)
+    const known = this.#byAgent.get(agent)?.get(connection)?.get(purpose)
+    if (known !== undefined) return known
+    // Purposes are whatever agents say; numbers are never used again, so that forgetting is safe.
+    if (this.#kept++ >= MOST_CLASSES) {
+      this.#byAgent = new Map()
+      this.#kept = 1
     }
-    return known
+    const number = this.#next++
+    within(within(this.#byAgent, agent), connection).set(purpose, number)
+    return number
   }
 }
 
