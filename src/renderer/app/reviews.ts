@@ -156,14 +156,17 @@ export function usePendingDecisions(campaign: string): ReadonlyMap<string, Pendi
 export function useItemPage(
   campaign: string,
   item: string,
-  revision: number | undefined,
+  known: CampaignItem | undefined,
 ): Fetched<{ page: CampaignItemPage | null; source: 'gateway' | 'local' }> & { page: CampaignItemPage | undefined } {
   const fetched = useFetched(`item ${campaign} ${item}`, () => core().call('campaignItem', { campaign, item }))
   const { value, again } = fetched
-  const shown = value?.page?.item.revision
+  const shown = value?.page?.item
+  const older = known && shown && (known.revision > shown.revision || known.comments > shown.comments)
+  const is = `${known?.revision} ${known?.comments}`
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each news of it is asked about once
   useEffect(() => {
-    if (revision !== undefined && shown !== undefined && revision > shown) again()
-  }, [revision, shown, again])
+    if (older) again()
+  }, [older, is, again])
   return { ...fetched, page: value?.page ?? undefined }
 }
 

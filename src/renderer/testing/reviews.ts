@@ -320,7 +320,7 @@ export function reviewsDouble(options: {
   }
   const campaigns = new Map<string, Campaign>()
   if (kind !== 'none' && kind !== 'empty') {
-    campaigns.set('ca_q4', campaignOf(now, 'ca_q4', { counts: countsOf(), createdBy: mine }))
+    campaigns.set('ca_q4', campaignOf(now, 'ca_q4', { counts: countsOf(), createdBy: role === 'auditor' ? ben : mine }))
     campaigns.set(
       'ca_draft',
       campaignOf(now, 'ca_draft', {
@@ -450,7 +450,7 @@ export function reviewsDouble(options: {
       setTimeout(() => {
         const { starting: _, ...rest } = campaigns.get(id)!
         tellCampaign({ ...rest, state: 'active' })
-      }, 400)
+      }, 1500)
       return tellCampaign({ ...need(id), starting: { done: 40, of: 100, doing: 'reading what was done' } })
     },
     removeCampaign: ({ id }: { id: string }) => {

@@ -96,7 +96,8 @@ export function reviewsApi(ways: {
     campaignsPage: (token, after) => askFor(listOf(Campaign), `/v1/campaigns?${from(after)}`, { token, most }),
     campaign: (token, id) => orNull(askFor(Campaign, of(id), { token })),
     createCampaign: (token, plan) => askFor(Campaign, '/v1/campaigns', post(token, plan)),
-    changeCampaign: (token, id, plan) => askFor(Campaign, of(id), { method: 'PATCH', token, body: plan }),
+    // From which template it began stays as it is.
+    changeCampaign: (token, id, { template: _, ...body }) => askFor(Campaign, of(id), { method: 'PATCH', token, body }),
     startCampaign: (token, id) => askFor(Campaign, `${of(id)}/start`, post(token)),
     closeCampaign: (token, id, reason) =>
       askFor(Campaign, `${of(id)}/close`, { ...post(token, { reason }), patience: 60_000 }),

@@ -69,6 +69,7 @@ export function createReviews(options: {
   const waiting = createWaiting({
     sending: () => options.outbox().sending,
     clock,
+    me,
     say,
   })
   const answers = reviewAnswers({

@@ -1,3 +1,4 @@
+import type { Me } from '@countersign/contract/identity'
 import type { CampaignItem } from '@countersign/contract/review'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import {
@@ -35,6 +36,7 @@ export interface Waiting {
 export function createWaiting(options: {
   sending: () => Outbox['sending']
   clock: Clock
+  me(): Me | null
   say(event: ConsoleEvent): void
 }): Waiting {
   const { clock, say } = options
@@ -95,7 +97,7 @@ export function createWaiting(options: {
       const { campaign, item: id, ...rest } = decided
       if (waits(id, roomOf(campaign)))
         throw new ConsoleError('decided-already', 'You decided this already: it waits to be sent, or for your choice.')
-      if (item && item.verdict !== 'undecided')
+      if (item && !open(item, options.me()))
         throw new ConsoleError('decided-already', 'This was decided already: look at the item again.')
       if (item && item.revision !== decided.revision)
         throw new ConsoleError('changed', 'It changed while you looked at it: look again, then decide.')
@@ -124,7 +126,7 @@ export function createWaiting(options: {
       const body = WaitingDecision.safeParse(entry.body)
       if (!body.success) throw new ConsoleError('no-choice', 'This can only be discarded.')
       const item = itemOf(body.data.item)
-      if (item?.verdict !== 'undecided')
+      if (!item || !open(item, options.me()))
         throw new ConsoleError('decided-already', 'It is decided by now: keep what stands there.')
       const request = {
         ...body.data.request,
@@ -152,6 +154,11 @@ export function createWaiting(options: {
       for (const each of all.keys()) told.add(each)
     },
   }
+}
+
+/** Whether it may still be decided: also where somebody abstained, or by who decided it before it is enforced. */
+function open(item: CampaignItem, me: Me | null): boolean {
+  return item.verdict === 'undecided' || item.verdict === 'abstain' || item.decidedBy?.id === me?.id
 }
 
 function needReason({ verdict, reason }: { verdict?: string; reason?: string | undefined }): void {

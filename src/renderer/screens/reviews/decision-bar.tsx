@@ -38,6 +38,8 @@ export function DecisionBar(props: Props) {
   const me = useWorld((world) => world.me)
   const live = useWorld((world) => world.link.state === 'live')
   const campaign = useReviews(({ campaigns }) => campaigns.get(item.campaign))
+  /** The revision of a decided item that the person wants to decide again. */
+  const [again, setAgain] = useState<number | undefined>(undefined)
   if (pending?.state === 'conflict') return <Conflict item={item} pending={pending} recommended={page} />
   if (pending)
     return (
@@ -59,7 +61,18 @@ export function DecisionBar(props: Props) {
         </div>
       </Foot>
     )
-  if (item.verdict !== 'undecided') return <Decided item={item} recommended={page.recommendation.verdict} />
+  if (item.verdict !== 'undecided' && again !== item.revision)
+    return (
+      <Decided
+        item={item}
+        recommended={page.recommendation.verdict}
+        onAgain={
+          campaign?.state === 'active' && decidesItems(me) && mayChange(item, me?.id)
+            ? () => setAgain(item.revision)
+            : undefined
+        }
+      />
+    )
   if (campaign?.state === 'closed')
     return (
       <Foot item={item}>
@@ -240,8 +253,19 @@ function Decide({ page, looked, onBack, onDecided }: Props) {
   )
 }
 
+/** Where somebody abstained others may decide; who decided may change it while nothing of it is enforced. */
+function mayChange(item: CampaignItem, me: string | undefined): boolean {
+  if (!item.mine || (item.how !== undefined && item.how !== 'reviewer')) return false
+  if (item.verdict === 'abstain') return true
+  const { application } = item
+  return (
+    item.decidedBy?.id === me && application !== 'applied' && application !== 'verified' && application !== 'failed'
+  )
+}
+
 /** Decision, recommendation and application: three facts, each said by itself. */
-function Decided({ item, recommended }: { item: CampaignItem; recommended: Verdict }) {
+function Decided(props: { item: CampaignItem; recommended: Verdict; onAgain: (() => void) | undefined }) {
+  const { item, recommended } = props
   const Sign = item.verdict === 'certify' ? Check : item.verdict === 'revoke' ? X : Minus
   const how =
     item.how === 'expired-default'
@@ -268,6 +292,14 @@ function Decided({ item, recommended }: { item: CampaignItem; recommended: Verdi
         <dd>
           {recommendedNames[recommended]}
           {item.verdict === recommended ? '' : <span className="text-warn"> · decided otherwise</span>}
+          {props.onAgain ? (
+            <>
+              {' · '}
+              <button type="button" className="font-semibold text-accent hover:underline" onClick={props.onAgain}>
+                {item.verdict === 'abstain' ? 'Decide it…' : 'Change the decision…'}
+              </button>
+            </>
+          ) : null}
         </dd>
         {item.application ? (
           <>

@@ -51,7 +51,7 @@ export function Legend({ counts }: { counts: Campaign['counts'] }) {
 
 const WIDTH = 640
 const HEIGHT = 132
-const LEFT = 34
+const LEFT = 44
 const BOTTOM = 20
 const DAY = 86_400_000
 
