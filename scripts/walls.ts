@@ -103,6 +103,13 @@ export const walls: Wall[] = [
     to: /^gateway\/src\/(api|reviews)\//,
   },
   {
+    name: 'reviews-know-no-way-in',
+    why: 'who asks is the API’s to know, and what was done speaks in effects, whatever the protocol',
+    from: /^gateway\/src\/reviews\//,
+    except: test,
+    to: /^gateway\/src\/(api|postgres|ssh|http)\//,
+  },
+  {
     name: 'gate-knows-no-protocol',
     why: 'a new protocol must not need a new gate',
     from: /^gateway\/src\/(access|gate|policy|approvals|grants|sessions|masking|identity|config|store|telemetry)\//,
