@@ -97,10 +97,10 @@ export const walls: Wall[] = [
   },
   {
     name: 'api-on-top',
-    why: 'api and reviews sit on top',
+    why: 'api, reviews and backtests sit on top',
     from: belowApi,
     except: test,
-    to: /^gateway\/src\/(api|reviews)\//,
+    to: /^gateway\/src\/(api|reviews|backtest)\//,
   },
   {
     name: 'reviews-know-no-way-in',
