@@ -70,7 +70,7 @@ test.each([
   ['#/replay/se_1?t=1200', { screen: 'replay', id: 'se_1', t: 1200 }],
   ['#/replay/se_1?t=-4', { screen: 'replay', id: 'se_1' }],
   ['#/settings', { screen: 'settings' }],
-  ['#/policy', { screen: 'queue' }],
+  ['#/nowhere', { screen: 'queue' }],
   ['#/queue/%E0%A4%A', { screen: 'queue', id: '%E0%A4%A' }],
 ])('%s is a route', (text, route) => {
   expect(parseRoute(text)).toEqual(route)

@@ -302,7 +302,7 @@ test('ten thousand items are quick: narrowed as one types, moved through, decide
   await page.keyboard.type('worker-09998')
   await expect.poll(() => rows().count()).toBe(1)
   await option(/worker-09998/).waitFor()
-  await press('Escape', 'Escape')
+  await press('Escape')
   await page.getByLabel('More', { exact: true }).selectOption('privileged')
   await page.getByText(/· 200 shown/).waitFor()
   await page.getByLabel('Recommended', { exact: true }).selectOption('reduce')

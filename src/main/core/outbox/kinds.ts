@@ -81,8 +81,9 @@ const decision: Kind<WaitingDecision> = {
   async send({ api, token }, { id, body: { campaign, item, request } }) {
     return { is: 'review', campaign, item, told: await api.putItemDecision(token, { campaign, item }, id, request) }
   },
-  // Somebody was first, or it is over: what they said stays unless the person decides anew on what is there now.
-  choices: (status) => (status === 409 || status === 422 ? ['edit', 'discard'] : ['again', 'discard']),
+  // Somebody was first, it is over, or the policy is none: the person decides anew on what is there now, or not at all.
+  choices: (status) =>
+    status === 400 || status === 409 || status === 422 ? ['edit', 'discard'] : ['again', 'discard'],
   about: ({ campaign, item, title, request }) => ({
     about: request.reason ?? '',
     review: { campaign, item, title, verdict: request.verdict },

@@ -21,6 +21,8 @@ export function Signals({ campaign }: { campaign: Campaign }) {
       me.roles.includes('admin') ||
       campaign.createdBy?.id === me.id ||
       campaign.startedBy?.id === me.id)
+  // The gateway tells it the campaign's owner, auditors and admins; who else the owner is, it knows alone.
+  if (!sees && !value) return null
   return (
     <>
       <Section title="Burn-down" more="items open by day, UTC">
