@@ -1,8 +1,9 @@
 import { hash } from 'node:crypto'
 import type { Effect } from '@countersign/contract/approval'
 
-/** So many effects of a command are told. */
+/** So many effects of a command are told, of so many characters together. */
 const MOST = 12
+const LONGEST = 4000
 
 /** Commands of the same shape have the same effects; values, and in which order, make none. */
 export function shapeKey(effects: readonly Effect[]): string {
@@ -30,8 +31,13 @@ export function shapeWords(effects: readonly Effect[], connection: string): stri
 
 /** Effects as they are shown with a change. */
 export function effectsOfShape(effects: readonly Effect[]): Effect[] {
-  return effects.slice(0, MOST).map((effect) => {
-    const { functions, command: _, ...one } = effect
-    return functions && functions.length > 0 ? { ...one, functions: functions.slice(0, 20) } : one
-  })
+  const shown: Effect[] = []
+  let length = 0
+  for (const { functions, command: _, ...effect } of effects.slice(0, MOST)) {
+    const one = functions && functions.length > 0 ? { ...effect, functions: functions.slice(0, 20) } : effect
+    length += JSON.stringify(one).length
+    if (shown.length > 0 && length > LONGEST) break
+    shown.push(one)
+  }
+  return shown
 }

@@ -4,6 +4,9 @@ import type { PolicyProblem } from './load.ts'
 import type { Policies } from './policy.ts'
 import { type PolicyTest, readTests, TESTS } from './tests.ts'
 
+/** So many are run of one set: whoever writes a draft must not make the gateway work for hours. */
+const MOST = 5000
+
 /**
  * Runs all tests among files against a set of policies: each command is decided as the gate decides it.
  * @returns what each said, and what is wrong with the files of tests themselves
@@ -18,7 +21,15 @@ export function runTests(
     if (!file.endsWith(TESTS)) continue
     const read = readTests(file, text)
     problems.push(...read.problems)
-    results.push(...read.tests.map((test) => ran(policies, test)))
+    const room = MOST - results.length
+    if (read.tests.length > room)
+      problems.push({
+        file,
+        line: 0,
+        message: `there are more than ${MOST} tests`,
+        mend: 'split them into several sets',
+      })
+    results.push(...read.tests.slice(0, room).map((test) => ran(policies, test)))
   }
   return { results, problems }
 }

@@ -27,7 +27,7 @@ export interface PolicyTest {
 }
 
 export const TESTS = '.test.yaml'
-/** Bounds of a file: whoever writes a draft must not make the gateway work for hours. */
+/** Of a file. */
 const MOST_TESTS = 2000
 
 const text = z.string().min(1).max(2000)
