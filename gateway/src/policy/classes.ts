@@ -8,8 +8,8 @@ export interface ClassifiedPolicies extends Policies {
   mentions(attribute: string): boolean
 }
 
-/** So many classes are kept, of keys of so many characters at most. */
-const MOST = 50_000
+/** Classes are kept until their keys have so many characters together; of longer ones each is asked. */
+const ROOM = 16 * 1024 * 1024
 const LONGEST = 8192
 
 /**
@@ -21,6 +21,7 @@ export function classified(policies: Policies): ClassifiedPolicies {
   const mentioned = mentionsIn(jsonOf(policies))
   const resources = new Set(mentioned.resources.map(({ type, id }) => `${type} ${id}`))
   const memory = new Map<string, PolicyDecision>()
+  let size = 0
   const { version, texts, list } = policies
   return {
     version,
@@ -34,7 +35,12 @@ export function classified(policies: Policies): ClassifiedPolicies {
       let decision = memory.get(key)
       if (!decision) {
         decision = policies.decide(request)
-        if (memory.size >= MOST) memory.clear()
+        // What the decision takes counts, too.
+        size += key.length + 300
+        if (size > ROOM) {
+          memory.clear()
+          size = key.length + 300
+        }
         memory.set(key, decision)
       }
       return decision
