@@ -78,10 +78,6 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
 
   const folder = stack.use(await takeDataFolder(config.data))
   if (folder.doubt) log.warn(folder.doubt)
-  const masks = await maskingKey(config.data)
-  if (masks.doubt) log.warn(masks.doubt)
-  if (masks.made) log.info({ file: join(config.data, MASKING_KEY_FILE) }, 'made a masking key')
-
   const store = stack.use(await openStore(join(config.data, 'countersign.sqlite'), { log }))
   const overlays = () => overlaysInForce(store.db)
   let inForce: InForce = {
@@ -89,6 +85,9 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     policies: await policiesOf(config, overlays, log),
     pair: await pairOf(config, log),
   }
+  const masks = await maskingKey(config.data)
+  if (masks.doubt) log.warn(masks.doubt)
+  if (masks.made) log.info({ file: join(config.data, MASKING_KEY_FILE) }, 'made a masking key')
   const limits = () => inForce.config.limits
   const logged = stack.use(
     await openLogged({ config, store, log }).catch((error) => {
