@@ -1,5 +1,6 @@
 import type { FeedMessage } from '@countersign/contract/feed'
 import type { Me } from '@countersign/contract/identity'
+import { Campaign } from '@countersign/contract/review'
 import type { ConsoleEvent, Settings } from '../../../console-api.ts'
 import type { GatewayApi } from '../gateway-api.ts'
 import type { Asking } from '../library/downloads.ts'
@@ -91,6 +92,8 @@ export function createReviews(options: {
       },
       refused(entry, _, problem) {
         const now = itemIn(problem)
+        const closed = Campaign.safeParse((problem as { campaign?: unknown } | undefined)?.campaign)
+        if (closed.success) campaigns.take(closed.data, 'answer')
         const { campaign, item } = (entry.body ?? {}) as { campaign?: string; item?: string }
         if (now) items.take(now, 'answer')
         if (campaign === undefined) return

@@ -3,6 +3,7 @@ import { CircleAlert } from 'lucide-react'
 import { useState } from 'react'
 import type { PendingReview, ReviewChoice } from '../../../reviews-api.ts'
 import { wordsOf } from '../../app/api.ts'
+import { useReviews } from '../../app/reviews.ts'
 import { core, say, useWorld } from '../../app/store.ts'
 import { Button } from '../../parts/basics.tsx'
 import { dateAndClock } from '../../parts/time.ts'
@@ -24,6 +25,7 @@ export function Conflict(props: { item: CampaignItem; pending: PendingReview; re
   const [problem, setProblem] = useState('')
   const [anew, setAnew] = useState(false)
   const theirs = item.verdict !== 'undecided'
+  const closed = useReviews(({ campaigns }) => campaigns.get(item.campaign)?.state === 'closed')
   const choose = async (choice: ReviewChoice) => {
     setProblem('')
     try {
@@ -67,7 +69,7 @@ export function Conflict(props: { item: CampaignItem; pending: PendingReview; re
                 {item.decidedAt ? `, ${dateAndClock(item.decidedAt, Date.now())}` : ''}
               </>
             ) : (
-              'undecided, and it has changed since'
+              `undecided${closed ? '; the campaign is closed' : pending.status === 409 ? ', and it has changed since' : ''}`
             )}
           </dd>
         </dl>
@@ -80,7 +82,7 @@ export function Conflict(props: { item: CampaignItem; pending: PendingReview; re
             Send again
           </Button>
         ) : null}
-        {pending.choices.includes('anew') && !theirs ? (
+        {pending.choices.includes('anew') && !theirs && !closed ? (
           <Button onClick={() => (pending.verdict === 'certify' ? void choose('anew') : setAnew(true))}>
             Decide again on what is there now
           </Button>
