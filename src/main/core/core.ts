@@ -286,6 +286,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
       .forget()
       .catch((error: Error) => log.warn('recordings could not be removed', { problem: error.message }))
     store.forget()
+    policy.forget()
     emergencies.forget()
     reviews.forget()
   }

@@ -187,6 +187,32 @@ test('somebody else saved it: both are shown, and nothing is overwritten unasked
   expect((await asked('saveDraft')).at(-1)).toMatchObject({ over: 5 })
 })
 
+test('what somebody wrote is nobody else’s: with another person it is gone from the screen, and kept under no other name', async () => {
+  await open('policy=admin', '#/policy/drafts/dr_1')
+  const text = page.getByRole('textbox', { name: 'Text of holds.cedar' })
+  await text.fill('// mine\n')
+  await page.evaluate(() => {
+    const { fixture } = window
+    fixture.policy.works.clear()
+    const me = {
+      kind: 'person',
+      id: 'p#ben',
+      issuer: 'p',
+      subject: 'ben',
+      name: 'Ben',
+      groups: [],
+      roles: ['admin'],
+    } as const
+    fixture.emit({ type: 'me', me: { ...me, groups: [], roles: ['admin'], expiresAt: '2099-01-01T00:00:00.000Z' } })
+  })
+  await expect.poll(() => text.inputValue()).toMatch(/^\/\/ What a person looks at first/)
+  const before = (await asked('keepDraftWork')).length
+  await text.press('End')
+  await text.pressSequentially('x')
+  await expect.poll(async () => (await asked('keepDraftWork')).length).toBeGreaterThan(before)
+  expect(JSON.stringify((await asked('keepDraftWork')).at(-1))).not.toContain('// mine')
+})
+
 test('a backtest: chosen, begun, followed, cancelled; its result in counts, by agent, with samples into Replay', async () => {
   await open('policy=reviewer&agents=usual', '#/policy/drafts/dr_1')
   await page.getByRole('article', { name: /^Draft/ }).waitFor()

@@ -171,6 +171,8 @@ test('a draft is saved, changed by somebody else meanwhile, and what was written
   await told.link('live')
   await core.call('signOut', {})
   who = 'ben'
+  // Nothing of what she saw is left for whoever comes next.
+  expect(await core.call('policy', { look: false })).toMatchObject({ inForce: null, drafts: [], works: [] })
   await core.call('signIn', { gateway: gateway.url })
   await told.link('live', told.events.length)
   expect((await core.call('policyDraft', { id: 'dr_1' })).work).toBeNull()

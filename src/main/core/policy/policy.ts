@@ -28,6 +28,8 @@ export interface Policy extends Disposable {
   refresh(): void
   /** What is stored may have gaps, or belongs to somebody else. */
   doubt(): void
+  /** What a person saw is for nobody else's eyes; the store is emptied by whoever calls this. */
+  forget(): void
   /** Every message of the feed. */
   heard(message: FeedMessage | { type: 'unknown' }): void
   backtest(backtest: BacktestHead): void
@@ -77,7 +79,9 @@ export function createPolicy(options: {
   /** Whether a screen asked for it since the start; overlays are looked at all the same: what fails stands everywhere. */
   let wanted = false
   let fetchedAt = -Infinity
+  /** Which question of each part is the last one: what answers another comes too late. */
   const under = new Map<PolicyPart, number>()
+  let questions = 0
   /** Raised by every message and answer: a list that was asked for before must not undo it. */
   const heardOf = new Map<PolicyPart, number>()
   let cancelAgain = () => {}
@@ -117,7 +121,8 @@ export function createPolicy(options: {
   async function fetchPart(name: PolicyPart): Promise<void> {
     const asked = live ? await asking() : undefined
     if (!asked || stopped) return
-    const mine = (under.get(name) ?? 0) + 1
+    questions += 1
+    const mine = questions
     under.set(name, mine)
     const before = heardOf.get(name)
     let told: Partial<Kept>
@@ -182,7 +187,16 @@ export function createPolicy(options: {
       wanted = true
       if (clock.now() - fetchedAt >= REFRESH) everything()
     },
+    forget() {
+      cancelAgain()
+      under.clear()
+      wanted = false
+      kept = undefined
+      fetchedAt = -Infinity
+      if (!stopped) say({ type: 'policy', changed: { ...nothing, works: works(), loading: false } })
+    },
     doubt() {
+      under.clear()
       kept = undefined
       fetchedAt = -Infinity
       if (live && wanted) everything()

@@ -13,7 +13,7 @@ import { dateAndClock, duration } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Section } from '../agents/parts.tsx'
 import { BacktestChanges, type Kind, kinds } from './backtest-changes.tsx'
-import { BacktestMark, partOf } from './backtests.tsx'
+import { BacktestMark, partOf } from './backtest-mark.tsx'
 import { figure, many, shortVersion } from './parts.tsx'
 
 /** One backtest: how far it is, then what the draft would have changed, in counts first. */

@@ -1,4 +1,4 @@
-import { CircleCheck, CircleSlash, CircleX, LoaderCircle, Plus } from 'lucide-react'
+import { Plus } from 'lucide-react'
 import { useEffect, useMemo, useRef } from 'react'
 import type { BacktestHead } from '../../../policy-api.ts'
 import { useKeys } from '../../app/keys.ts'
@@ -10,6 +10,7 @@ import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts
 import { shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Split } from '../agents/parts.tsx'
+import { BacktestMark, partOf } from './backtest-mark.tsx'
 import { BacktestPage } from './backtest-page.tsx'
 import { NewBacktest } from './new-backtest.tsx'
 import { Freshness, figure, ListHead, many, Parts, Refused } from './parts.tsx'
@@ -98,27 +99,6 @@ export function BacktestsPart({ id }: { id: string | undefined }) {
 }
 
 const none: readonly BacktestHead[] = []
-
-/** How a backtest stands: a picture and a word. */
-export function BacktestMark({ backtest }: { backtest: BacktestHead }) {
-  const [Icon, ink, word] = {
-    running: [LoaderCircle, 'text-accent', 'runs'] as const,
-    done: [CircleCheck, 'text-ok', 'done'] as const,
-    cancelled: [CircleSlash, 'text-dim', 'cancelled'] as const,
-    failed: [CircleX, 'text-danger', 'failed'] as const,
-  }[backtest.state]
-  return (
-    <span className={`whitespace-nowrap ${ink}`}>
-      <Icon size={12} strokeWidth={2.2} className="mr-1 inline align-[-1.5px]" aria-hidden />
-      {word}
-    </span>
-  )
-}
-
-export function partOf({ progress, state }: BacktestHead): number | undefined {
-  if (state === 'done') return 1
-  return progress.of ? Math.min(1, progress.commands / progress.of) : undefined
-}
 
 function BacktestRow({ backtest, selected }: { backtest: BacktestHead; selected: boolean }) {
   const part = partOf(backtest)

@@ -38,8 +38,9 @@ export function DraftPage({ id }: { id: string }) {
   const editing = useEditing(({ drafts }) => drafts.get(id))
   const failed = useEditing((state) => state.failed)
   const live = useWorld((world) => world.link.state === 'live')
-  // biome-ignore lint/correctness/useExhaustiveDependencies: with the link there may be a newer one
-  useEffect(() => void openDraft(id), [id, live])
+  const who = useWorld((world) => world.me?.id)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: with the link there may be a newer one, and others see others
+  useEffect(() => void openDraft(id), [id, live, who])
   if (editing) return <Writing id={id} editing={editing} />
   if (editing === null)
     return (

@@ -2,7 +2,7 @@ import type { PolicyCheck, PolicyDraft, PolicyText } from '@countersign/contract
 import { create } from 'zustand'
 import type { DraftWork } from '../../../policy-api.ts'
 import { wordsOf } from '../../app/api.ts'
-import { core, say } from '../../app/store.ts'
+import { core, say, useConsole } from '../../app/store.ts'
 
 /** A draft on the screen: as the gateway has it, as it is written here, and what became of saving it. */
 export interface Editing {
@@ -53,8 +53,21 @@ function keepNow(id: string) {
     .catch((error) => patch(id, { problem: `What you write can’t be kept on this computer: ${wordsOf(error)}` }))
 }
 
-addEventListener('pagehide', () => {
-  for (const id of [...pending.keys()]) keepNow(id)
+// Whoever goes elsewhere, to sign out say, has paused.
+for (const occasion of ['pagehide', 'focusout'])
+  addEventListener(occasion, () => {
+    for (const id of [...pending.keys()]) keepNow(id)
+  })
+
+let whose: string | undefined
+// What somebody wrote is for nobody else's eyes, and is kept under nobody else's name.
+useConsole.subscribe(({ world }) => {
+  const id = world?.me?.id
+  if (id === whose) return
+  whose = id
+  for (const timer of pending.values()) clearTimeout(timer)
+  pending.clear()
+  useEditing.setState({ drafts: new Map(), failed: '' })
 })
 
 const now = () => new Date().toISOString()

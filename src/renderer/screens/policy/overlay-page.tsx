@@ -14,6 +14,7 @@ import { VisibleText } from '../../parts/visible-text.tsx'
 import { Fact, factGrid, linkLook, Quoted } from '../access/grant-facts.tsx'
 import { Section } from '../agents/parts.tsx'
 import { OverlayDialog } from './overlay-dialog.tsx'
+import { OverlayMark } from './overlay-mark.tsx'
 import {
   type Does,
   deedsOf,
@@ -24,7 +25,6 @@ import {
   mayNot,
   verdictWords,
 } from './overlay-words.ts'
-import { OverlayMark } from './overlays.tsx'
 import { figure, many } from './parts.tsx'
 
 /** One overlay: what of the agent's access it takes, in words and in Cedar, who said so, and whether it holds. */

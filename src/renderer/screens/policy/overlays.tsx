@@ -1,5 +1,5 @@
 import type { Overlay } from '@countersign/contract/review'
-import { ArrowDownToLine, CircleCheck, CircleX, Clock3, Minus } from 'lucide-react'
+import { ArrowDownToLine } from 'lucide-react'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { useKeys } from '../../app/keys.ts'
 import { usePolicy } from '../../app/policy.ts'
@@ -11,6 +11,7 @@ import { shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Split } from '../agents/parts.tsx'
 import { ExportOverlays } from './export-overlays.tsx'
+import { OverlayMark } from './overlay-mark.tsx'
 import { OverlayPagePart } from './overlay-page.tsx'
 import { type Section, sectionNames, sectionOf, stateWords } from './overlay-words.ts'
 import { Freshness, ListHead, many, Parts, Refused } from './parts.tsx'
@@ -151,19 +152,6 @@ function rowsOf(overlays: readonly Overlay[]): Row[] {
     for (const overlay of of) rows.push({ key: overlay.id, height: 57, option: true, overlay })
   }
   return rows
-}
-
-/** How an overlay stands: a picture and a word, never colour alone. */
-export function OverlayMark({ overlay }: { overlay: Overlay }) {
-  const { word, tone } = stateWords(overlay)
-  const Icon = { danger: CircleX, warn: Clock3, ok: CircleCheck, plain: Minus }[tone]
-  const ink = { danger: 'text-danger', warn: 'text-warn', ok: 'text-ok', plain: 'text-dim' }[tone]
-  return (
-    <span className={ink}>
-      <Icon size={12} strokeWidth={2.2} className="mr-1 inline align-[-1.5px]" aria-hidden />
-      {word}
-    </span>
-  )
 }
 
 function OverlayRow({ overlay, selected }: { overlay: Overlay; selected: boolean }) {
