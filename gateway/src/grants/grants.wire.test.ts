@@ -313,7 +313,8 @@ describe('over HTTP', () => {
       held.id,
     ])
     expect(of((await stranger.until((messages) => of(messages as never).length === 1)) as never)).toEqual([last.id])
-    const expected = { ada: [held.id, last.id], aud: [plain.id, held.id, last.id], max: [plain.id, held.id, last.id] }
+    const all = [plain.id, held.id, last.id]
+    const expected = { ada: [held.id, last.id], aud: all, max: all, mia: all, rae: all }
     for (const [person, client] of listening) {
       const ids = of((await client.until((messages) => of(messages as never).includes(last.id))) as never)
       expect([person, ids]).toEqual([person, expected[person]])
