@@ -7,13 +7,20 @@ import {
   type ItemVerdict,
   type Recommendation,
 } from '@countersign/contract/review'
-import { type Kysely, type Selectable, sql } from 'kysely'
+import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely'
+import type { PersonStanding } from '../../identity/principal.ts'
 import type { CampaignItemsTable } from '../../store/review-tables.ts'
 import type { Tables } from '../../store/tables.ts'
 import { CampaignRefused } from './refused.ts'
 
 /** Who looks: `mine` is about them. Absent: nobody's. */
-export type Looking = (Called & { roles: readonly Role[] }) | undefined
+export type Looking =
+  | (Called & {
+      roles: readonly Role[]
+      /** Whose duties are handed over to them. */
+      standing?: () => Pick<PersonStanding, 'duties'>
+    })
+  | undefined
 /** What a person may be called by. */
 export interface Called {
   id: string
@@ -174,19 +181,39 @@ export function keysOf({ id, subject, email }: Called): string[] {
 
 /**
  * SQL that is 1 where who looks may decide the item now, and else 0: it is open, they have the role, they are of its
- * reviewers, it is not about themselves, and they have not decided it at an earlier stage.
+ * reviewers or stand in for one whose group is asked, it is not about themselves, and they have not decided it before.
  */
 export function isMine(looking: Looking) {
   if (!looking?.roles.includes('reviewer')) return sql<number>`0`
+  const duties = looking.standing?.().duties ?? []
   return sql<number>`(campaign_items.verdict = 'undecided' and campaign_items.how is null
-    and exists (select 1 from item_reviewers where item_reviewers.item = campaign_items.id
+    and (exists (select 1 from item_reviewers where item_reviewers.item = campaign_items.id
       and item_reviewers.person in (${looking.id}, ${EVERY_REVIEWER}))
-    and not exists (select 1 from item_decisions as earlier where earlier.item = campaign_items.id
-      and earlier.stage < campaign_items.stage and earlier.person = ${looking.id})
+      ${duties.length === 0 ? sql`` : sql`or ${isHandedOver(duties)}`})
+    and not ${decidedEarlier(sql`${looking.id}`)}
     and (instr(campaign_items.summary, '"actsFor":[]') > 0
       or not exists (select 1 from json_each(campaign_items.summary, '$.actsFor') as acted
       where acted.value in (select value from json_each(${JSON.stringify(keysOf(looking))}))))
     and exists (select 1 from campaigns where campaigns.id = campaign_items.campaign and campaigns.state = 'active'))`
+}
+
+/** Whether the group's duty of somebody who is asked is handed over, and they could still do it. */
+function isHandedOver(duties: PersonStanding['duties']) {
+  const known = JSON.stringify(duties.map(({ from, groups }) => ({ person: from.id, groups })))
+  return sql`exists (select 1 from json_each(${known}) as duty
+    join item_reviewers on item_reviewers.item = campaign_items.id and item_reviewers.person = duty.value ->> 'person'
+    join campaigns as planned on planned.id = campaign_items.campaign
+    join json_each(planned.plan, '$.stages[' || campaign_items.stage || '].reviewers') as rule
+    where rule.value ->> 'kind' = 'group'
+      and rule.value ->> 'group' in (select value from json_each(duty.value, '$.groups'))
+      and not ${decidedEarlier(sql`duty.value ->> 'person'`)})`
+}
+
+/** Whether somebody has decided the item at a stage before, or another one in their place. */
+function decidedEarlier(person: RawBuilder<unknown>) {
+  return sql`exists (select 1 from item_decisions as earlier where earlier.item = campaign_items.id
+    and earlier.stage < campaign_items.stage
+    and (earlier.person = ${person} or earlier.in_place_of ->> 'id' = ${person}))`
 }
 
 type ItemRow = Omit<Selectable<CampaignItemsTable>, 'evidence'> & {

@@ -169,6 +169,33 @@ describe('who is asked', () => {
     expect(items[0]!.mine).toBe(true)
     expect(items[0]!.reviewers.map(({ name }) => name)).not.toContain('new')
   })
+  it('is also who stands in for the group of one who is away', async () => {
+    const token = await world.world.people.personToken({ subject: 'roy', name: 'roy', groups: ['security', 'sre'] })
+    const royAsks = async (path: string) => {
+      const answer = await fetch(`${world.url}${path}`, { headers: { authorization: `Bearer ${token}` } })
+      return (await answer.json()) as { items: { mine: boolean }[] }
+    }
+    await royAsks('/me')
+    await world.world.access.registry.flush()
+    const isRoys = async (rule: ReviewerRule) => {
+      const campaign = await world.begun({
+        scope: { agents: [world.agentId('writer')], connections: ['dev'] },
+        stages: [{ title: 'Review', reviewers: [rule] }],
+      })
+      return (await royAsks(`/campaigns/${campaign.id}/items`)).items[0]!.mine
+    }
+    const group: ReviewerRule = { kind: 'group', group: 'oncall-dba' }
+    expect(await isRoys(group)).toBe(false)
+    const until = new Date(Date.now() + DAY).toISOString()
+    const away = { to: world.personId('roy'), groups: ['oncall-dba'], until, reason: 'on holiday' }
+    const { id } = await world.get<{ id: string }>('both', 'POST', '/delegations', away)
+    expect(await isRoys(group)).toBe(true)
+    // What is asked of a person by name is not handed over with a group.
+    expect(await isRoys({ kind: 'person', person: 'both' })).toBe(false)
+    await world.get('both', 'POST', `/delegations/${id}/end`, {})
+    expect(await isRoys(group)).toBe(false)
+  })
+
   it('is somebody else once who was asked has left', async () => {
     const campaign = await world.begun({
       scope: { connections: ['dev'], agents: [world.agentId('reader'), world.agentId('writer')] },
