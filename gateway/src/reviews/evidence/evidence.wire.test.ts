@@ -93,11 +93,14 @@ beforeAll(async () => {
   before = await printed('files', tokens.worker, script)
   await using psql = new Psql(world.port, 'files', tokens.worker)
   const held = psql.ask('delete from items where id = 2;')
-  const [approval] = await vi.waitFor(async () => {
-    const waiting = await world.approvals('&state=pending')
-    expect(waiting).toHaveLength(1)
-    return waiting
-  })
+  const [approval] = await vi.waitFor(
+    async () => {
+      const waiting = await world.approvals('&state=pending')
+      expect(waiting).toHaveLength(1)
+      return waiting
+    },
+    { timeout: 30_000, interval: 100 },
+  )
   await world.as('ada', `/v1/approvals/${approval!.id}/decisions`, {
     verdict: 'approve',
     reason: 'one row',
