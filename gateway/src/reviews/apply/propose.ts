@@ -2,10 +2,10 @@ import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { OverlayState } from '@countersign/contract/review'
 import { blankComments, splitPolicies } from '../../policy/cedar-text.ts'
-import { readPolicyTexts } from '../../policy/load.ts'
-import { overlayFile, readOverlay } from '../../policy/overlay-text.ts'
+import { readOverlay } from '../../policy/overlay-text.ts'
 import { overlayDigest } from '../../policy/overlays.ts'
 import type { Policies } from '../../policy/policy.ts'
+import { checkShape } from '../../policy/shape-check.ts'
 import { actorOf, refOf } from '../campaigns/rows.ts'
 import { newOverlayId, sayOverlay, type Tx } from './rows.ts'
 
@@ -41,10 +41,10 @@ export function overlayProblems(
   if (principals?.length === 0) return ['the rule that it is about is no policy in force any more']
   const read = readOverlay(policy, { agent, connection, ...(principals && { principals }) })
   if (!read.ok) return read.problems
-  const checked = readPolicyTexts([{ file: overlayFile('new'), text: policy }])
-  if (!checked.ok) return checked.problems.map(({ line, message }) => `line ${line}: ${message}`)
+  const { problems, warnings } = checkShape(policy)
+  if (problems.length > 0) return problems.map(({ line, message }) => `line ${line}: ${message}`)
   // The validator only warns of what can never apply.
-  return checked.files.warnings.filter(({ message }) => /impossible/i.test(message)).map(({ message }) => message)
+  return warnings.filter(({ message }) => /impossible/i.test(message)).map(({ message }) => message)
 }
 
 /** Writes an overlay down that is to be applied, in the transaction of its decision. Nothing of it is enforced yet. */

@@ -1,7 +1,7 @@
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import type { ItemEvidence } from '@countersign/contract/review'
-import { readPolicyTexts } from '../../policy/load.ts'
 import { OVERLAY_MOST, type OverlayBounds, readOverlay } from '../../policy/overlay-text.ts'
+import { checkShape } from '../../policy/shape-check.ts'
 import type { ItemFacts } from './facts.ts'
 
 /**
@@ -20,12 +20,9 @@ export function tighterProblem(
     return `This policy is longer than ${OVERLAY_MOST.characters} characters: forbid what matters.`
   const read = readOverlay(text, boundsOf(row, through))
   if (!read.ok) return sentence('This policy can’t be decided on', read.problems)
-  // Under a name of its own: what it is called in the overlay is given there.
-  const checked = readPolicyTexts([{ file: 'reduce.cedar', text }])
-  const found = checked.ok
-    ? // Tables may have such names, and are named here as they are.
-      checked.files.warnings.filter(({ message }) => !UNUSUAL_NAME.test(message))
-    : checked.problems
+  const { problems, warnings } = checkShape(text)
+  // Tables may have such names, and are named here as they are.
+  const found = [...problems, ...warnings.filter(({ message }) => !UNUSUAL_NAME.test(message))]
   return found.length === 0
     ? undefined
     : sentence(
