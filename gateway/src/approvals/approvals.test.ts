@@ -52,6 +52,7 @@ describe('an approval', () => {
             resource: { type: 'Table', id: 'orders/public.customers' },
             kind: 'delete',
             bounded: false,
+            functions: [],
           },
         ],
         digest: DIGEST,

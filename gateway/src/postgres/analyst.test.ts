@@ -52,7 +52,13 @@ it('another session is answered while a large INSERT is read', async () => {
   expect(order).toEqual(['other', 'other', 'other', 'large'])
   const recorded = world.sessions.all.at(-2)!.of('command').at(-1)!
   expect(recorded.effects).toEqual([
-    { action: 'sql:write', resource: { type: 'Table', id: 'orders/public.item' }, kind: 'insert', bounded: true },
+    {
+      action: 'sql:write',
+      resource: { type: 'Table', id: 'orders/public.item' },
+      kind: 'insert',
+      bounded: true,
+      functions: [],
+    },
   ])
   large.socket.destroy()
   other.socket.destroy()
