@@ -206,7 +206,7 @@ export function policyRoutes(
         params: Id,
         response: {
           204: { description: 'It is gone.', content: { 'application/json': { schema: z.undefined() } } },
-          ...problemsOf(401, 403, 404),
+          ...problemsOf(401, 403, 404, 429, 503),
         },
       },
     },
