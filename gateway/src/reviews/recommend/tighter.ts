@@ -24,8 +24,8 @@ export interface Kept {
   kind?: string
 }
 
-/** An overlay may have 64,000 characters. */
-const LONGEST = 60_000
+/** In characters; as JSON, quotes escaped, an overlay may have 60,000 bytes (overlay-text.ts). */
+const LONGEST = 48_000
 /** So many resources of a kind are named one by one; fewer where the text would be too long. */
 const NAMED = [150, 50, 20, 8, 4, 1]
 
