@@ -290,6 +290,11 @@ describe('a reduce', () => {
     ['no Cedar', () => 'forbid everything', /This policy/],
     ['nothing', () => '  ', /empty/],
     ['a comment alone', () => '// forbid', /no policy/],
+    [
+      'what looks like another',
+      () => of.policyFor('bot').replace('sql:ddl', 'sql:\u202eldd'),
+      /nobody sees.*\\u\{202e\}/,
+    ],
     ['a template', () => 'forbid (principal == ?principal, action, resource in Connection::"orders");', /template/],
   ])('is not %s', async (_what, policy, says) => {
     const { item } = await one()

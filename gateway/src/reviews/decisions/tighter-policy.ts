@@ -18,6 +18,11 @@ export function tighterProblem(
   if (text.trim() === '') return 'This policy is empty: write the forbid that is to be in force, or certify the item.'
   if (text.length > OVERLAY_MOST.characters)
     return `This policy is longer than ${OVERLAY_MOST.characters} characters: forbid what matters.`
+  const unseen = UNSEEN.exec(text)
+  if (unseen) {
+    const code = unseen[0].codePointAt(0)!.toString(16)
+    return `This policy has a character that nobody sees, which could make it look like another: write \\u{${code}} instead.`
+  }
   const read = readOverlay(text, boundsOf(row, through))
   if (!read.ok) return sentence('This policy can’t be decided on', read.problems)
   const { problems, warnings } = checkShape(text)
@@ -30,6 +35,9 @@ export function tighterProblem(
         found.map(({ line, message, mend }) => `line ${line}: ${message} (${mend})`),
       )
 }
+
+/** Whoever applies it reads it: nothing in it turns text around, or hides. */
+const UNSEEN = /[^\p{L}\p{M}\p{N}\p{P}\p{S} \t\r\n]/u
 
 /** What Cedar's validator says of names in other scripts than ASCII's. */
 const UNUSUAL_NAME = /General Security Profile|mixed scripts|BIDI|confusable/i
