@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { setImmediate as turn } from 'node:timers/promises'
 import { canonical } from '@countersign/contract/canonical'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { BundleDocument, BundleRecording, LargeContent, Manifest } from '@countersign/contract/ledger/bundle'
@@ -33,6 +34,8 @@ import { type PackReading, type PackSummary, summaryOf } from './read.ts'
 /** A manifest names every entry three times, and is read at once by who verifies. */
 const MOST_ENTRIES = 100_000
 const MOST_SESSIONS = 500
+/** So many entries are read and proven between two turns of the event loop. */
+const LOADS = 16
 
 export interface PackMade {
   at: Date
@@ -99,6 +102,7 @@ export async function campaignEvidence(
     if (from.origin === origin && from.size > 0 && from.size < size)
       earlier.push({ checkpoint: note, proof: await consistencyProof(nodeCrypto.sha256, from.size, size, read) })
   }
+  let loads = 0
   const content: LargeContent = {
     about: {
       kind: 'campaign',
@@ -113,6 +117,8 @@ export async function campaignEvidence(
       .sort(([a], [b]) => a - b)
       .map(([n, { type, erasedBy }]) => ({ n, type, ...(erasedBy !== undefined && { erasedBy }) })),
     async load(n) {
+      // All of it is at hand, mostly: without a turn now and then nobody else would have one.
+      if (++loads % LOADS === 0) await turn()
       const { payload, salt } = entryAt(entries, n)
       return {
         leaf: await leaves(n),

@@ -33,7 +33,7 @@ export interface PackReading {
 }
 
 /** So many rows are looked at between two turns of the event loop. */
-const AT_ONCE = 500
+const AT_ONCE = 100
 
 /**
  * Reads all that the ledger says of a campaign, up to and including entry `last`.
@@ -64,7 +64,10 @@ export async function readCampaign(
   }
   found.sort((a, b) => a.n - b.n)
   const facts = new CampaignFacts(campaign)
-  for (const { n, type, at, value } of found) facts.add(n, type, at, value)
+  for (const [i, { n, type, at, value }] of found.entries()) {
+    if (i % AT_ONCE === 0) await turn()
+    facts.add(n, type, at, value)
+  }
   const order = [...facts.items].sort(([, a], [, b]) => a.said.payload.number - b.said.payload.number).map(([id]) => id)
   const read = async (id: string): Promise<PackedItem> => {
     // A query of SQLite's answers without a turn of the event loop.
