@@ -137,6 +137,24 @@ describe('check', () => {
     expect(asking.code).toBe(0)
   })
 
+  test('runs the tests of policies, and tells those that fail', async () => {
+    mkdirSync(join(folder, 'tested'))
+    writeFileSync(join(folder, 'tested', 'a.cedar'), 'permit (principal, action in Action::"sql", resource);\n')
+    const tests = (expected: string) =>
+      `connections: { orders: {} }\ntests:\n  - { name: reads, agent: { groups: [] }, does: sql:read orders/public.t, expect: ${expected} }\n`
+    writeFileSync(join(folder, 'tested', 'a.test.yaml'), tests('deny'))
+    write('tested.json', { ...config, policy: './tested' })
+    const failing = await run(['check', '--config', 'tested.json'])
+    expect(failing.stdout).toBe(
+      'tested/a.test.yaml:3: the test "reads" expected deny, and got allow; mend the policy, or the test\n1 problem\n',
+    )
+    expect(failing.code).toBe(1)
+    writeFileSync(join(folder, 'tested', 'a.test.yaml'), tests('allow'))
+    const passing = await run(['check', '--config', 'tested.json'])
+    expect(passing.stdout).toContain(`  policy     1 policy in ${join(folder, 'tested')}, 1 test passed\n`)
+    expect(passing.code).toBe(0)
+  })
+
   test('says where access is to be asked for, and nobody could give it', async () => {
     const { orders } = config.connections
     const connections = { orders: { ...orders, access: 'jit' } }
