@@ -72,6 +72,11 @@ describe('a text that tries to be more', () => {
     [/@hold/, `@hold("dba") forbid (${me}, action, ${here}) unless { context has approval };`],
     [/@quorum/, `@quorum("2") forbid (${me}, action, ${here});`],
     [/approval/, `forbid (${me}, action in Action::"sql", ${here}) unless { context has approval };`],
+    [/approval/, `forbid (${me}, action in Action::"sql", ${here}) unless { context has approval.groups };`],
+    [
+      /approval/,
+      `forbid (${me}, action in Action::"sql", ${here}) unless { (if 1 == 1 then context else context) has approval };`,
+    ],
     [/approval/, `forbid (${me}, action in Action::"sql", ${here}) unless { context has "appro\\u{76}al" };`],
     [/can’t be seen/, `forbid (${me}, action, ${here}); //\u202e x\n`],
     [/can’t be seen/, `// x\rpermit (principal, action, resource);\nforbid (${me}, action, ${here});`],

@@ -84,8 +84,7 @@ function beyond(json: cedar.PolicyJson, bounds: OverlayBounds): string[] {
   if (json.effect !== 'forbid') found.push('is a permit: an overlay only forbids')
   for (const name of Object.keys(json.annotations ?? {}))
     if (name !== 'id' && name !== 'reason') found.push(`has @${name}: an overlay has @id and @reason alone`)
-  if (JSON.stringify(json.conditions).includes('"approval"'))
-    found.push('speaks of an approval: nobody is asked about an overlay')
+  if (asksForApproval(json.conditions)) found.push('speaks of an approval: nobody is asked about an overlay')
   if (bounds.agent !== undefined) {
     if (!isAgent(json.principal, bounds.agent)) found.push(`is not about principal == Agent::"${bounds.agent}"`)
     if (!onConnection(json, bounds.connection)) found.push(`is not about resources of ${bounds.connection} alone`)
@@ -96,6 +95,13 @@ function beyond(json: cedar.PolicyJson, bounds: OverlayBounds): string[] {
     found.push(`is not about resource == Connection::"${bounds.connection}"`)
   if (!within(json.principal, bounds.principals ?? [])) found.push('is about others than the rule is')
   return found
+}
+
+/** Whether an attribute of that name is asked for, of whatever; a schema or a program may be called so, too. */
+function asksForApproval(node: unknown): boolean {
+  if (typeof node !== 'object' || node === null) return false
+  if ('attr' in node && [node.attr].flat().includes('approval')) return true
+  return Object.values(node).some(asksForApproval)
 }
 
 type Uid = { type: string; id: string }

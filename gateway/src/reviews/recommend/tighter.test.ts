@@ -167,6 +167,13 @@ test.each([
   ])
 })
 
+test('what is called as an approval is, says nothing of approvals', () => {
+  const tables = ['a_2024', 'a_2025', 'a_2026'].map((name) => sql('read', name, 'select', true, 'approval'))
+  const { policy, policies } = reduced(tables.map((one) => allowed(one)))
+  expect(policy).toContain('resource.schema == "approval"')
+  expect(outcome(policies, sql('read', 'a_2027', 'select', true, 'approval'))).toBe('allow')
+})
+
 test('temporary tables, which are the session’s own, by whatever name', () => {
   const temp = (action: string, name: string, kind: string) => sql(action, name, kind, true, 'pg_temp')
   const { policies } = reduced([allowed(temp('ddl', 'a1', 'create')), allowed(temp('write', 'a1', 'insert'))])
