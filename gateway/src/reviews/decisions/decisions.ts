@@ -74,7 +74,7 @@ export interface Decisions {
 }
 
 /** So many items of a bulk are one transaction: what waits for the store doesn't wait for all of them. */
-const AT_ONCE = 100
+const AT_ONCE = 50
 
 export function createDecisions(options: DecisionsOptions): Decisions {
   const { store, registry, neighbours, clock } = options
