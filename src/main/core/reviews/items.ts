@@ -36,6 +36,8 @@ const MOST = 50_000
 const MOST_EVIDENCE = 5_000
 const AGAIN = 30_000
 const REFRESH = 15_000
+/** Where the gateway counts otherwise than what is kept here, all are fetched anew, at most this often (ms). */
+const HEAL = 5_000
 /** News of items are told together, at most this often (ms). */
 const TOGETHER = 50
 
@@ -120,6 +122,9 @@ export function createItems(options: {
     const page = rows.page(item.id)
     if (page && !forMe(item)) rows.savePage({ ...page, item })
     tellSoon(item.campaign, [item])
+    // Who decides in somebody's place isn't among those whom the feed names.
+    if (from === 'feed' && before && forMe(before) && item.verdict === 'undecided' && !item.mine)
+      look(item.campaign, item.id)
     if (!forMe(item) || !live || before?.revision === item.revision) return
     const one = follow(item.campaign)
     if (one.keeping) one.more = true
@@ -211,6 +216,21 @@ export function createItems(options: {
       })
   }
 
+  function takePage(page: CampaignItemPage): void {
+    take(page.item, 'answer')
+    // What was looked at once can be looked at again without a network, while its campaign goes on.
+    if (rows.campaign(page.item.campaign)?.state === 'active') rows.savePage(page)
+  }
+
+  function look(campaign: string, item: string): void {
+    const ask = async () => {
+      const asked = await asking()
+      const page = asked && (await asked.api.item(asked.token, campaign, item))
+      if (page) takePage(page)
+    }
+    ask().catch((error: Error) => log.warn('an item could not be asked for', { problem: error.message }))
+  }
+
   function stop(one: Following): void {
     one.cancelAgain()
     one.cancelTell?.()
@@ -225,11 +245,7 @@ export function createItems(options: {
   return {
     state,
     take,
-    takePage(page) {
-      take(page.item, 'answer')
-      // What was looked at once can be looked at again without a network, while its campaign goes on.
-      if (rows.campaign(page.item.campaign)?.state === 'active') rows.savePage(page)
-    },
+    takePage,
     want(campaign) {
       const one = follow(campaign)
       if (!known(campaign).whole || clock.now() - one.fetchedAt >= REFRESH) fetch(campaign)
@@ -240,16 +256,17 @@ export function createItems(options: {
       one.fetching = undefined
       fetch(campaign)
     },
-    look(campaign, item) {
-      void (async () => {
-        const asked = await asking()
-        const page = asked && (await asked.api.item(asked.token, campaign, item))
-        if (page) this.takePage(page)
-      })().catch((error: Error) => log.warn('an item could not be asked for', { problem: error.message }))
-    },
+    look,
     campaign(campaign) {
       if (campaign.state === 'closed') rows.removePages(rows.pages(campaign.id))
-      else if (campaign.state === 'active' && campaign.counts.mine > 0 && live) this.want(campaign.id)
+      else if (campaign.state === 'active' && live) {
+        const { mine } = campaign.counts
+        const known = followed.get(campaign.id)
+        // Whose an item is may change without a word about the item: duty that is handed over, somebody who leaves.
+        const differs = known && mine !== rows.evidence(campaign.id).of && clock.now() - known.fetchedAt >= HEAL
+        if (differs) fetch(campaign.id)
+        else if (mine > 0) this.want(campaign.id)
+      }
     },
     link(next) {
       if (live && !next)
