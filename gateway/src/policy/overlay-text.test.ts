@@ -69,6 +69,16 @@ describe('a text that tries to be more', () => {
       /of orders alone/,
       `forbid (${me}, action in [Action::"data:reveal", Action::"sql:read"], resource) when { context.connection == Connection::"orders" };`,
     ],
+    [
+      /of orders alone/,
+      `forbid (${me}, action == Action::"data:reveal", resource)
+       when { context.time.hour * 9223372036854775807 > 0 && context.connection == Connection::"orders" };`,
+    ],
+    [
+      /of orders alone/,
+      `forbid (${me}, action == Action::"data:reveal", resource)
+       unless { context.time.hour * 9223372036854775807 > 0 } when { context.connection == Connection::"orders" };`,
+    ],
     [/@hold/, `@hold("dba") forbid (${me}, action, ${here}) unless { context has approval };`],
     [/@quorum/, `@quorum("2") forbid (${me}, action, ${here});`],
     [/approval/, `forbid (${me}, action in Action::"sql", ${here}) unless { context has approval };`],

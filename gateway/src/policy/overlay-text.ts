@@ -126,7 +126,7 @@ function isRequest(scope: cedar.ActionConstraint): boolean {
 
 /**
  * Resources are in the one connection that their ids begin with (request.ts sees to that). Classes of data are in none:
- * a policy about them asks for the connection, in a `when` of its own or as one of those that are all to be true.
+ * a policy about them asks for the connection, before all else: what errs is a deny, and must not err anywhere else.
  */
 function onConnection({ resource, action, conditions }: cedar.PolicyJson, connection: string): boolean {
   if (resource.op === '==' || resource.op === 'in') {
@@ -143,13 +143,14 @@ function onConnection({ resource, action, conditions }: cedar.PolicyJson, connec
     return true
   const actions = 'entities' in action ? action.entities : 'entity' in action ? [action.entity] : []
   const reveals = action.op !== 'All' && actions.length === 1 && is(actions[0], 'Action', 'data:reveal')
-  const all = conditions.filter(({ kind }) => kind === 'when').flatMap(({ body }) => conjuncts(body))
-  return reveals && all.some((one) => asksForConnection(one, connection))
+  const [first] = conditions
+  return reveals && first?.kind === 'when' && asksForConnection(firstOf(first.body), connection)
 }
 
-function conjuncts(expression: cedar.Expr): cedar.Expr[] {
-  const and = (expression as { '&&'?: { left: cedar.Expr; right: cedar.Expr } })['&&']
-  return and ? [...conjuncts(and.left), ...conjuncts(and.right)] : [expression]
+/** What is evaluated first of all that are to be true. */
+function firstOf(expression: cedar.Expr): cedar.Expr {
+  const and = (expression as { '&&'?: { left: cedar.Expr } })['&&']
+  return and ? firstOf(and.left) : expression
 }
 
 function asksForConnection(expression: cedar.Expr, connection: string): boolean {
