@@ -29,6 +29,8 @@ export interface Items extends Disposable {
   campaign(campaign: Campaign): void
   link(live: boolean): void
   doubt(): void
+  /** What was followed was somebody else's. */
+  forget(): void
 }
 
 /** So many items of one campaign, and so much evidence, are kept. */
@@ -284,6 +286,10 @@ export function createItems(options: {
         store.keep(`items ${campaign}`, { ...known(campaign), whole: false })
         if (live) fetch(campaign)
       }
+    },
+    forget() {
+      for (const one of followed.values()) stop(one)
+      followed.clear()
     },
     [Symbol.dispose]() {
       for (const one of followed.values()) stop(one)

@@ -124,7 +124,10 @@ export function createReviews(options: {
     focused: reminders.focused,
     settings: reminders.settings,
     clicked: reminders.clicked,
-    forget: reminders.forget,
+    forget() {
+      reminders.forget()
+      items.forget()
+    },
     [Symbol.dispose]() {
       answers[Symbol.dispose]()
       items[Symbol.dispose]()
