@@ -1,7 +1,8 @@
 import { canonical, parseCanonical } from '../canonical.ts'
 import { Recommendation } from '../review.ts'
 import type { Manifest } from './bundle.ts'
-import { CampaignFacts, type PackItem } from './campaign-facts.ts'
+import { CampaignFacts } from './campaign-facts.ts'
+import type { PackItem } from './campaign-item.ts'
 import {
   citedIn,
   committedCounts,
@@ -291,11 +292,19 @@ export class CampaignChecks {
       for (const name of ['items', 'undecided', 'certify', 'reduce', 'revoke', 'abstain', 'privileged', 'decisions'])
         this.#count('campaign.closed', entry, name, payload.counts[name], counts[name])
     }
-    const { about } = this.#manifest
-    if (about.kind !== 'campaign' || about.made === undefined) return
-    const made = this.#facts.packs.get(about.made)
-    if (!made) {
-      if (!this.#erased.has(about.made))
+    const { about, madeAt, madeBy } = this.#manifest
+    if (about.kind !== 'campaign') return
+    const said = about.made === undefined ? undefined : this.#facts.packs.get(about.made)
+    if (about.made === undefined || !said) {
+      if (about.made === undefined)
+        this.#tell(
+          'completeness',
+          'campaign',
+          'pack-unlogged',
+          { member: 'manifest.json' },
+          'the manifest names no entry that says that this pack was made, and how much there is',
+        )
+      else if (!this.#erased.has(about.made))
         this.#tell(
           'completeness',
           'campaign',
@@ -305,6 +314,24 @@ export class CampaignChecks {
         )
       return
     }
+    const made = said.payload
+    if (made.form !== 'bundle' || said.at !== madeAt || made.by.id !== madeBy?.id)
+      this.#tell(
+        'integrity',
+        'campaign',
+        'pack-other',
+        { entry: about.made },
+        `entry ${about.made} is about another pack: one made ${said.at} for ${made.by.name}`,
+      )
+    const after = this.#facts.entries.find((n) => n > about.made!)
+    if (after !== undefined)
+      this.#tell(
+        'integrity',
+        'campaign',
+        'after-pack',
+        { entry: after },
+        `entry ${after} is younger than the pack, which entry ${about.made} says was made before`,
+      )
     const { before } = made
     if (before) {
       const { length } = this.#facts.entries.filter((n) => n < before.size)

@@ -1,121 +1,14 @@
 import type { z } from 'zod'
 import type { PersonRef } from '../identity.ts'
-import {
-  type ApplicationState,
-  type ClosedHow,
-  type ItemVerdict,
-  type OverlayState,
-  type Probe,
-  Recommendation,
-  Verdict,
-} from '../review.ts'
-import { type Actor, type PayloadOf, payloads } from './payloads.ts'
+import { type ApplicationState, type OverlayState, type Probe, Recommendation, Verdict } from '../review.ts'
+import type { ItemException, PackDecision, PackItem, PackOverlay } from './campaign-item.ts'
+import { type PayloadOf, payloads } from './payloads.ts'
 
 /**
  * What the ledger's entries say of one campaign: the whole of an evidence pack's `campaign.json` and `items/ID.json` but
  * for the recommendations follows from it, so that who makes a pack and who verifies one come to the same bytes
  * (docs/formats.md, "Bundles of campaigns").
  */
-
-export interface PackDecision {
-  id: string
-  entry: number
-  at: string
-  stage: number
-  verdict: Verdict
-  reason: string
-  by: Actor
-  how: ClosedHow
-  bulk?: string
-  policy?: string
-  madeAt?: string
-  inPlaceOf?: PersonRef
-  /** Whether it is what was recommended. */
-  followed?: boolean
-  /** How long it was open before, and which parts of it were looked at, as the console says. */
-  seconds?: number
-  evidenceOpened?: string[]
-}
-
-export interface PackOverlay {
-  id: string
-  number: number
-  kind: 'reduce' | 'revoke'
-  title: string
-  policy: string
-  /** SHA-256 of the policy's text. */
-  digest: string
-  /** Id of the decision that it carries out. */
-  decision?: string
-  state: OverlayState
-  /** Each step of its life as the ledger has it. */
-  steps: {
-    entry: number
-    at: string
-    what: string
-    by: Actor
-    reason?: string
-    /** Of the policy set that came into force by it. */
-    version?: string
-    /** What the gate was asked, and answered. */
-    asked?: Probe[]
-  }[]
-}
-
-/** `items/ID.json`. */
-export interface PackItem {
-  format: 'countersign-item/1'
-  campaign: string
-  id: string
-  /** The entry campaign.item, and its time. */
-  entry: number
-  at: string
-  number: number
-  kind: 'access' | 'rule'
-  agent?: string
-  name: string
-  connection: string
-  privileged: boolean
-  /** SHA-256 of its evidence document. */
-  evidence: string
-  /** Ids of who was to decide it first. */
-  reviewers: string[]
-  recommendation: Recommendation
-  verdict: ItemVerdict
-  how?: ClosedHow
-  /** Id of the decision that counts. */
-  decision?: string
-  application?: ApplicationState
-  decisions: PackDecision[]
-  comments: { id: string; entry: number; at: string; by: PersonRef; text: string; madeAt?: string }[]
-  moves: {
-    id: string
-    entry: number
-    at: string
-    kind: 'reassign' | 'delegate'
-    from?: string
-    to: PersonRef
-    by: PersonRef
-    reason: string
-    stage?: number
-    /** Ids of who may decide it after that. */
-    reviewers?: string[]
-  }[]
-  stages: { entry: number; at: string; stage: number; reviewers: string[] }[]
-  overlays: PackOverlay[]
-  exceptions: ItemException[]
-}
-
-export type ItemException =
-  | 'undecided'
-  | 'abstained'
-  | 'expired-default'
-  | 'application-pending'
-  | 'application-failed'
-  | 'application-not-supported'
-  | 'overlay-rejected'
-  | 'overlay-rolled-back'
-  | 'thin-coverage'
 
 type Entry<T extends keyof typeof payloads> = { entry: number; at: string; payload: PayloadOf<T> }
 
@@ -146,7 +39,7 @@ export class CampaignFacts {
   readonly items = new Map<string, ItemFacts>()
   /** Numbers of the entries that are of this campaign. */
   readonly entries: number[] = []
-  readonly packs = new Map<number, PayloadOf<'pack.made'>>()
+  readonly packs = new Map<number, Entry<'pack.made'>>()
   readonly signOffs: Entry<'campaign.signed-off'>[] = []
   /** What contradicts itself in the entries. */
   readonly problems: FactsProblem[] = []
@@ -243,7 +136,7 @@ export class CampaignFacts {
           this.#of(item, entry)?.stages.push({ entry, at, stage, reviewers })
         })
       case 'pack.made':
-        return take(type, (payload) => void this.packs.set(entry, payload))
+        return take(type, (_, said) => void this.packs.set(entry, said))
       default:
         return type in overlayStates
           ? take(type as OverlayType, (payload, said) => this.#overlay(type as OverlayType, payload, said))
@@ -294,7 +187,7 @@ export class CampaignFacts {
   /** The decision that counts: the last one, unless the item went on to a later stage after it. */
   decisionOf({ decisions, stages }: Pick<ItemFacts, 'decisions' | 'stages'>): PackDecision | undefined {
     const last = decisions.at(-1)
-    const stage = Math.max(0, ...stages.map((one) => one.stage))
+    const stage = stages.reduce((highest, one) => Math.max(highest, one.stage), 0)
     return last && last.stage >= stage ? last : undefined
   }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { ApplicationState, ItemVerdict } from '../review.ts'
-import type { CampaignFacts, ItemException, PackItem } from './campaign-facts.ts'
+import type { CampaignFacts } from './campaign-facts.ts'
+import type { ItemException, PackItem } from './campaign-item.ts'
 import { type PackReviewer, Reviewers } from './campaign-reviewers.ts'
 import type { Actor, PayloadOf } from './payloads.ts'
 

@@ -1,4 +1,4 @@
-import type { PackDecision, PackItem } from './campaign-facts.ts'
+import type { PackDecision, PackItem } from './campaign-item.ts'
 
 /** How one person decided, counted from the entries. */
 export interface PackReviewer {

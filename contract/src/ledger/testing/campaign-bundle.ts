@@ -77,7 +77,8 @@ export async function campaignBundle(world: World, campaign = 'ca_one', items = 
   const read = hashReader(sha256, size, async (tile) => world.tiles.get(tilePath(tile)))
   return {
     about: { kind: 'campaign', campaign, sessions: [], made },
-    madeAt: new Date(at),
+    madeAt: new Date(rows.at(-1)!.at!),
+    madeBy: ada,
     checkpoint: new TextDecoder().decode(world.checkpoint),
     entries: await Promise.all(
       rows.map(async ({ entry: n, type, payload, salt }) => ({

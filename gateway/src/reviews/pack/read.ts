@@ -1,11 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { canonical, parseCanonical } from '@countersign/contract/canonical'
-import {
-  CampaignFacts,
-  campaignTypes,
-  type ItemException,
-  type PackItem,
-} from '@countersign/contract/ledger/campaign-facts'
+import { CampaignFacts, campaignTypes } from '@countersign/contract/ledger/campaign-facts'
+import type { ItemException, PackItem } from '@countersign/contract/ledger/campaign-item'
 import { citedIn, csvOf, KnownEvidence, type PackHead, PackTally } from '@countersign/contract/ledger/campaign-pack'
 import { payloadValue } from '@countersign/contract/ledger/entry'
 import { type ItemEvidence, Recommendation } from '@countersign/contract/review'

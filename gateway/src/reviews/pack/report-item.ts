@@ -1,4 +1,4 @@
-import type { PackItem, PackOverlay } from '@countersign/contract/ledger/campaign-facts'
+import type { PackItem, PackOverlay } from '@countersign/contract/ledger/campaign-item'
 import { evidenceName } from '@countersign/contract/ledger/campaign-pack'
 import { ItemEvidence } from '@countersign/contract/review'
 import { count, facts, html, lines, type Markup, table, when } from './page.ts'

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { verifyBundle } from '@countersign/contract/ledger/bundle-verify'
-import { campaignTypes, type PackItem } from '@countersign/contract/ledger/campaign-facts'
+import { campaignTypes } from '@countersign/contract/ledger/campaign-facts'
+import type { PackItem } from '@countersign/contract/ledger/campaign-item'
 import { evidenceName, itemName, type PackHead } from '@countersign/contract/ledger/campaign-pack'
 import { parseVerifierKey, type SignerKey } from '@countersign/contract/ledger/note'
 import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
@@ -34,6 +35,7 @@ beforeAll(async () => {
   await hand.decide(3, 'certify')
   await hand.decide(3, 'revoke', 'nobody knows it')
   await hand.close({ items: 4, undecided: 2, certify: 0, reduce: 1, revoke: 1, abstain: 0, privileged: 1 })
+  for await (const _ of await packs.make(hand.id, 'csv', rae));
   const parts: Buffer[] = []
   for await (const part of await packs.make(hand.id, 'bundle', rae)) parts.push(part as Buffer)
   pack = Buffer.concat(parts)
@@ -217,6 +219,31 @@ const changes: [string, (forged: Forged) => void, string, RegExp][] = [
     },
     'policy-file',
     /had other files than this bundle says/,
+  ],
+  [
+    'the entry that counts what there is, none',
+    (forged) => {
+      if (forged.manifest.about.kind === 'campaign') delete forged.manifest.about.made
+    },
+    'pack-unlogged',
+    /names no entry that says that this pack was made/,
+  ],
+  [
+    'the entry that counts what there is, one of an earlier pack',
+    (forged) => {
+      const { n } = forged.manifest.entries.find(({ type }) => type === 'pack.made')!
+      if (forged.manifest.about.kind === 'campaign') forged.manifest.about.made = n
+    },
+    'after-pack',
+    /is younger than the pack/,
+  ],
+  [
+    'when it was made',
+    (forged) => {
+      forged.manifest.madeAt = '2026-01-01T00:00:00.000Z'
+    },
+    'pack-other',
+    /is about another pack/,
   ],
   [
     'the entry that counts what there is, another one',

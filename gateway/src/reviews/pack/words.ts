@@ -1,4 +1,4 @@
-import type { ItemException } from '@countersign/contract/ledger/campaign-facts'
+import type { ItemException } from '@countersign/contract/ledger/campaign-item'
 import type { CampaignException } from '@countersign/contract/ledger/campaign-pack'
 import type { PackReviewer } from '@countersign/contract/ledger/campaign-reviewers'
 import type { Actor } from '@countersign/contract/ledger/payloads'
