@@ -114,14 +114,19 @@ export function policyAnswers(from: {
       const revision = over ?? work.revision
       const known = revision === undefined ? undefined : work.id
       try {
+        const body = { title: work.title, files: work.files.filter(ofFolder), base: work.base }
         const draft = await done(
-          (api, token) =>
-            api.putDraft(token, known, {
-              title: work.title,
-              files: work.files.filter(ofFolder),
-              base: work.base,
-              ...(revision !== undefined && { revision }),
-            }),
+          async (api, token) => {
+            if (known === undefined) return api.putDraft(token, undefined, body)
+            try {
+              return await api.putDraft(token, known, { ...body, ...(revision !== undefined && { revision }) })
+            } catch (error) {
+              // Somebody deleted it: what was written here begins it anew.
+              if (!(error instanceof Refused && error.status === 404)) throw error
+              policy.draftGone(known)
+              return api.putDraft(token, undefined, body)
+            }
+          },
           () => policy.refresh(),
         )
         store.policy.save('draft', draft.id, now(), draft)

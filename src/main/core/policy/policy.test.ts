@@ -190,7 +190,15 @@ test('a draft is saved, changed by somebody else meanwhile, and what was written
     draft: { title: 'Tighter', revision: 3, check: { ok: false, problems: [{ file: 'access.cedar', line: 1 }] } },
   })
   expect((await core.call('policyDraft', { id: 'dr_1' })).work).toBeNull()
-  await core.call('deleteDraft', { id: 'dr_1' })
+  // Deleted by somebody else while it was written here: it begins anew.
+  gateway.policy.drafts.delete('dr_1')
+  await core.call('keepDraftWork', { ...work!, revision: 3 })
+  expect(await core.call('saveDraft', { work: { ...work!, revision: 3 } })).toMatchObject({
+    state: 'saved',
+    draft: { id: 'dr_2', revision: 1 },
+  })
+  expect((await core.call('policy', {})).works).toEqual([])
+  await core.call('deleteDraft', { id: 'dr_2' })
   expect(gateway.policy.drafts.size).toBe(0)
 })
 

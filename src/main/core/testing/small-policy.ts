@@ -74,6 +74,8 @@ export function smallPolicy(say: (type: FeedMessage['type'], data: unknown) => v
     },
   }
 
+  let made = 0
+
   async function answer(url: URL, person: Me, request: IncomingMessage): Promise<Told | undefined> {
     const [, , room, part, id, deed] = url.pathname.split('/').map(decodeURIComponent)
     if (room !== 'policy' && room !== 'overlays') return undefined
@@ -119,12 +121,14 @@ export function smallPolicy(say: (type: FeedMessage['type'], data: unknown) => v
     if (!is('reviewer', 'admin')) return forbidden
     const asked = PolicyDraftRequest.parse(body)
     const known = id ? policy.drafts.get(id) : undefined
+    if (id && !known) return { status: 404, problem: 'There is no such draft: it may have been deleted.' }
     if (id && known?.revision !== asked.revision)
       return { status: 409, problem: 'Somebody saved it meanwhile.', members: { draft: known } }
     const by = { id: person.id, issuer: person.issuer, subject: person.subject, name: person.name }
     const at = new Date().toISOString()
+    if (!id) made += 1
     const draft = PolicyDraft.parse({
-      id: id ?? `dr_${policy.drafts.size + 1}`,
+      id: id ?? `dr_${made}`,
       title: asked.title,
       files: asked.files,
       base: asked.base ?? policy.versions[0]?.version ?? '',
