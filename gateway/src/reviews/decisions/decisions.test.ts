@@ -163,6 +163,41 @@ describe('a decision', () => {
   })
 })
 
+describe('who, what and when', () => {
+  const people: Name[] = ['rae', 'ron', 'ada', 'aud', 'max']
+  // Rae has decided it where somebody has; of a closed campaign too.
+  const states: [state: string, statuses: number[]][] = [
+    ['open', [201, 201, 403, 403, 403]],
+    ['decided', [201, 409, 403, 403, 403]],
+    ['abstained', [201, 201, 403, 403, 403]],
+    ['enforced', [409, 409, 403, 403, 403]],
+    ['closed', [409, 409, 403, 403, 403]],
+    ['skipped', [409, 409, 403, 403, 403]],
+  ]
+  const into = async (state: string): Promise<CampaignItem> => {
+    const { campaign, item } = await one({ recommended: 'reduce' })
+    const verdict = { decided: 'certify', abstained: 'abstain', enforced: 'revoke', closed: 'certify' }[state]
+    if (verdict) await of.decide('rae', item, verdict as 'certify')
+    const db = of.world.store.db
+    if (state === 'enforced')
+      await db.updateTable('overlays').set({ in_force: 1 }).where('item', '=', item.id).execute()
+    if (state === 'closed' || state === 'skipped')
+      expect((await of.ask('POST', `/campaigns/${campaign}/close`, 'ron', { reason: 'enough' })).status).toBe(200)
+    return (await of.items(campaign))[0]!
+  }
+  it.each(states)('%s', async (state, statuses) => {
+    for (const verdict of ['certify', 'reduce', 'revoke', 'abstain'] as const)
+      for (const [n, who] of people.entries()) {
+        // To who may not, it is one and the same which.
+        if (n > 1 && verdict !== 'certify') continue
+        const { status, body } = await of.decide(who, await into(state), verdict)
+        expect([who, verdict, status]).toEqual([who, verdict, statuses[n]])
+        if (status !== 201) expect(body.detail).toMatch(/^\S.*\.$/)
+        if (status === 409) expect(body.item).toBeDefined()
+      }
+  })
+})
+
 describe('changing one’s mind', () => {
   it('is for who decided, while nothing is enforced; what was proposed is taken back', async () => {
     const { campaign, item } = await one({ recommended: 'reduce' })

@@ -45,7 +45,7 @@ export async function moveIn(
   const standing = await standingOf(person)
   const now = async () => ({ item: await readItem(tx, row.id, person) })
   if (campaign.row.state !== 'active') throw new DecisionRefused('conflict', closedWords(campaign), await now())
-  if (row.verdict !== 'undecided' && row.verdict !== 'abstain')
+  if (row.verdict !== 'undecided')
     throw new DecisionRefused('conflict', `It has been decided already: ${row.verdict}.`, await now())
   const acting = mayAct(person, item, campaign, standing)
   if (!acting.ok) throw new DecisionRefused('forbidden', sentence(acting.because))
