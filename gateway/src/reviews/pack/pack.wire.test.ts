@@ -51,7 +51,7 @@ beforeAll(async () => {
   vkey = readFileSync(join(world.data, 'ledger', 'vkey'), 'utf8').trim()
   const feed = await world.listen(await world.person('rae'))
   const draft = await world.as<Campaign>('rae', '/v1/campaigns', {
-    title: 'Files, <b>by quarter</b> \u202e=',
+    title: 'Files, <b>by quarter</b>',
     scope: { connections: ['files'] },
     controls: ['soc2:CC6.3'],
   })
@@ -73,7 +73,12 @@ beforeAll(async () => {
     }
     await world.as('rae', `${base}/items/${one.id}/decisions/decision-${one.number}`, decision, 'PUT')
     if (reduces)
-      await world.as('rae', `${base}/items/${one.id}/comments/comment-${one.number}`, { text: 'asked <script>' }, 'PUT')
+      await world.as(
+        'rae',
+        `${base}/items/${one.id}/comments/comment-${one.number}`,
+        { text: 'asked <script> \u202e' },
+        'PUT',
+      )
   }
   const overlay = (await listed()).find(({ agent }) => agent === worker.agent)!.overlay!
   expect(await worker.psql.ask('insert into items values (1);')).toBe('')
@@ -125,7 +130,7 @@ test('a reduce makes the agent’s next command beyond it denied; the pack says 
   })
   const cli = verified(cliBin, ['verify'], file, false)
   expect(cli.stdout).toContain(
-    `campaign    ${campaign.title.replace('\u202e', '\\u{202e}')}: ${items.length} items and ${items.length} decisions are as their entries say`,
+    `campaign    ${campaign.title}: ${items.length} items and ${items.length} decisions are as their entries say`,
   )
   expect(cli.status).toBe(0)
 })
@@ -195,8 +200,8 @@ test('the report shows what others wrote as text, and nothing in it may run', as
   expect(answered.headers.get('content-type')).toBe('text/html; charset=utf-8')
   expect(answered.headers.get('content-security-policy')).toMatch(/sandbox/)
   const page = await answered.text()
-  expect(page).toContain('Files, &lt;b&gt;by quarter&lt;/b&gt; \\u{202e}=')
-  expect(page).toContain('asked &lt;script&gt;')
+  expect(page).toContain('Files, &lt;b&gt;by quarter&lt;/b&gt;')
+  expect(page).toContain('asked &lt;script&gt; \\u{202e}')
   expect(page).not.toMatch(/<script|<b>by quarter|\u202e|javascript:|<img|<iframe| on\w+=/)
   expect(page).toContain('truncate items')
   expect(page).toContain('in force and verified')
