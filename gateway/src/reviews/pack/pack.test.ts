@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { verifyBundle } from '@countersign/contract/ledger/bundle-verify'
 import { parseVerifierKey } from '@countersign/contract/ledger/note'
-import { readBody, readTar } from '@countersign/contract/ledger/tar'
 import { nodeCrypto } from '@countersign/contract/node/ledger-crypto'
+import type { EvidenceCommand } from '@countersign/contract/review'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Room } from '../../sessions/scribe/testing/room.ts'
 import { createPacks, type PackForm, type Packs } from './pack.ts'
@@ -12,12 +12,13 @@ import { CampaignHand, person, rae } from './testing/campaign.ts'
 let room: Room
 let packs: Packs
 let hand: CampaignHand
+let cited: EvidenceCommand
 beforeAll(async () => {
   room = await Room.open()
   packs = createPacks({ store: room.store, folder: room.folder, ledger: room.ledger, clock: Date.now })
   hand = new CampaignHand(room)
   await hand.policy('v1', [{ file: 'base.cedar', text: 'permit (principal, action, resource);\n' }])
-  const cited = await hand.command('select secret from vault')
+  cited = await hand.command('select secret from vault')
   await hand.start(['ci', 'support', '=cmd()', 'idle'], [cited])
   const decision = await hand.decide(1, 'reduce', 'reads only')
   await hand.overlay(1, decision)
@@ -47,11 +48,6 @@ const keys = () => [
   parseVerifierKey(nodeCrypto.sha256, readFileSync(join(room.folder, 'ledger', 'vkey'), 'utf8').trim()),
 ]
 const verify = (bytes: Uint8Array) => verifyBundle(nodeCrypto, bytes, { keys: keys() })
-export async function unpack(bytes: Uint8Array) {
-  const members: { name: string; bytes: Uint8Array }[] = []
-  for await (const member of readTar(bytes)) members.push({ name: member.name, bytes: await readBody(member, 1 << 24) })
-  return members
-}
 
 describe('an evidence pack', () => {
   it('is whole, and says what of the campaign entries confirm', async () => {
@@ -86,5 +82,20 @@ describe('an evidence pack', () => {
     expect(report.findings).toEqual([])
     expect(report.manifest?.recordings).toHaveLength(1)
     expect(report.outcome).toBe('whole')
+  })
+
+  it('says of what retention has erased that it is, and by which entry', async () => {
+    const { entry } = cited
+    await room.ledger.erase({
+      ...{ run: 'run-1', rule: 'recordings: 90d', by: { kind: 'gateway' } },
+      ...{ entries: [[entry!, entry!]], recordings: [cited.session] },
+    })
+    const report = await verify(await made('bundle', { recordings: true }))
+    expect(report.findings).toEqual([])
+    expect(report).toMatchObject({
+      outcome: 'whole',
+      campaign: { head: { cited: { commands: 0, erased: 1, leftOut: 0 } } },
+    })
+    expect(report.parts.at(-1)).toMatchObject({ part: `recording ${cited.session}`, state: 'erased' })
   })
 })
