@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
-import { blankComments, fromByteOffset, lineAt, splitPolicies } from './cedar-text.ts'
+import { blankComments, fromByteOffset, lineAt, splitPolicies, tooDeep } from './cedar-text.ts'
 import { readStages, type Stage } from './escalation.ts'
 import { OVERLAY_FILES, OVERLAY_POLICIES, overlayOf, overlayPolicy } from './overlay-text.ts'
 import { schema } from './schema.ts'
@@ -128,6 +128,12 @@ async function readTexts(folder: string, problems: PolicyProblem[], warnings: Po
 
 function readFilePolicies(file: string, source: string, problems: PolicyProblem[], warnings: PolicyProblem[]) {
   const blanked = blankComments(source)
+  const deep = tooDeep(blanked)
+  if (deep !== undefined) {
+    const mend = 'write fewer brackets, or several policies'
+    problems.push({ file, line: lineAt(blanked, deep), message: 'this is nested too deep, or too long a chain', mend })
+    return []
+  }
   const whole = cedar.policySetTextToParts(blanked)
   if (whole.type === 'failure') {
     for (const error of whole.errors) problems.push(cedarProblem(file, blanked, 0, error))

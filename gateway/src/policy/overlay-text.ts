@@ -1,5 +1,5 @@
 import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
-import { blankComments, splitPolicies } from './cedar-text.ts'
+import { blankComments, splitPolicies, tooDeep } from './cedar-text.ts'
 
 /**
  * The text of an overlay: forbids beside the policy folder, each of them about one agent (or about those whom a rule gives
@@ -55,6 +55,8 @@ export function readOverlay(
   if (/[^\P{C}\n\r\t]|[\p{Zl}\p{Zp}]|\r(?!\n)/u.test(text))
     return { ok: false, problems: ['it has characters that can’t be seen'] }
   const blanked = blankComments(text)
+  // Before Cedar is asked: whoever overflows its stack takes policy from everybody.
+  if (tooDeep(blanked) !== undefined) return { ok: false, problems: ['it is nested too deep'] }
   const whole = cedar.policySetTextToParts(blanked)
   if (whole.type === 'failure') return { ok: false, problems: whole.errors.map(({ message }) => message) }
   const parts = splitPolicies(blanked)
