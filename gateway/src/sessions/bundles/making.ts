@@ -91,7 +91,11 @@ export function createBundles(options: BundlesOptions): BundlesRoom {
 }
 
 /** The same bytes; `late` is called where the next ones aren't asked for in time. */
-export async function* hurried(bytes: AsyncIterable<Uint8Array>, ms: number, late: () => void): AsyncGenerator<Uint8Array> {
+export async function* hurried(
+  bytes: AsyncIterable<Uint8Array>,
+  ms: number,
+  late: () => void,
+): AsyncGenerator<Uint8Array> {
   for await (const chunk of bytes) {
     const timer = setTimeout(late, ms).unref()
     try {
