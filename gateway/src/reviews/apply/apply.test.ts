@@ -59,6 +59,14 @@ describe('who may apply it', () => {
       max,
       /started the campaign/,
     ],
+    [
+      'who saved the template of the campaign that decided by default',
+      { deciders: [undefined], owner: max },
+      undefined,
+      max,
+      /or its template/,
+    ],
+    ['another than whose template it was', { deciders: [undefined], owner: rae }, undefined, max, undefined],
     ['another than who made it', { deciders: [undefined], madeBy: rae, startedBy: rae }, undefined, max, undefined],
     ['no admin', undefined, rae, { ...max, roles: ['reviewer', 'auditor', 'approver'] }, /by admins/],
   ]
@@ -317,3 +325,30 @@ test('of a rule: who asks for access by it is refused, and nothing else changes'
   expect(overlay.probes.some(({ expect: said, action }) => said === 'deny' && action === 'access:request')).toBe(true)
   expect(await room.overlays.get(made.id)).toMatchObject({ notes: [/It is about a rule/] })
 })
+
+test('what was applied is exported as it stands, however long its chains are, under annotations of the export', async () => {
+  room = await OverlayRoom.open()
+  const chain = Array.from({ length: 200 }, (_, n) => `resource == Table::"orders/public.t${n}"`).join(' || ')
+  const policy = `@id ("] evil") @reason("\\"; permit (principal, action, resource); \\"")
+forbid (${me}, action == Action::"sql:read", resource in Connection::"orders") when { ${chain} };
+forbid (${me}, action == Action::"sql:ddl", resource in Connection::"orders");`
+  const id = await proposed({ policy, title: 'Less\npermit (principal, action, resource);' })
+  await room.overlays.apply(id, max, { reason })
+  const { files, overlays } = await room.overlays.exported()
+  expect(overlays).toEqual([id])
+  const loaded = loadPolicyTexts(files.map(({ file, text }) => ({ file, text })))
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  expect(loaded.policies.list.map((one) => [one.id, one.effect])).toEqual([
+    [`review-${id}-1`, 'forbid'],
+    [`review-${id}-2`, 'forbid'],
+  ])
+  // Put into the folder it has every policy of the overlay.
+  room.sets.push(loadedWith(room.sets.at(-1)!, files))
+  expect((await room.overlays.exported()).redundant).toEqual([id])
+})
+
+function loadedWith({ texts }: Policies, files: readonly { file: string; text: string }[]): Policies {
+  const loaded = loadPolicyTexts([...files, ...texts])
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+  return loaded.policies
+}

@@ -4,6 +4,7 @@ import type { OverlayExport } from '@countersign/contract/review'
 import { blankComments, splitPolicies } from '../../policy/cedar-text.ts'
 import { overlayOf } from '../../policy/overlay-text.ts'
 import type { Policies } from '../../policy/policy.ts'
+import { quoted } from '../recommend/cedar.ts'
 import type { OverlayRow } from './rows.ts'
 
 /** The file of the folder that has what reviews have decided. */
@@ -66,18 +67,15 @@ function meaningsOf(text: string): string[] {
   })
 }
 
-/** An overlay as policies of a file: an @id and a @reason each, formatted as Cedar does, whose it is above them. */
+/** An overlay as policies of a file: an @id and a @reason each, whose it is above them. */
 function textOf(row: OverlayRow): string {
   const policies = splitPolicies(blankComments(row.policy)).map((part, at) => {
     const parsed = cedar.policyToJson(part.text)
     if (parsed.type === 'failure') throw new Error(`overlay ${row.id} can't be read: ${parsed.errors[0]?.message}`)
-    const { json } = parsed
-    const reason = json.annotations?.reason || row.title
-    const annotations = { ...json.annotations, id: `review-${row.id}-${at + 1}`, reason }
-    const written = cedar.policyToText({ ...json, annotations })
-    if (written.type === 'failure') throw new Error(`overlay ${row.id} can't be written: ${written.errors[0]?.message}`)
-    const formatted = cedar.formatPolicies({ policyText: written.text, lineWidth: 100, indentWidth: 2 })
-    return formatted.type === 'success' ? formatted.formatted_policy.trimEnd() : written.text
+    const reason = parsed.json.annotations?.reason || row.title
+    // As it stands, with annotations of its own: Cedar's formatter doesn't come through all that its parser does.
+    const text = part.text.slice(ANNOTATIONS.exec(part.text)![0].length)
+    return `@id(${quoted(`review-${row.id}-${at + 1}`)})\n@reason(${quoted(reason)})\n${text}`
   })
   const who = (json: string | null) =>
     json === null ? 'the campaign’s default' : (JSON.parse(json) as { name: string }).name
@@ -88,6 +86,9 @@ function textOf(row: OverlayRow): string {
   ]
   return `${said.map((line) => `// ${oneLine(line)}\n`).join('')}${policies.join('\n\n')}\n`
 }
+
+/** Those before a policy without comments (Cedar grammar, Annotation). */
+const ANNOTATIONS = /^(?:\s*@\s*[A-Za-z_]\w*\s*(?:\(\s*"(?:\\.|[^"\\])*"\s*\))?)*\s*/s
 
 /** What is in a comment must stay in it, and be seen. */
 const oneLine = (text: string): string => text.replace(/[\p{C}\p{Z}]+/gu, ' ').trim()

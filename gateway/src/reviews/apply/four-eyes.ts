@@ -82,11 +82,18 @@ async function decidersOf(tx: Tx, row: OverlayRow): Promise<{ ref: PersonRef; di
   if (row.proposed_by === null && row.campaign !== null) {
     const campaign = await tx
       .selectFrom('campaigns')
-      .select(['created_by', 'started_by'])
+      .select(['created_by', 'started_by', 'owner'])
       .where('id', '=', row.campaign)
       .executeTakeFirst()
     add(campaign?.created_by ?? null, 'made the campaign, and chose what becomes of what nobody decides')
     add(campaign?.started_by ?? null, 'started the campaign, and with it what becomes of what nobody decides')
+    // One that begins by itself is made and started by nobody: by whose template it did.
+    const owner = campaign?.owner ?? null
+    if (owner !== null)
+      found.push({
+        ref: { id: owner, issuer: '', subject: '', name: owner },
+        did: 'have the campaign, or its template, and chose what becomes of what nobody decides',
+      })
   }
   return found
 }

@@ -100,6 +100,8 @@ export class OverlayRoom implements AsyncDisposable {
       inPlaceOf?: PersonPrincipal
       madeBy?: PersonPrincipal
       startedBy?: PersonPrincipal
+      /** Whose the campaign is: who saved the template that began it. */
+      owner?: PersonPrincipal
     } = {},
   ): Promise<string> {
     const { db } = this.store
@@ -119,6 +121,7 @@ export class OverlayRoom implements AsyncDisposable {
       .values({
         ...{ id: campaign, state: 'active', title: 'Q4', plan, trigger: '{"kind":"person"}', created_at: at },
         ...{ created_by: json(options.madeBy), started_by: json(options.startedBy) },
+        owner: options.owner?.id ?? null,
       })
       .execute()
     const used = (options.used ?? []).map(
