@@ -83,7 +83,7 @@ export const ItemDecided = z.object({
 })
 export type ItemDecided = z.input<typeof ItemDecided>
 /** What is said anew of what was refused. */
-export const DecidedAnew = ItemDecided.pick({ verdict: true, reason: true, policy: true }).partial()
+export const DecidedAnew = ItemDecided.pick({ verdict: true, reason: true, policy: true, revision: true }).partial()
 export type DecidedAnew = z.output<typeof DecidedAnew>
 
 /** What can be taken out of a campaign. */
@@ -141,7 +141,7 @@ export const reviewCalls = {
   },
   /** Takes back what was never on its way; false where it may have arrived. */
   takeBackReview: { input: z.object({ id: Id }), output: z.object({ taken: z.boolean() }) },
-  /** What becomes of a refused one. `anew` says on which revision, and may change what was said. */
+  /** What becomes of a refused one. `anew` says on which revision, as it was shown, and may change what was said. */
   resolveReview: {
     input: z.object({ id: Id, choice: ReviewChoice, anew: DecidedAnew.optional() }),
     output: z.object({}),

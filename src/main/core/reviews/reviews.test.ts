@@ -163,7 +163,9 @@ test('somebody was first, the campaign closed, not mine: a choice each, and nobo
     code: 'decided-already',
   })
   await core.call('resolveReview', { id: first!.id, choice: 'discard' })
-  await core.call('resolveReview', { id: second!.id, choice: 'anew', anew: { reason: 'seen, and still' } })
+  const seen = (anew: object) => core.call('resolveReview', { id: second!.id, choice: 'anew', anew })
+  await expect(seen({ reason: 'of an older one', revision: 0 })).rejects.toMatchObject({ code: 'changed' })
+  await seen({ reason: 'seen, and still', revision: 1 })
   await settled(told, (all) => all.length === 1)
   expect(gateway.itemDecisions).toMatchObject([{ item: 'it_2', verdict: 'revoke', reason: 'seen, and still' }])
   expect(gateway.items.get('it_1')).toMatchObject({ verdict: 'certify' })

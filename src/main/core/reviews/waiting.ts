@@ -128,6 +128,8 @@ export function createWaiting(options: {
       const item = itemOf(body.data.item)
       if (!item || !open(item, options.me()))
         throw new ConsoleError('decided-already', 'It is decided by now: keep what stands there.')
+      if (anew?.revision !== undefined && anew.revision !== item.revision)
+        throw new ConsoleError('changed', 'It changed while you looked at it: look again, then decide.')
       const request = {
         ...body.data.request,
         ...(anew?.verdict !== undefined && { verdict: anew.verdict }),

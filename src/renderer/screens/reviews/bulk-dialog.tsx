@@ -7,6 +7,9 @@ import { Button } from '../../parts/basics.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { figure, many, recommendedNames, titleOf, verdictWords } from './words.ts'
 
+/** A preview that has only just come is decided by no key press: that one was meant for the question. */
+const LOOK_AT_LEAST_MS = 700
+
 /** Decides several items together: first the gateway says which it would and which not, then it is done, marked as bulk. */
 export function BulkDialog(props: {
   campaign: string
@@ -21,6 +24,7 @@ export function BulkDialog(props: {
   const [problem, setProblem] = useState('')
   const [busy, setBusy] = useState(false)
   const first = useRef<HTMLInputElement>(null)
+  const cameAt = useRef(0)
   const live = useWorld((world) => world.link.state === 'live')
   const about = `${verdict} ${reason.trim()}`
   const shown = preview?.of === about ? preview.said : undefined
@@ -38,7 +42,10 @@ export function BulkDialog(props: {
         reason: reason.trim(),
         ...(shown && { preview: shown.preview }),
       })
-      if (!said.done) return setPreview({ of: about, said })
+      if (!said.done) {
+        cameAt.current = performance.now()
+        return setPreview({ of: about, said })
+      }
       say(`${many(said.items.length, 'item')} decided together`)
       props.onDone()
       props.onClose()
@@ -62,9 +69,13 @@ export function BulkDialog(props: {
         >
           <form
             className="flex min-h-0 flex-col"
+            onKeyDown={(event) => {
+              if (event.repeat && event.key === 'Enter') event.preventDefault()
+            }}
             onSubmit={(event) => {
               event.preventDefault()
-              if (!busy) void ask()
+              if (busy || (shown && performance.now() - cameAt.current < LOOK_AT_LEAST_MS)) return
+              void ask()
             }}
           >
             <div className="px-6 pt-5">

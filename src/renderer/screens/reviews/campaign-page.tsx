@@ -189,7 +189,7 @@ function Applications({ campaign }: { campaign: Campaign }) {
   const all = Object.values(applications).reduce((sum, n) => sum + n, 0)
   if (all === 0) return null
   const parts = [
-    ['pending', 'wait for a second pair of eyes', 'warn'],
+    ['pending', 'to be seen by a second pair of eyes', 'warn'],
     ['verified', 'applied and verified', 'ok'],
     ['applied', 'applied, not verified yet', 'plain'],
     ['failed', 'failed', 'danger'],

@@ -29,7 +29,8 @@ export function Conflict(props: { item: CampaignItem; pending: PendingReview; re
   const choose = async (choice: ReviewChoice) => {
     setProblem('')
     try {
-      await core().call('resolveReview', { id: pending.id, choice })
+      const anew = choice === 'anew' ? { anew: { revision: item.revision } } : {}
+      await core().call('resolveReview', { id: pending.id, choice, ...anew })
       say(said[choice])
     } catch (error) {
       setProblem(wordsOf(error))

@@ -34,6 +34,8 @@ export function DecideDialog(props: {
   const { page, verdict } = props
   const { item, recommendation } = page
   const recommended = recommendation.policy ?? ''
+  /** What is decided is what the dialog was opened on. */
+  const [shown] = useState(item.revision)
   const [reason, setReason] = useState(props.reason)
   const [policy, setPolicy] = useState(props.policy ?? recommended)
   const [editing, setEditing] = useState(props.policy !== undefined && props.policy !== recommended)
@@ -70,7 +72,8 @@ export function DecideDialog(props: {
       }
       const said = { reason: reason.trim(), ...(own && { policy }) }
       if (props.instead !== undefined) {
-        await core().call('resolveReview', { id: props.instead, choice: 'anew', anew: { verdict, ...said } })
+        const anew = { verdict, revision: shown, ...said }
+        await core().call('resolveReview', { id: props.instead, choice: 'anew', anew })
         say('Decided on what is there now')
       } else await decideItem(item, verdict, said, props.looked)
       props.onClose()

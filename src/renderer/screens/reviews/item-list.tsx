@@ -70,6 +70,11 @@ export function ItemList(props: Props) {
   const { campaign, arranged, filter, selected, chosen, pending, onFilter, onSelect } = props
   const rows = useMemo(() => rowsOf(arranged), [arranged])
   const options = useMemo(() => rows.filter((row) => row.option), [rows])
+  /** What was chosen and is filtered out since: decided with the others, so it is said. */
+  const hidden = useMemo(
+    () => (chosen.size === 0 ? 0 : chosen.size - options.filter(({ key }) => chosen.has(key)).length),
+    [options, chosen],
+  )
   const live = useWorld((world) => world.link.state === 'live')
   const field = useRef<HTMLInputElement>(null)
   const list = useRef<ListboxHandle>(null)
@@ -171,7 +176,10 @@ export function ItemList(props: Props) {
           role="status"
           className="mx-3 mb-1.5 flex items-center gap-3 rounded-box bg-accent-pale px-3 py-1.5 text-fine"
         >
-          <span className="min-w-0 flex-1">{many(chosen.size, 'item')} chosen</span>
+          <span className="min-w-0 flex-1">
+            {many(chosen.size, 'item')} chosen
+            {hidden > 0 ? <b className="font-semibold text-warn">{`, ${figure(hidden)} not shown`}</b> : null}
+          </span>
           <button type="button" className="font-semibold text-accent" onClick={props.onTogether}>
             Decide together…
           </button>
