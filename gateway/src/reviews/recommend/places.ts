@@ -16,7 +16,8 @@ export function placesOf(connection: string, type: string, ids: readonly string[
   if (type === 'Connection') return [{ condition: `resource == ${uid('Connection', connection)}`, words: connection }]
   if (type.endsWith('*')) return ids.map((begins) => allWithin(connection, type.slice(0, -1), begins))
   const { families, single: few } = familiesOf(connection, type, ids)
-  const told = families.map((stem) => placeOf(type, stem))
+  // An agent that has as many families as it likes is to be reduced all the same.
+  const told = narrowed(families, most).map((stem) => placeOf(type, stem))
   if (few.length <= most) return few.length === 0 ? told : [...told, named(connection, type, few.sort())]
   const { stems, rest } = stemsOf(connection, type, few)
   // What doesn't tell its attributes can't be put together with others by them.

@@ -298,3 +298,15 @@ describe('a rule', () => {
     expect(() => revoking({ ...rule, policy: 'gone' }, evidence)).toThrow(/not known/)
   })
 })
+
+test('an agent that uses more families of tables than can be told is reduced all the same, to how they begin', () => {
+  const letters = 'abcdefghijklmnopqrst'
+  const names = [...letters].flatMap((a) => [...letters].map((b) => `fam${a}${b}_stays_or_does_it`))
+  const done = names.flatMap((name) =>
+    [1, 2, 3].map((n) => allowed(sql('read', `${name}_${n}`, 'select', true, `of_${name.slice(0, 4)}`))),
+  )
+  const { policies } = reduced(done)
+  for (const { effects } of done) expect(outcome(policies, effects[0]!)).toBe('allow')
+  expect(outcome(policies, sql('write', 'customers', 'delete', false))).toBe('deny')
+  expect(outcome(policies, sql('ddl', 'customers', 'drop'))).toBe('deny')
+})
