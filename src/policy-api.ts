@@ -125,7 +125,6 @@ export const policyCalls = {
       form: z.enum(['file', 'tar', 'patch']),
       files: z.array(PolicyText).max(1000),
       before: z.array(PolicyText).optional(),
-      patch: z.string().optional().describe('as the gateway made it'),
     }),
     output: Written,
   },

@@ -91,7 +91,6 @@ interface Saved {
   form: 'file' | 'tar' | 'patch'
   files: PolicyText[]
   before?: PolicyText[]
-  patch?: string
 }
 
 /** Writes files for the policy folder. @returns where, or undefined where it was not wanted. @throws Error in words */

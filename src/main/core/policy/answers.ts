@@ -3,13 +3,14 @@ import { OverlayPage } from '@countersign/contract/review'
 import type { z } from 'zod'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import { BacktestHead, type policyCalls } from '../../../policy-api.ts'
+import { plainText } from '../attention.ts'
 import { type GatewayApi, Refused, Unreachable } from '../gateway-api.ts'
 import type { Asking } from '../library/downloads.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Downloads } from '../ports/downloads.ts'
 import type { PolicyKind } from '../store/policy-rows.ts'
 import type { Store } from '../store/store.ts'
-import { ofFolder, patchOf, tarOf } from './files.ts'
+import { isFolderFile, ofFolder, patchOf, tarOf } from './files.ts'
 import { draftInConflict } from './gateway-policy.ts'
 import type { Policy } from './policy.ts'
 import type { DraftWorks } from './works.ts'
@@ -208,7 +209,13 @@ export function policyAnswers(from: {
       return api.overlayEdits(token)
     },
 
-    async savePolicyFiles({ work, name, form, files, before = [], patch }) {
+    async savePolicyFiles({ work, name, form, files, before = [] }) {
+      const strange = [...before, ...files].filter(ofFolder).find(({ file }) => !isFolderFile(file))
+      if (strange)
+        throw new ConsoleError(
+          'bad-name',
+          `“${plainText(strange.file, 80)}” is no name of a file of the policy folder: nothing was written.`,
+        )
       const told = { type: 'export' as const, work }
       const type = form === 'tar' ? 'application/x-tar' : form === 'patch' ? 'text/x-diff' : 'text/plain; charset=utf-8'
       const encoder = new TextEncoder()
@@ -220,7 +227,7 @@ export function policyAnswers(from: {
       if (!target) return { state: 'cancelled' }
       try {
         if (form === 'tar') for await (const bytes of tarOf(files)) await target.write(bytes)
-        else await target.write(encoder.encode(form === 'patch' ? (patch ?? patchOf(before, files)) : files[0]!.text))
+        else await target.write(encoder.encode(form === 'patch' ? patchOf(before, files) : files[0]!.text))
         const where = await target.close()
         return { state: 'written', ...(where !== undefined && { where }) }
       } catch (error) {

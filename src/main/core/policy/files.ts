@@ -5,6 +5,10 @@ import { createTwoFilesPatch, FILE_HEADERS_ONLY } from 'diff'
 /** Whether a file is one of the folder's: overlays of reviews are beside it, and nobody writes them by hand. */
 export const ofFolder = ({ file }: Pick<PolicyText, 'file'>): boolean => !file.startsWith('overlay:')
 
+/** Whether it is a file's plain name, without a path: whoever takes it into the folder changes nothing beside it. */
+export const isFolderFile = (name: string): boolean =>
+  /^[^.\s/\\"\p{C}\p{Zl}\p{Zp}][^/\\"\p{C}\p{Zl}\p{Zp}]*$/u.test(name)
+
 /**
  * What turns the folder's files from `before` into `after`, as one unified diff: `git apply` and `patch -p1` take it in
  * the folder itself. Files that are the same are left out.

@@ -253,10 +253,11 @@ test('overlays: applied by another admin with the digest that was shown; refusal
     work: 'w',
     name: 'overlays.patch',
     form: 'patch',
-    files: [],
-    patch: edits.patch,
+    files: edits.files,
+    before: [],
   })
-  expect(core.files.get('overlays.patch')?.toString()).toBe(edits.patch)
+  // Of what was shown, whatever else the gateway calls its patch.
+  expect(core.files.get('overlays.patch')?.toString()).toBe(patchOf([], edits.files))
 })
 
 test('a draft’s files go into the folder: as one patch that git takes, as a tar, one by one', async () => {
@@ -284,6 +285,12 @@ test('a draft’s files go into the folder: as one patch that git takes, as a ta
   await core.call('savePolicyFiles', { work: 'w', name: 'draft.tar', form: 'tar', files: after })
   await core.call('savePolicyFiles', { work: 'w', name: 'same.cedar', form: 'file', files: [after[1]!] })
   expect(core.files.get('same.cedar')?.toString()).toBe('// same\n')
+
+  for (const file of ['../hook.cedar', '/etc/x.cedar', 'a\nb.cedar', '.git', 'a\u202eb.cedar', 'sub/x.cedar'])
+    for (const form of ['patch', 'tar'] as const)
+      await expect(
+        core.call('savePolicyFiles', { work: 'w', name: 'lies', form, files: [{ file, text: 'x' }], before: [] }),
+      ).rejects.toMatchObject({ code: 'bad-name' })
 
   const git = join(folder.path, 'git')
   const tar = join(folder.path, 'tar')

@@ -1,4 +1,4 @@
-import type { Campaign } from '@countersign/contract/review'
+import type { Campaign, CampaignTemplate } from '@countersign/contract/review'
 import type { z } from 'zod'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import { type CampaignExport, campaignExports, type reviewCalls } from '../../../reviews-api.ts'
@@ -7,7 +7,7 @@ import type { Asking } from '../library/downloads.ts'
 import type { Downloads } from '../ports/downloads.ts'
 import type { Printer } from '../ports/printer.ts'
 import type { ReviewRows } from '../store/review-rows.ts'
-import type { Campaigns } from './campaigns.ts'
+import { type Campaigns, nextOf } from './campaigns.ts'
 import type { Items } from './items.ts'
 import type { Waiting } from './waiting.ts'
 
@@ -93,13 +93,14 @@ export function reviewAnswers(from: {
       return {}
     },
     async campaignTemplates() {
-      const templates = []
+      const templates: CampaignTemplate[] = []
       let after: string | undefined
       do {
         const { api, token } = await live()
         const page = await api.campaignTemplates(token, after)
-        templates.push(...page.items)
-        after = page.next ?? undefined
+        const more = page.items.filter(({ id }) => templates.every((each) => each.id !== id))
+        templates.push(...more)
+        after = nextOf(page.next, more.length)
       } while (after !== undefined)
       return { items: templates }
     },

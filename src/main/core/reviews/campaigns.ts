@@ -101,11 +101,12 @@ export function createCampaigns(options: {
       if (!asked || signal.aborted) return
       const page = await asked.api.campaignsPage(asked.token, after)
       if (signal.aborted) return
+      const before = told.size
       for (const campaign of page.items) {
         told.add(campaign.id)
         if (!meanwhile?.has(campaign.id)) save(campaign)
       }
-      after = page.next ?? undefined
+      after = nextOf(page.next, told.size - before)
     } while (after !== undefined)
     const lost = rows
       .campaigns()
@@ -215,6 +216,16 @@ const byDue = (a: Campaign, b: Campaign) =>
     ? (a.dueAt ?? a.createdAt).localeCompare(b.dueAt ?? b.createdAt)
     : (b.closedAt ?? b.createdAt).localeCompare(a.closedAt ?? a.createdAt)) ||
   a.id.localeCompare(b.id)
+
+/**
+ * What to ask for after a page.
+ * @param fresh how many of it were not told before
+ * @throws Error where there would be no end
+ */
+export function nextOf(next: string | null, fresh: number): string | undefined {
+  if (next !== null && fresh === 0) throw new Error('The gateway’s list has no end: it tells the same again.')
+  return next ?? undefined
+}
 
 function inWords(error: Error): string {
   if (error instanceof Refused && error.status === 403) return 'Your role sees no reviews.'

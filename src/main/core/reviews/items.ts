@@ -9,6 +9,7 @@ import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { ReviewRows } from '../store/review-rows.ts'
 import type { Store } from '../store/store.ts'
+import { nextOf } from './campaigns.ts'
 
 /**
  * Items of campaigns. Those of campaigns that somebody looks at, or in which this person may decide, are fetched and
@@ -141,6 +142,7 @@ export function createItems(options: {
       if (!asked || signal.aborted) return
       const page = await asked.api.itemsPage(asked.token, campaign, after)
       if (signal.aborted) return
+      const count = told.size
       const fresh = page.items.filter((item) => {
         told.add(item.id)
         const before = rows.item(item.id)
@@ -150,7 +152,7 @@ export function createItems(options: {
       })
       rows.saveItems(fresh)
       tellSoon(campaign, fresh)
-      after = page.next ?? undefined
+      after = nextOf(page.next, told.size - count)
     } while (after !== undefined && told.size < MOST)
     const gone = after === undefined ? rows.itemIds(campaign).filter((id) => !told.has(id)) : []
     rows.removeItems(gone)

@@ -5,6 +5,7 @@ import { type Core, createCore } from '../core.ts'
 import { listenTo, seenNotices, takenFiles, temporaryFolder, testKeychain } from '../testing/console.ts'
 import { type SmallGateway, startSmallGateway } from '../testing/small-gateway.ts'
 import { someCampaign, someItem } from '../testing/small-reviews.ts'
+import { nextOf } from './campaigns.ts'
 import { reminderNotice } from './reminders.ts'
 
 let issuer: RunningIssuer
@@ -295,6 +296,12 @@ test('a reminder is for whom it names; it goes once nothing is left, and says no
   expect(plain).toEqual({
     ...{ tag: 't', target: '/reviews/ca_1', title: 'A review waits for you', body: 'Open Countersign to see it.' },
   })
+})
+
+test('a list that tells the same again and again is not followed', () => {
+  expect(nextOf(null, 0)).toBeUndefined()
+  expect(nextOf('2', 1)).toBe('2')
+  expect(() => nextOf('2', 0)).toThrow('has no end')
 })
 
 test('an approver has no reviews: nothing is asked for, and the state says so', async () => {

@@ -26,7 +26,8 @@ export function ExportOverlays({ onClose }: { onClose: () => void }) {
     setProblem('')
     savePolicyFiles({
       ...{ name: `overlays.${form}`, form, files },
-      ...(form === 'patch' && told && { patch: told.patch }),
+      // The patch is made here, of what is shown: what the gateway calls one may say something else.
+      ...(form === 'patch' && { before }),
     }).then(
       (saved) => setWritten(saved ? `Written to ${saved.where}.` : ''),
       (error) => setProblem(wordsOf(error)),

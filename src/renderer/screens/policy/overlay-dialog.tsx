@@ -1,10 +1,14 @@
 import type { Overlay } from '@countersign/contract/review'
+import { useState } from 'react'
 import { core, say } from '../../app/store.ts'
 import { Reasoned } from '../../parts/reasoned.tsx'
 import type { Does } from './overlay-words.ts'
 
 /** Applies, rejects, rolls back or retires: deliberate, with a reason, about the very text that was shown. */
-export function OverlayDialog({ overlay, does, onClose }: { overlay: Overlay; does: Does; onClose: () => void }) {
+export function OverlayDialog(props: { overlay: Overlay; does: Does; onClose: () => void }) {
+  const { overlay: now, does, onClose } = props
+  /** What is answered is what the dialog was opened on: to ask for a roll-back is another thing than to do it. */
+  const [overlay] = useState(now)
   const { id, digest, title, connection } = overlay
   const words = wordsFor(does, overlay)
   return (
@@ -17,6 +21,8 @@ export function OverlayDialog({ overlay, does, onClose }: { overlay: Overlay; do
       danger={does !== 'apply'}
       onClose={onClose}
       onReason={async (reason) => {
+        if (changedSince(overlay, now))
+          throw new Error('It changed while you looked at it: close this, look at it, then answer.')
         const answered = await core().call('answerOverlay', { id, does, reason, digest })
         say(
           answered.state === 'failed'
@@ -31,6 +37,10 @@ export function OverlayDialog({ overlay, does, onClose }: { overlay: Overlay; do
     </Reasoned>
   )
 }
+
+/** Whether what an answer would do is another thing by now. */
+export const changedSince = (shown: Overlay, now: Overlay): boolean =>
+  shown.state !== now.state || shown.digest !== now.digest || shown.rollBack?.at !== now.rollBack?.at
 
 function wordsFor(does: Does, overlay: Overlay) {
   switch (does) {

@@ -1,6 +1,6 @@
 import type { Overlay, OverlayPage, Probe } from '@countersign/contract/review'
 import { Check, CircleX } from 'lucide-react'
-import { useMemo, useState } from 'react'
+import { useMemo, useRef, useState } from 'react'
 import { useAgents, useFetched } from '../../app/agents.ts'
 import { useKeys } from '../../app/keys.ts'
 import { usePolicy } from '../../app/policy.ts'
@@ -27,6 +27,9 @@ import {
 } from './overlay-words.ts'
 import { figure, many } from './parts.tsx'
 
+/** One that has only just come is answered by no key: it was meant for another one, or was a letter of a word. */
+const READ_AT_LEAST_MS = 300
+
 /** One overlay: what of the agent's access it takes, in words and in Cedar, who said so, and whether it holds. */
 export function OverlayPagePart({ id }: { id: string }) {
   const head = usePolicy(({ view }) => view?.overlays.find((one) => one.id === id))
@@ -36,10 +39,14 @@ export function OverlayPagePart({ id }: { id: string }) {
   const me = useWorld((world) => world.me)
   const live = useWorld((world) => world.link.state === 'live')
   const [asking, setAsking] = useState<Does | undefined>(undefined)
+  const since = useRef({ id, at: performance.now() })
+  if (since.current.id !== id) since.current = { id, at: performance.now() }
   const deeds = overlay ? deedsOf(overlay) : []
   const ask = (does: Does) =>
     overlay && live && deeds.includes(does) && mayNot(overlay, does, me) === undefined ? setAsking(does) : false
-  useKeys({ a: () => ask('apply'), d: () => ask('reject'), u: () => ask('roll-back') })
+  const byKey = (does: Does) => (event: KeyboardEvent) =>
+    event.repeat || performance.now() - since.current.at < READ_AT_LEAST_MS ? undefined : ask(does)
+  useKeys({ a: byKey('apply'), d: byKey('reject'), u: byKey('roll-back') })
   if (!overlay)
     return asked.problem || asked.value ? (
       <Notice title="There is no such overlay here" role="status">
