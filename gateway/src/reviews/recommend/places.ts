@@ -132,12 +132,27 @@ function stemOf(connection: string, type: string, id: string): Stem | undefined 
 
 /** Ways to shorten how a name begins, each to fewer beginnings than the one before. */
 const shorter: readonly ((begins: string) => string)[] = [
-  // What is numbered, dated or drawn by lot: events_2026_11, web-7f9c4.
-  (begins) => begins.replace(/[-_./]?[0-9a-f]*\d[-_.:0-9a-f]*$/i, ''),
+  unnumbered,
   (begins) => /^(.*[/_.-])[^/_.-]+[/_.-]?$/s.exec(begins)?.[1] ?? begins,
   (begins) => /^(.[^/_.-]*[/_.-]?)/s.exec(begins)?.[1] ?? begins,
   () => '',
 ]
+
+/**
+ * Without what is numbered, dated or drawn by lot at its end: events_2026_11, web-7f9c4. That is
+ * `[-_./]?[0-9a-f]*[0-9][-_.:0-9a-f]*$`, looked for from the end: names are what agents make of them, and as a regular
+ * expression it takes the cube of their length.
+ */
+export function unnumbered(begins: string): string {
+  let tail = begins.length
+  while (tail > 0 && /[-_.:0-9a-f]/i.test(begins[tail - 1]!)) tail--
+  const digit = begins.slice(tail).search(/\d/)
+  if (digit < 0) return begins
+  let start = tail + digit
+  while (start > 0 && /[0-9a-f]/i.test(begins[start - 1]!)) start--
+  if (start > 0 && /[-_./]/.test(begins[start - 1]!)) start--
+  return begins.slice(0, start)
+}
 
 /** Shortens until there are at most so many; where that can't be, all that are alike in nothing but their equals. */
 function narrowed(stems: readonly Stem[], most: number): Stem[] {
