@@ -81,7 +81,8 @@ export function isVisible(text: string): boolean {
 export function lineOf(value: unknown): string | undefined {
   if (typeof value !== 'string' || hasControl(value)) return undefined
   const trimmed = value.trim()
-  return isVisible(trimmed) ? trimmed.slice(0, 200) : undefined
+  // Half of a character is none: it would have no form in the ledger.
+  return isVisible(trimmed) ? trimmed.slice(0, 200).replace(/\p{Cs}$/u, '') : undefined
 }
 
 /** Whether a text can be the subject of an identity. */

@@ -197,7 +197,9 @@ async function firstOf(tx: Transaction<Tables>, id: string, cadence: Cadence, no
 
 const DAY = 86_400_000
 const dayOf = (at: Date) => at.toISOString().slice(0, 10)
-const titled = ({ plan }: CampaignTemplate, words: string) => `${plan.title} · ${words}`.slice(0, 200)
+/** What agents are called is in it: half of a character at its end has no form in the ledger. */
+const titled = ({ plan }: CampaignTemplate, words: string) =>
+  `${plan.title} · ${words}`.slice(0, 200).replace(/\p{Cs}$/u, '')
 
 /** What the ledger has of a template: SHA-256 over what it says. */
 export function templateHash({
