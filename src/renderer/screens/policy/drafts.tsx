@@ -191,8 +191,10 @@ function NewDraft({ may }: { may: boolean }) {
       <h2 className="text-title font-semibold">New draft</h2>
       <p className="mt-1 text-dim">
         It begins as what is in force: {many(folder.length, 'file')}
-        {overlays > 0 ? `. ${many(overlays, 'overlay')} of reviews stay on top, and are not part of it` : ''}. Nothing
-        of a draft is enforced: it goes into the policy folder, by whoever keeps that.
+        {overlays > 0
+          ? `. ${many(overlays, 'overlay')} of reviews ${overlays === 1 ? 'stays on top, and is' : 'stay on top, and are'} not part of it`
+          : ''}
+        . Nothing of a draft is enforced: it goes into the policy folder, by whoever keeps that.
       </p>
       <form
         className="mt-4 flex max-w-lg flex-col gap-3"

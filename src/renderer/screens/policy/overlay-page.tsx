@@ -5,7 +5,7 @@ import { useAgents, useFetched } from '../../app/agents.ts'
 import { useKeys } from '../../app/keys.ts'
 import { usePolicy } from '../../app/policy.ts'
 import { hashOf } from '../../app/route.ts'
-import { core, useWorld } from '../../app/store.ts'
+import { core, say, useWorld } from '../../app/store.ts'
 import { Button, CopyButton, Key, Notice } from '../../parts/basics.tsx'
 import { CedarText } from '../../parts/cedar-text.tsx'
 import { useNow } from '../../parts/clock.ts'
@@ -44,8 +44,12 @@ export function OverlayPagePart({ id }: { id: string }) {
   const deeds = overlay ? deedsOf(overlay) : []
   const ask = (does: Does) =>
     overlay && live && deeds.includes(does) && mayNot(overlay, does, me) === undefined ? setAsking(does) : false
-  const byKey = (does: Does) => (event: KeyboardEvent) =>
-    event.repeat || performance.now() - since.current.at < READ_AT_LEAST_MS ? undefined : ask(does)
+  const byKey = (does: Does) => (event: KeyboardEvent) => {
+    if (event.repeat) return
+    if (performance.now() - since.current.at < READ_AT_LEAST_MS)
+      return say('This overlay has only just appeared. Look at it, then answer.')
+    return ask(does)
+  }
   useKeys({ a: byKey('apply'), d: byKey('reject'), u: byKey('roll-back') })
   if (!overlay)
     return asked.problem || asked.value ? (

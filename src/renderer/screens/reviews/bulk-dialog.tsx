@@ -1,14 +1,14 @@
 import type { BulkPreview, CampaignItem } from '@countersign/contract/review'
 import { AlertDialog } from 'radix-ui'
-import { useRef, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { wordsOf } from '../../app/api.ts'
 import { core, say, useWorld } from '../../app/store.ts'
 import { Button } from '../../parts/basics.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { figure, many, recommendedNames, titleOf, verdictWords } from './words.ts'
 
-/** A preview that has only just come is decided by no key press: that one was meant for the question. */
-const LOOK_AT_LEAST_MS = 700
+/** A preview that has only just come is decided by nothing: an Enter too many was meant for the question. */
+const READ_AT_LEAST_MS = 300
 
 /** Decides several items together: first the gateway says which it would and which not, then it is done, marked as bulk. */
 export function BulkDialog(props: {
@@ -24,7 +24,12 @@ export function BulkDialog(props: {
   const [problem, setProblem] = useState('')
   const [busy, setBusy] = useState(false)
   const first = useRef<HTMLInputElement>(null)
-  const cameAt = useRef(0)
+  const [fresh, setFresh] = useState(false)
+  useEffect(() => {
+    if (!fresh) return
+    const timer = setTimeout(() => setFresh(false), READ_AT_LEAST_MS)
+    return () => clearTimeout(timer)
+  }, [fresh])
   const live = useWorld((world) => world.link.state === 'live')
   const about = `${verdict} ${reason.trim()}`
   const shown = preview?.of === about ? preview.said : undefined
@@ -43,7 +48,7 @@ export function BulkDialog(props: {
         ...(shown && { preview: shown.preview }),
       })
       if (!said.done) {
-        cameAt.current = performance.now()
+        setFresh(true)
         return setPreview({ of: about, said })
       }
       say(`${many(said.items.length, 'item')} decided together`)
@@ -74,8 +79,7 @@ export function BulkDialog(props: {
             }}
             onSubmit={(event) => {
               event.preventDefault()
-              if (busy || (shown && performance.now() - cameAt.current < LOOK_AT_LEAST_MS)) return
-              void ask()
+              if (!busy && !fresh) void ask()
             }}
           >
             <div className="px-6 pt-5">
@@ -176,7 +180,7 @@ export function BulkDialog(props: {
               <Button
                 type="submit"
                 tone={shown && verdict === 'revoke' ? 'danger' : 'accent'}
-                disabled={!live || busy || !verdict || !reason.trim() || shown?.items.length === 0}
+                disabled={!live || busy || fresh || !verdict || !reason.trim() || shown?.items.length === 0}
               >
                 {busy
                   ? 'Asking…'

@@ -21,6 +21,10 @@ export function answersOf(page: CampaignItemPage, age: (at: string) => string): 
   const { evidence, item } = page
   const { identity, coverage } = evidence
   const days = Math.max(1, Math.round((Date.parse(evidence.window.to) - Date.parse(evidence.window.from)) / 86_400_000))
+  /** Nothing is said of a time of which there is no record. */
+  const begun =
+    coverage.since !== undefined && Date.parse(coverage.since) > Date.parse(evidence.window.from) + 86_400_000
+  const ago = begun ? `since the record begins, ${age(coverage.since!)} ago` : ''
   const span = many(days, 'day')
   const rule = item.kind === 'rule'
 
@@ -55,8 +59,8 @@ export function answersOf(page: CampaignItemPage, age: (at: string) => string): 
       item.permittedCells === 0
         ? 'Policy permits it nothing by itself.'
         : unused === 0
-          ? `All ${many(item.permittedCells, 'privilege')} used in ${span}.`
-          : `${figure(unused)} of ${many(item.permittedCells, 'privilege')} unused for ${span}.`,
+          ? `All ${many(item.permittedCells, 'privilege')} used ${ago || `in ${span}`}.`
+          : `${figure(unused)} of ${many(item.permittedCells, 'privilege')} unused ${ago || `for ${span}`}.`,
       seen,
       ...(coverage.unreadable > 0 ? [`${many(coverage.unreadable, 'command')} can’t be read any more.`] : []),
     ],

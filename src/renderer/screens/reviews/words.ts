@@ -42,7 +42,7 @@ export const applicationWords: Record<ApplicationState, string> = {
   pending: 'waits for a second pair of eyes',
   applied: 'applied, not verified yet',
   verified: 'applied and verified',
-  failed: 'application failed',
+  failed: 'not enforced: failed or refused',
   'not-supported': 'to be done by hand',
 }
 export const expiryWords: Record<ExpiryDefault, string> = {
