@@ -133,6 +133,25 @@ describe('drafts', () => {
     expect(new Set(titles).size).toBeGreaterThanOrEqual(3)
     expect((await ask('/v1/policy/drafts?after=nonsense', 'ada')).status).toBe(400)
   })
+
+  test('that are long come a few at a time, whatever is asked for: they are more than there is memory for', async () => {
+    const long = (n: number) => ({ file: `long${n}.cedar`, text: `// ${'x'.repeat(900_000)}` })
+    const files = [good, ...[1, 2, 3, 4].map(long)]
+    const made: string[] = []
+    for (let n = 0; n < 4; n++) made.push((await draft('rae', { title: `long ${n}`, files })).id)
+    const seen: string[] = []
+    for (let after = ''; ; ) {
+      const { body } = await ask(`/v1/policy/drafts?limit=10000${after}`, 'ada')
+      const items = body.items as PolicyDraft[]
+      expect(items.filter(({ title }) => title.startsWith('long ')).length).toBeLessThanOrEqual(2)
+      seen.push(...items.map(({ id }) => id))
+      if (body.next === null) break
+      after = `&after=${encodeURIComponent(body.next)}`
+    }
+    expect(seen).toEqual(expect.arrayContaining(made))
+    expect(new Set(seen).size).toBe(seen.length)
+    for (const id of made) await ask(`/v1/policy/drafts/${id}`, 'rae', 'DELETE')
+  })
 })
 
 test('the past of policy: who, why, since and until when, and which files were others', async () => {

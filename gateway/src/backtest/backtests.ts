@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { Backtest, BacktestRequest, BacktestResult, PolicyText } from '@countersign/contract/policies'
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { BaseLogger } from 'pino'
 import type { z } from 'zod'
 import type { Checking } from '../policy/drafts/checking.ts'
@@ -202,7 +202,20 @@ export function createBacktests(options: BacktestsOptions): Backtests {
 
     async list({ limit, after }) {
       const from = after === undefined ? undefined : cursorIn(after)
-      let query = db.selectFrom('backtests').selectAll().orderBy('at', 'desc').orderBy('id', 'desc')
+      // Without files and what was found: all of them together may be more than there is memory for.
+      let query = db
+        .selectFrom('backtests')
+        .select(['id', 'state', 'title', 'by', 'at', 'version', 'asked', 'warnings', 'ended_at', 'problem'])
+        .select([
+          sql<string>`'[]'`.as('files'),
+          sql<
+            string | null
+          >`case when result is not null then json_object('commands', json_extract(result, '$.commands')) end`.as(
+            'result',
+          ),
+        ])
+        .orderBy('at', 'desc')
+        .orderBy('id', 'desc')
       if (from)
         query = query.where((e) => e.or([e('at', '<', from[0]), e.and([e('at', '=', from[0]), e('id', '<', from[1])])]))
       const rows = await query.limit(limit + 1).execute()

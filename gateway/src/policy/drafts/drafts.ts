@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { PersonRef } from '@countersign/contract/identity'
 import type { PolicyCheck, PolicyDraft, PolicyText } from '@countersign/contract/policies'
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import type { PolicyDraftsTable } from '../../store/review-tables.ts'
 import type { Store } from '../../store/store.ts'
 import { inOrder } from './check.ts'
@@ -69,20 +69,26 @@ export function createDrafts(options: {
   return {
     async list({ limit, after }) {
       const from = after === undefined ? undefined : cursorIn(after)
-      let query = db.selectFrom('policy_drafts').selectAll().orderBy('changed_at', 'desc').orderBy('id', 'desc')
+      // How long each is comes first: all of them together may be more than there is memory for.
+      let query = db
+        .selectFrom('policy_drafts')
+        .select(['id', 'changed_at', sql<number>`length(files) + length("check")`.as('length')])
+        .orderBy('changed_at', 'desc')
+        .orderBy('id', 'desc')
       if (from)
         query = query.where((e) =>
           e.or([e('changed_at', '<', from[0]), e.and([e('changed_at', '=', from[0]), e('id', '<', from[1])])]),
         )
+      const all = await query.limit(limit + 1).execute()
       const items: PolicyDraft[] = []
       let length = 0
-      for (const row of await query.limit(limit + 1).execute()) {
-        length += row.files.length
-        if (items.length === limit || (items.length > 0 && length > PAGE)) {
-          const { changedAt, id } = items.at(-1)!
-          return { items, next: Buffer.from(JSON.stringify([changedAt, id])).toString('base64url') }
-        }
-        items.push(draftOf(row))
+      for (const [at, one] of all.entries()) {
+        length += one.length
+        const before = all[at - 1]
+        if (before && (at === limit || length > PAGE))
+          return { items, next: Buffer.from(JSON.stringify([before.changed_at, before.id])).toString('base64url') }
+        const row = await find(one.id)
+        if (row) items.push(draftOf(row))
       }
       return { items, next: null }
     },

@@ -13,7 +13,7 @@ import type { Store } from '../../store/store.ts'
 import { type ItemQuery, type Looking, listItems } from './items.ts'
 import { makeDraft, mustBeReadable, rowOf, sayChanged } from './making.ts'
 import { CampaignRefused } from './refused.ts'
-import { campaignsOf, refOf, type Starting } from './rows.ts'
+import { type CampaignRow, campaignsOf, refOf, type Starting } from './rows.ts'
 import { mustBeDraft } from './starting.ts'
 
 export interface CampaignQuery {
@@ -56,7 +56,8 @@ export function createDrafts(options: { store: Store; starting: Starting; clock:
       return (await get(id, undefined))!
     },
     async list({ state, template, limit, after }, looking) {
-      let select = db.selectFrom('campaigns').selectAll()
+      // How long each is comes first: a scope may name thousands of agents, and all together be more than there is memory for.
+      let select = db.selectFrom('campaigns').select(['id', 'created_at', sql<number>`length(plan)`.as('length')])
       if (state !== undefined) select = select.where('state', '=', state)
       if (template !== undefined) select = select.where('template', '=', template)
       if (after !== undefined) {
@@ -68,11 +69,21 @@ export function createDrafts(options: { store: Store; starting: Starting; clock:
         .orderBy('id', 'desc')
         .limit(limit + 1)
         .execute()
-      const page = rows.slice(0, limit)
-      const last = page.at(-1)
+      let length = 0
+      const full = rows.findIndex((row, at) => {
+        length += row.length
+        return at === limit || (at > 0 && length > PAGE)
+      })
+      const places = full < 0 ? rows : rows.slice(0, full)
+      const ids = places.map(({ id }) => id)
+      const found =
+        ids.length === 0 ? [] : await db.selectFrom('campaigns').selectAll().where('id', 'in', ids).execute()
+      const known = new Map(found.map((row) => [row.id, row]))
+      const page: CampaignRow[] = ids.flatMap((id) => known.get(id) ?? [])
+      const last = places.at(-1)
       return {
         items: await campaignsOf(db, page, starting, looking),
-        next: rows.length > limit && last ? Buffer.from(`${last.created_at} ${last.id}`).toString('base64url') : null,
+        next: full >= 0 && last ? Buffer.from(`${last.created_at} ${last.id}`).toString('base64url') : null,
       }
     },
     async items(query, looking) {
@@ -119,6 +130,9 @@ export function createDrafts(options: { store: Store; starting: Starting; clock:
     },
   }
 }
+
+/** A page has plans of so many characters together; one at least. */
+const PAGE = 8 * 1024 * 1024
 
 /** What the feed says of a draft that was taken away: lists don't have it any more. */
 const REMOVED = 'The draft was taken away.'
