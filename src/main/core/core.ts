@@ -34,6 +34,7 @@ import { type Outbox, openOutbox } from './outbox/outbox.ts'
 import { sealFor } from './outbox/seal.ts'
 import { policyAnswers } from './policy/answers.ts'
 import { createPolicy } from './policy/policy.ts'
+import { policyShelf } from './policy/shelf.ts'
 import { draftWorks } from './policy/works.ts'
 import type { Badge } from './ports/badge.ts'
 import type { BrowserOpener } from './ports/browser-opener.ts'
@@ -177,9 +178,9 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
   const connections = createConnections({ store, clock, log, asking: () => asking(), say: emit })
   const agents = createAgents({ store, clock, log, asking: () => asking(), say: emit })
   const duty = createDuty({ store, clock, log, asking: () => asking(), say: emit })
-  const works = draftWorks(store, await sealFor(options.secrets), () =>
-    me && settings.gateway ? `${settings.gateway} ${me.id}` : undefined,
-  )
+  const seal = await sealFor(options.secrets)
+  const shelf = policyShelf(store, seal)
+  const works = draftWorks(store, seal, () => (me && settings.gateway ? `${settings.gateway} ${me.id}` : undefined))
   const policy = createPolicy({ store, clock, log, asking: () => asking(), me: () => me, works: works.all, say: emit })
   const lookAround = () => {
     void duty.look()
@@ -512,7 +513,7 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
         changes.sessions([session])
       },
     }),
-    ...policyAnswers({ store, policy, works, clock, asking, live, downloads: options.downloads, say: emit }),
+    ...policyAnswers({ shelf, policy, works, clock, asking, live, downloads: options.downloads, say: emit }),
     ...reviews.answers,
     ...agentAnswers({ store, agents, duty, connections, asking, live, downloads: options.downloads, say: emit }),
   }

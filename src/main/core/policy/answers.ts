@@ -9,10 +9,10 @@ import type { Asking } from '../library/downloads.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Downloads } from '../ports/downloads.ts'
 import type { PolicyKind } from '../store/policy-rows.ts'
-import type { Store } from '../store/store.ts'
 import { isFolderFile, ofFolder, patchOf, tarOf } from './files.ts'
 import { draftInConflict } from './gateway-policy.ts'
 import type { Policy } from './policy.ts'
+import type { Shelf } from './shelf.ts'
 import type { DraftWorks } from './works.ts'
 
 type Calls = typeof policyCalls
@@ -28,7 +28,7 @@ type Answers = {
  * @param from live: what to ask with, throws a ConsoleError where there is no connection
  */
 export function policyAnswers(from: {
-  store: Store
+  shelf: Shelf
   policy: Policy
   works: DraftWorks
   clock: Clock
@@ -37,7 +37,7 @@ export function policyAnswers(from: {
   downloads: Downloads
   say(event: ConsoleEvent): void
 }): Answers {
-  const { store, policy, works, asking, live } = from
+  const { shelf, policy, works, asking, live } = from
   const now = () => new Date(from.clock.now()).toISOString()
 
   /** One thing as the gateway tells it now, else as it is kept here. */
@@ -49,10 +49,10 @@ export function policyAnswers(from: {
   ): Promise<{ found: T | null; source: 'gateway' | 'local' }> {
     const asked = await asking()
     const told = asked && (await ask(asked.api, asked.token).catch(orStored))
-    if (told) store.policy.save(kind, id, now(), told)
-    if (told === null) store.policy.remove(kind, id)
+    if (told) shelf.save(kind, id, now(), told)
+    if (told === null) shelf.remove(kind, id)
     if (told !== undefined) return { found: told, source: 'gateway' }
-    return { found: store.policy.get(kind, id, schema) ?? null, source: 'local' }
+    return { found: shelf.get(kind, id, schema) ?? null, source: 'local' }
   }
 
   /** Something done at the gateway; how it stands is looked at where it refused, or its answer was lost. */
@@ -84,7 +84,7 @@ export function policyAnswers(from: {
       const { inForce } = policy.view()
       if (inForce?.version === version) return { texts: inForce.texts, source: 'local' }
       // A version is its files: what is kept of it is as good as what is told.
-      const kept = store.policy.get('version', version, PolicyVersionPage)
+      const kept = shelf.get('version', version, PolicyVersionPage)
       if (kept) return { texts: kept.texts, source: 'local' }
       const { found, source } = await look('version', version, PolicyVersionPage, (api, token) =>
         api.policyVersion(token, version),
@@ -130,7 +130,7 @@ export function policyAnswers(from: {
           },
           () => policy.refresh(),
         )
-        store.policy.save('draft', draft.id, now(), draft)
+        shelf.save('draft', draft.id, now(), draft)
         // What was written while this was on its way stays as what is not saved.
         const later = works.get(work.id)
         if (later && later.at !== work.at) works.keep({ ...later, id: draft.id, revision: draft.revision })
@@ -143,7 +143,7 @@ export function policyAnswers(from: {
         const { api, token } = await live()
         const theirs = draftInConflict(error.problem) ?? (await api.policyDraft(token, known))
         if (!theirs) throw error
-        store.policy.save('draft', theirs.id, now(), theirs)
+        shelf.save('draft', theirs.id, now(), theirs)
         policy.draft(theirs)
         return { state: 'conflict', draft: theirs }
       }
@@ -155,7 +155,7 @@ export function policyAnswers(from: {
           (api, token) => api.deleteDraft(token, id),
           () => policy.refresh(),
         )
-        store.policy.remove('draft', id)
+        shelf.remove('draft', id)
         policy.draftGone(id)
       }
       works.drop(id)
