@@ -4,6 +4,7 @@ import type { Effect } from '@countersign/contract/approval'
 /** So many effects of a command are told, of so many characters together. */
 const MOST = 12
 const LONGEST = 4000
+const LONGEST_ID = 1000
 
 /** Commands of the same shape have the same effects; values, and in which order, make none. */
 export function shapeKey(effects: readonly Effect[]): string {
@@ -26,7 +27,7 @@ export function shapeWords(effects: readonly Effect[], connection: string): stri
   const several = [...new Set(words)]
   const told = several.slice(0, MOST).join('; ')
   const all = several.length > MOST ? `${told}; and ${several.length - MOST} more` : told
-  return all.length > 1000 ? `${all.slice(0, 1000)}…` : all
+  return all.length > 1000 ? `${all.slice(0, 1000).toWellFormed()}…` : all
 }
 
 /** Effects as they are shown with a change. */
@@ -34,7 +35,17 @@ export function effectsOfShape(effects: readonly Effect[]): Effect[] {
   const shown: Effect[] = []
   let length = 0
   for (const { functions, command: _, ...effect } of effects.slice(0, MOST)) {
-    const one = functions && functions.length > 0 ? { ...effect, functions: functions.slice(0, 20) } : effect
+    // Names are what agents make of them, and thousands of shapes are kept at once.
+    const { id } = effect.resource
+    const resource =
+      id.length > LONGEST_ID
+        ? { ...effect.resource, id: `${id.slice(0, LONGEST_ID).toWellFormed()}…` }
+        : effect.resource
+    const told = { ...effect, resource }
+    const one =
+      functions && functions.length > 0
+        ? { ...told, functions: functions.slice(0, 20).map((name) => name.slice(0, 200).toWellFormed()) }
+        : told
     length += JSON.stringify(one).length
     if (shown.length > 0 && length > LONGEST) break
     shown.push(one)

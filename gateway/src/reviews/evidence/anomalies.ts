@@ -1,7 +1,7 @@
 import type { Anomaly, ObservedUse } from '@countersign/contract/review'
 import type { RecordedCommand } from '../../sessions/ledger/commands.ts'
 import { ran } from './observed.ts'
-import { Newest } from './samples.ts'
+import { cut, Newest } from './samples.ts'
 
 /** What an agent did before is its habit once there was so much of it. */
 const HABIT = { days: 14, commands: 20 }
@@ -13,6 +13,8 @@ const NEW_WITHIN_DAYS = 14
 /** Entries of sessions that are open at once come out of order by less than that. */
 const OPEN_HOURS = 72
 const MOST = 5
+/** What agents call things is in the words. */
+const LONGEST = 1000
 const DAY = 86_400_000
 
 type Seen = Omit<Anomaly, 'kind'>
@@ -36,7 +38,12 @@ export class Anomalies {
     const { at, effects, verdict } = recorded
     const time = Date.parse(at)
     const day = Math.floor(time / DAY)
-    const seen = (text: string): Seen => ({ text, at, session: recorded.session.id, command: recorded.command })
+    const seen = (text: string): Seen => ({
+      text: cut(text, LONGEST),
+      at,
+      session: recorded.session.id,
+      command: recorded.command,
+    })
     this.#firstDay = Math.min(this.#firstDay ?? day, day)
     if (ran(verdict)) {
       const hasHabit = this.#commands >= HABIT.commands && day - this.#firstDay >= HABIT.days
