@@ -122,6 +122,23 @@ test('an item answers the three questions on one page: who, whether it needs it,
   await page.getByRole('slider').first().waitFor()
 })
 
+test('a rule says whom it lets ask and whom it gave something, not what it may itself', async () => {
+  await open('reviews=usual', '#/reviews/ca_q4/it_q4_6')
+  await item(/^jit-payments/).waitFor()
+  const askers = item(/^jit-payments/).getByRole('region', { name: /^Whom it lets ask/ })
+  await askers.getByText('may ask; people decide').waitFor()
+  expect(await askers.getByRole('listitem').count()).toBe(2)
+  expect(await askers.textContent()).not.toContain('\u202e')
+  await item(/^jit-payments/)
+    .getByText('1 of the 2 agents that it lets ask had one.')
+    .waitFor()
+  expect(
+    await item(/^jit-payments/)
+      .getByRole('region', { name: /^What it may/ })
+      .count(),
+  ).toBe(0)
+})
+
 test('by keyboard: chosen, sent, on to the next one; reasons where they are due; what was looked at goes with it', async () => {
   await open('reviews=usual', '#/reviews/ca_q4')
   await page.getByRole('heading', { level: 2, name: 'Q4 recertification' }).waitFor()

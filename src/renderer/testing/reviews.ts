@@ -209,6 +209,11 @@ function evidenceOf(now: number, item: CampaignItem): ItemEvidence {
           },
         ],
     ...(item.kind === 'rule' && {
+      permitted: [],
+      askers: [
+        { agent: `${machines}#deploy-bot`, name: 'deploy-bot', verdict: 'hold', grants: 2 },
+        { agent: `${machines}#nightly`, name: 'nightly\u202e', verdict: 'allow', grants: 0 },
+      ],
       sampled: { of: 61, seed: 'ca_q4', commands: [cited(5, 'hold', 'UPDATE payments SET note = $1', 'drawn')] },
     }),
   }

@@ -59,7 +59,7 @@ export function stripOf(days: readonly AgentDay[], since: string, now: number): 
   const words =
     all === 0
       ? `nothing in ${cells.length} days`
-      : `${figure(all)} uses on ${active.length} of ${cells.length} days${denials > 0 ? `, denials on ${denials}` : ''}`
+      : `${figure(all)} ${all === 1 ? 'use' : 'uses'} on ${active.length} of ${cells.length} days${denials > 0 ? `, denials on ${denials}` : ''}`
   return { cells, words }
 }
 

@@ -217,7 +217,11 @@ function Decide({ page, looked, onBack, onDecided }: Props) {
             tone="accent"
             aria-pressed={armed}
             className={`${tight} ${armed ? 'border-accent! bg-accent-pale!' : ''}`}
-            onClick={() => (armed ? void certify() : arm())}
+            // The second click of a double click was meant for no other button than the first.
+            onClick={(event) => {
+              if (armed && event.detail < 2) void certify()
+              else if (!armed) arm()
+            }}
           >
             Certify <Key>{armed ? '⏎' : 'C'}</Key>
           </Button>

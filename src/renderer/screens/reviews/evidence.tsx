@@ -46,6 +46,45 @@ export function MatrixPart({ evidence }: { evidence: ItemEvidence }) {
   )
 }
 
+/** Whom a rule lets ask, and who was given something by it; those first. */
+export function AskersPart({ evidence }: { evidence: ItemEvidence }) {
+  const [all, setAll] = useState(false)
+  const askers = evidence.askers ?? []
+  const shown = all ? askers : askers.slice(0, 12)
+  return (
+    <Part name="askers" title="Whom it lets ask, and whom it gave something" more={windowWords(evidence)}>
+      {askers.length === 0 ? (
+        <p className="text-dim">Nobody that is known here may ask by it.</p>
+      ) : (
+        <ul className="rounded-box border border-line bg-panel py-1 text-fine">
+          {shown.map(({ agent, name, verdict, grants }) => (
+            <li key={agent} className="flex items-baseline gap-3 px-3.5 py-0.5">
+              <a className={`min-w-0 truncate ${linkLook}`} href={hashOf({ screen: 'agents', id: agent })}>
+                <VisibleText>{name}</VisibleText>
+              </a>
+              <span className="flex-1 text-dim">{askWords[verdict]}</span>
+              <span className={grants === 0 ? 'text-dim' : ''}>
+                {grants === 0 ? 'none given' : `${many(grants, 'grant')} given`}
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {askers.length > shown.length ? (
+        <button type="button" className={`mt-1.5 text-fine ${linkLook}`} onClick={() => setAll(true)}>
+          {figure(askers.length - shown.length)} more
+        </button>
+      ) : null}
+    </Part>
+  )
+}
+
+const askWords = {
+  allow: 'may ask, and is given it',
+  hold: 'may ask; people decide',
+  depends: 'it depends on what is asked',
+} as const
+
 /** Use by day. */
 export function DaysPart({ evidence }: { evidence: ItemEvidence }) {
   if (evidence.days.length === 0) return null

@@ -10,7 +10,7 @@ import { age, dateAndClock } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { linkLook } from '../access/grant-facts.tsx'
 import { DecisionBar } from './decision-bar.tsx'
-import { AgainstPart, DaysPart, firstCited, MatrixPart, Part, ThroughPart } from './evidence.tsx'
+import { AgainstPart, AskersPart, DaysPart, firstCited, MatrixPart, Part, ThroughPart } from './evidence.tsx'
 import { useLooking } from './looking.ts'
 import { PastPart } from './past.tsx'
 import { ProposalPart } from './proposal.tsx'
@@ -112,7 +112,7 @@ function Ready(props: { page: CampaignItemPage; local: boolean; onBack: () => vo
             <AnswerCard key={answer.question} answer={answer} />
           ))}
         </div>
-        <MatrixPart evidence={evidence} />
+        {item.kind === 'rule' ? <AskersPart evidence={evidence} /> : <MatrixPart evidence={evidence} />}
         <ProposalPart page={page} />
         <AgainstPart evidence={evidence} onReplay={replayed} />
         <DaysPart evidence={evidence} />

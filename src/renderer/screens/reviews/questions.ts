@@ -51,6 +51,19 @@ export function answersOf(page: CampaignItemPage, age: (at: string) => string): 
 
   const unused = Math.max(0, item.permittedCells - item.usedCells)
   const seen = `${many(item.commands, 'command')} seen here, of ${figure(coverage.commands)} in the window.`
+  const askers = evidence.askers ?? []
+  const asked = askers.filter(({ grants }) => grants > 0).length
+  const grants = evidence.grants.length
+  const needed: Answer = {
+    question: 'Is it asked for?',
+    answer: grants === 0 ? 'no' : 'yes',
+    tone: grants === 0 ? 'danger' : 'ok',
+    facts: [
+      `${many(grants, 'grant')} by it ${ago || `in ${span}`}.`,
+      ...(evidence.askers ? [`${figure(asked)} of the ${many(askers.length, 'agent')} that it lets ask had one.`] : []),
+      seen,
+    ],
+  }
   const need: Answer = {
     question: 'Does it need all it may?',
     answer: item.permittedCells === 0 ? 'nothing' : item.commands === 0 ? 'unused' : unused === 0 ? 'yes' : 'no',
@@ -78,7 +91,7 @@ export function answersOf(page: CampaignItemPage, age: (at: string) => string): 
       odd === 0 ? 'Hours and volume as usual.' : `${many(odd, 'thing')} out of the usual.`,
     ],
   }
-  return [who, need, against]
+  return [who, rule ? needed : need, against]
 }
 
 /** Verbs into which a write is told apart, whether they were used or not. */
