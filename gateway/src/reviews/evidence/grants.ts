@@ -10,8 +10,12 @@ export type ItemGrant = ItemEvidence['grants'][number] & {
   resources?: readonly string[]
 }
 
-/** So many are shown; one for each action that was given is always among them. */
+/**
+ * So many are shown; one for each action that was given is always among them, and of a rule one for each agent: nobody is
+ * taken for one who was given nothing because another asked a hundred times.
+ */
 const MOST = 100
+const MOST_AGENTS = 1000
 
 /**
  * Grants that were live some time in the window, or are: the newest first.
@@ -39,10 +43,13 @@ export async function grantsIn(
   )
   const shown = mine.slice(0, MOST)
   const actions = new Set(shown.flatMap((row) => JSON.parse(row.actions) as string[]))
+  const agents = new Set(shown.map(({ agent }) => agent))
   for (const row of mine.slice(MOST)) {
     const more = (JSON.parse(row.actions) as string[]).filter((action) => !actions.has(action))
-    if (more.length > 0) shown.push(row)
+    const another = !agents.has(row.agent) && agents.size < MOST_AGENTS
+    if (more.length > 0 || another) shown.push(row)
     for (const action of more) actions.add(action)
+    agents.add(row.agent)
   }
   const approvals = shown.flatMap(({ approval }) => (approval === null ? [] : [approval]))
   const decisions =
