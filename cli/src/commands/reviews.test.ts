@@ -51,6 +51,10 @@ it('lists campaigns and items, and shows an item with its three answers', async 
   expect(shown).toContain('reduce by Rae Moreau')
   expect(shown).toContain('    | forbid')
   expect(shown).toMatch(/application: verified, ov_/)
+  const rule = (await itemsOf()).find(({ kind, name }) => kind === 'rule' && name === 'maintenance-asks')!
+  const asks = (await rae().run(['reviews', 'item', campaign, rule.id])).out
+  expect(asks).toMatch(/it lets ask\n {4}.* grants?\n/)
+  expect(asks).not.toMatch(/ sponsor| it did/)
   const refused = await people.get('ada')!.run(['reviews', 'list'])
   expect(refused).toMatchObject({ code: 1, out: '' })
 })

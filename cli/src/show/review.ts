@@ -62,15 +62,13 @@ export function itemTable(items: CampaignItem[]): string[] {
 /** An item with what its three questions are answered by, what is recommended, and what was decided. */
 export function showItem(page: CampaignItemPage, { bold }: Pick<Terminal, 'bold'>): string[] {
   const { item, evidence, recommendation, decisions, comments } = page
-  const { identity, used } = evidence
+  const { identity } = evidence
+  const rule = item.kind === 'rule'
   return [
     `${bold(shown(item.id))}  ${item.verdict}  ${shown(item.name)} on ${shown(item.connection)}${item.privileged ? '  privileged' : ''}`,
     ...facts([
       ['revision', String(item.revision)],
-      [
-        'sponsor',
-        (identity.sponsorName ?? identity.sponsor) ? shown(identity.sponsorName ?? identity.sponsor ?? '') : 'nobody',
-      ],
+      ['sponsor', rule ? undefined : shown(identity.sponsorName ?? identity.sponsor ?? 'nobody')],
       ['owner', identity.owner && shown(identity.owner)],
       ['purpose', identity.purpose && shown(identity.purpose)],
       ['last used', identity.lastUsedAt ? moment(identity.lastUsedAt) : 'never in the window'],
@@ -78,16 +76,12 @@ export function showItem(page: CampaignItemPage, { bold }: Pick<Terminal, 'bold'
         'window',
         `${moment(evidence.window.from)} to ${moment(evidence.window.to)}, ${evidence.coverage.commands} commands`,
       ],
-      ['may', `${item.permittedCells} pairs of action and resource, ${item.usedCells} of them used`],
+      rule
+        ? ['given', many(evidence.grants.length, 'grant')]
+        : ['may', `${many(item.permittedCells, 'pair')} of action and resource, ${item.usedCells} of them used`],
       ['privileged', item.privilegedBecause.map(shown).join('; ')],
     ]),
-    '  it did',
-    ...(used.length === 0
-      ? ['    nothing']
-      : used.map(
-          ({ action, kind, resource, allowed, held, denied }) =>
-            `    ${[action, kind, resource].map(shown).join(' ')}: ${allowed} allowed, ${held} held, ${denied} denied`,
-        )),
+    ...(rule ? askers(page) : did(page)),
     ...section('refused', evidence.refused),
     ...section('held', evidence.heldCommands),
     ...(evidence.anomalies.length === 0
@@ -106,6 +100,25 @@ export function showItem(page: CampaignItemPage, { bold }: Pick<Terminal, 'bold'
       : [`  application: ${item.application}${item.overlay ? `, ${shown(item.overlay)}` : ''}`]),
   ]
 }
+
+function did({ evidence: { used } }: CampaignItemPage): string[] {
+  if (used.length === 0) return ['  it did', '    nothing']
+  const lines = used.map(
+    ({ action, kind, resource, allowed, held, denied }) =>
+      `    ${[action, kind, resource].map(shown).join(' ')}: ${allowed} allowed, ${held} held, ${denied} denied`,
+  )
+  return ['  it did', ...lines]
+}
+
+/** Whom a rule lets ask, and whom it gave something. */
+function askers({ evidence }: CampaignItemPage): string[] {
+  const lines = (evidence.askers ?? []).map(
+    ({ name, verdict, grants }) => `    ${shown(name)} (${verdict}): ${many(grants, 'grant')}`,
+  )
+  return ['  it lets ask', ...(lines.length === 0 ? ['    nobody that is known here'] : lines)]
+}
+
+const many = (n: number, one: string) => `${n} ${one}${n === 1 ? '' : 's'}`
 
 function section(title: string, commands: EvidenceCommand[]): string[] {
   if (commands.length === 0) return []
