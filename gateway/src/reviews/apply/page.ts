@@ -21,13 +21,15 @@ export async function overlayPage(
     sets: PermittedSets
     policies: Policies
     connection: ConfiguredConnection | undefined
-    registry: Pick<Registry, 'entry'>
+    registry: Pick<Registry, 'entry' | 'flush'>
     used: Pick<Used, 'of' | 'days'>
     now: Date
   },
 ): Promise<OverlayPage> {
   const overlay = overlayView(row)
   const { connection, sets, store, used, now } = parts
+  // Who only just came is known a moment later.
+  await parts.registry.flush()
   const entry = parts.registry.entry(row.agent)
   const cannot = (why: string): OverlayPage => ({ ...overlay, notes: [why] })
   if (row.agent === '') return cannot('It is about a rule: whom that lets ask for access, its text says.')
