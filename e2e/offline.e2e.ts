@@ -89,7 +89,8 @@ for (const colorScheme of ['light', 'dark'] as const)
       await shot(page, `3-annotated-${colorScheme}`)
       const session = /se_[a-z0-9]+/.exec(page.url())![0]
 
-      // The evidence, by what is here.
+      // The evidence, by what is here. While the form is there Escape is the form's.
+      await expect(page.getByRole('form', { name: 'New note' })).toBeHidden()
       await page.keyboard.press('Escape')
       await page
         .getByRole('button', { name: /^Verify/ })

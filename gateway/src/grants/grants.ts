@@ -239,7 +239,11 @@ export function createGrants(options: GrantsOptions): Grants {
       return grants[0]!
     },
 
-    get: (id) => readGrant(db, id),
+    async get(id) {
+      // A use of a moment ago is one.
+      await uses.flush()
+      return readGrant(db, id)
+    },
     usedBy: (id) => readUses(db, id),
     plan: readPlan,
     list: (query) => listGrants(db, query),
