@@ -63,7 +63,7 @@ test('500 items by keyboard, part of them offline; a reduce is denied at the gat
     const sync = await client(world, 'price-sync', ['shop-agents', 'maintenance-agents'])
     await sync.query('SELECT id, name, price FROM products')
     await sync.query('UPDATE products SET price = price WHERE id = 3')
-    const campaign = await started(rae)
+    const campaign = await started(rae, world)
     expect(campaign.counts).toMatchObject({ items: 500, undecided: 500, privileged: KEEPERS.length })
 
     // The riskiest first, one by one.
@@ -230,8 +230,11 @@ async function caller(world: World, subject: string): Promise<Call> {
   return Object.assign(call, { bytes: async (path: string) => Buffer.from(await (await ask(path)).arrayBuffer()) })
 }
 
-async function started(rae: Call): Promise<Campaign> {
-  const plan = { title: 'Everything on orders', scope: { connections: ['orders'] }, onExpiry: 'revoke' }
+/** A campaign about these agents alone: others have worked in this world before. */
+async function started(rae: Call, world: World): Promise<Campaign> {
+  const names = [...KEEPERS, ...Array.from({ length: FLEET }, (_, n) => fleetName(n + 1))]
+  const agents = names.map((name) => `${world.agents.url}#${name}`)
+  const plan = { title: 'Everything on orders', scope: { connections: ['orders'], agents }, onExpiry: 'revoke' }
   const { id } = await rae<Campaign>('/v1/campaigns', plan)
   await rae(`/v1/campaigns/${id}/start`, {})
   await expect.poll(async () => (await rae<Campaign>(`/v1/campaigns/${id}`)).state, { timeout: 60_000 }).toBe('active')
