@@ -87,8 +87,10 @@ export function grantRoutes(app: Routes, { grants, rules }: { grants: Grants; ru
       },
     },
     async ({ caller, params }) => {
-      const grant = await seen(caller, params.id)
-      return { ...grant, usedBy: await grants.usedBy(grant.id) }
+      const { id } = await seen(caller, params.id)
+      // Those first: what they count is in the grant then.
+      const usedBy = await grants.usedBy(id)
+      return { ...(await seen(caller, id)), usedBy }
     },
   )
 

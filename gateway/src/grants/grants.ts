@@ -239,12 +239,12 @@ export function createGrants(options: GrantsOptions): Grants {
       return grants[0]!
     },
 
-    async get(id) {
+    get: (id) => readGrant(db, id),
+    async usedBy(id) {
       // A use of a moment ago is one.
       await uses.flush()
-      return readGrant(db, id)
+      return readUses(db, id)
     },
-    usedBy: (id) => readUses(db, id),
     plan: readPlan,
     list: (query) => listGrants(db, query),
     plans: (query) => listPlans(db, query),

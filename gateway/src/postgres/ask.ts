@@ -30,7 +30,7 @@ export async function ask(
     const rows = new Promise<(string | null)[][]>((resolve, reject) => {
       push({ kind: 'execute', answer: { rows: [], resolve, reject } }, wire.execute(OWN_NAME))
     })
-    // Where a push or the sending below fails nobody comes to wait for it, and it must not end the process.
+    // Where a push or the sending below fails nobody comes to wait for it, and that must not end the process.
     rows.catch(() => {})
     push({ kind: 'close' }, wire.closePortal(OWN_NAME))
     push({ kind: 'close' }, wire.closeStatement(OWN_NAME))

@@ -312,8 +312,9 @@ export class Frontend {
     const text = seen ? portal.text : `/* portal ${JSON.stringify(name)}, made out of sight */`
     const { understanding, passage } = this.#o
     const statement = seen ? portal.statement : undefined
-    const means = statement ? understanding.ofPrepared(statement) : understanding.of(text)
-    return after(seen ? means : understanding.unknown(name), (now) => {
+    // Of what was made out of sight nothing is asked: nobody would wait for the answer, or hear that it failed.
+    const means = () => (statement ? understanding.ofPrepared(statement) : understanding.of(text))
+    return after(seen ? means() : understanding.unknown(name), (now) => {
       if (!now || this.#c.dropping) return false
       // The server does what the text meant at Bind.
       const meaning = seen && !understanding.stands(portal, now) ? understanding.unknown(name) : now
