@@ -1,5 +1,5 @@
 import type { Grant } from '@countersign/contract/access'
-import { ArrowDownWideNarrow, Plus, Search, X } from 'lucide-react'
+import { ArrowDownWideNarrow, Plus, X } from 'lucide-react'
 import { useMemo, useRef } from 'react'
 import { readAgain, useAccess } from '../../app/access.ts'
 import { useKeys } from '../../app/keys.ts'
@@ -7,6 +7,7 @@ import { useWorld } from '../../app/store.ts'
 import { Button, Notice } from '../../parts/basics.tsx'
 import { useNow, useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts/listbox.tsx'
+import { SearchField } from '../../parts/search-field.tsx'
 import { Select } from '../../parts/select.tsx'
 import { age, dateAndClock } from '../../parts/time.ts'
 import { type ArrangedGrants, type GrantFilter, noFilter, type Sort, settled } from './filters.ts'
@@ -75,26 +76,18 @@ export function GrantList(props: Props) {
           ) : null}
         </span>
       </div>
-      <label className="mx-3 flex h-8 shrink-0 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
-        <Search size={13} aria-hidden />
-        <span className="sr-only">Find grants</span>
-        <input
-          ref={field}
-          value={filter.text}
-          onChange={(event) => change({ text: event.target.value })}
-          onKeyDown={(event) => {
-            if (event.key === 'Escape') onFilter(noFilter)
-            if (event.key === 'Escape' || event.key === 'Enter' || event.key === 'ArrowDown') {
-              event.preventDefault()
-              if (event.key !== 'Escape')
-                select(options.some((row) => row.key === selected) ? selected : options[0]?.key)
-              list.current?.focus()
-            }
-          }}
-          placeholder="Agent, purpose, person, policy"
-          className="min-w-0 flex-1 bg-transparent text-ink outline-none"
-        />
-      </label>
+      <SearchField
+        label="Find grants"
+        placeholder="Agent, purpose, person, policy"
+        value={filter.text}
+        field={field}
+        onChange={(text) => change({ text })}
+        onClear={() => onFilter(noFilter)}
+        onList={(found) => {
+          if (found) select(options.some((row) => row.key === selected) ? selected : options[0]?.key)
+          list.current?.focus()
+        }}
+      />
       <div className="grid grid-cols-[1fr_1.2fr_1.2fr] gap-1.5 px-3 py-1.5">
         <Select
           label="State"

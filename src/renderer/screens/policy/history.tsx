@@ -8,6 +8,7 @@ import { core } from '../../app/store.ts'
 import { Button, Chip, CopyButton, Key, Notice } from '../../parts/basics.tsx'
 import { useNow, useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts/listbox.tsx'
+import { SearchField } from '../../parts/search-field.tsx'
 import { dateAndClock, duration, shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Fact, factGrid, linkLook } from '../access/grant-facts.tsx'
@@ -16,7 +17,6 @@ import { DiffView } from './diff-view.tsx'
 import { differences } from './difference.ts'
 import { overlayOf } from './outline.ts'
 import { Freshness, ListHead, many, Parts, shortVersion } from './parts.tsx'
-import { SearchField } from './search-field.tsx'
 
 type Row = ListRow & { version: PolicyVersion }
 
@@ -70,6 +70,7 @@ export function HistoryPart({ id }: { id: string | undefined }) {
           }
         />
         <SearchField
+          className="mb-1.5"
           label="Find changes"
           placeholder="Who, why, file, version"
           value={words}

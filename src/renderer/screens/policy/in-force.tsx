@@ -6,6 +6,7 @@ import { go, hashOf } from '../../app/route.ts'
 import { Chip, CopyButton, Notice } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts/listbox.tsx'
+import { SearchField } from '../../parts/search-field.tsx'
 import { dateAndClock } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Fact, factGrid, linkLook } from '../access/grant-facts.tsx'
@@ -13,7 +14,6 @@ import { Split } from '../agents/parts.tsx'
 import { CodeFile } from './code-file.tsx'
 import { fitting, isTest, type OutlinedPolicy, outline } from './outline.ts'
 import { Freshness, ListHead, many, Parts, shortVersion } from './parts.tsx'
-import { SearchField } from './search-field.tsx'
 
 type Row = ListRow & ({ policy: OutlinedPolicy } | { heading: string; count: number })
 
@@ -69,6 +69,7 @@ export function InForcePart({ id }: { id: string | undefined }) {
           loading={loading && !inForce}
         />
         <SearchField
+          className="mb-1.5"
           label="Find policies"
           placeholder="Name, group, table, reason"
           value={words}

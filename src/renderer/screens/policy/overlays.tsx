@@ -7,6 +7,7 @@ import { go } from '../../app/route.ts'
 import { useWorld } from '../../app/store.ts'
 import { Notice } from '../../parts/basics.tsx'
 import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts/listbox.tsx'
+import { SearchField } from '../../parts/search-field.tsx'
 import { shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Split } from '../agents/parts.tsx'
@@ -15,7 +16,6 @@ import { OverlayMark } from './overlay-mark.tsx'
 import { OverlayPagePart } from './overlay-page.tsx'
 import { type Section, sectionNames, sectionOf, stateWords } from './overlay-words.ts'
 import { Freshness, ListHead, many, Parts, Refused } from './parts.tsx'
-import { SearchField } from './search-field.tsx'
 
 type Row = ListRow & ({ overlay: Overlay } | { heading: string; count: number })
 
@@ -86,6 +86,7 @@ export function OverlaysPart({ id }: { id: string | undefined }) {
         </ListHead>
         {overlays.length > 0 ? (
           <SearchField
+            className="mb-1.5"
             label="Find overlays"
             placeholder="Agent, connection, person, state"
             value={words}

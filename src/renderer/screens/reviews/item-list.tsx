@@ -1,5 +1,5 @@
 import type { Campaign, CampaignItem } from '@countersign/contract/review'
-import { ArrowLeft, Search } from 'lucide-react'
+import { ArrowLeft } from 'lucide-react'
 import { useMemo, useRef } from 'react'
 import type { ItemsState, PendingReview } from '../../../reviews-api.ts'
 import { useKeys } from '../../app/keys.ts'
@@ -9,6 +9,7 @@ import { useWorld } from '../../app/store.ts'
 import { Notice } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle, type ListRow, stepFrom } from '../../parts/listbox.tsx'
+import { SearchField } from '../../parts/search-field.tsx'
 import { Select } from '../../parts/select.tsx'
 import { age, dateAndClock } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
@@ -130,26 +131,18 @@ export function ItemList(props: Props) {
           </div>
         ) : null}
       </div>
-      <label className="mx-3 flex h-8 shrink-0 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
-        <Search size={13} aria-hidden />
-        <span className="sr-only">Find items</span>
-        <input
-          ref={field}
-          value={filter.text}
-          onChange={(event) => change({ text: event.target.value })}
-          onKeyDown={(event) => {
-            if (event.key === 'Escape') onFilter(noFilter)
-            if (event.key === 'Escape' || event.key === 'Enter' || event.key === 'ArrowDown') {
-              event.preventDefault()
-              if (event.key !== 'Escape')
-                select(options.some((row) => row.key === selected) ? selected : options[0]?.key)
-              list.current?.focus()
-            }
-          }}
-          placeholder="Agent, connection, sponsor, group"
-          className="min-w-0 flex-1 bg-transparent text-ink outline-none"
-        />
-      </label>
+      <SearchField
+        label="Find items"
+        placeholder="Agent, connection, sponsor, group"
+        value={filter.text}
+        field={field}
+        onChange={(text) => change({ text })}
+        onClear={() => onFilter(noFilter)}
+        onList={(found) => {
+          if (found) select(options.some((row) => row.key === selected) ? selected : options[0]?.key)
+          list.current?.focus()
+        }}
+      />
       <div className="grid grid-cols-3 gap-1.5 px-3 py-1.5">
         <Select
           label="Which"

@@ -8,10 +8,16 @@ export function SearchField(props: {
   value: string
   field: RefObject<HTMLInputElement | null>
   onChange: (value: string) => void
-  onList: () => void
+  /** Esc; where nothing is said it empties the field. */
+  onClear?: () => void
+  /** Into the list; `found`: not by Esc, so that what is on top may be chosen. */
+  onList: (found: boolean) => void
+  className?: string
 }) {
   return (
-    <label className="mx-3 mb-1.5 flex h-8 shrink-0 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent">
+    <label
+      className={`mx-3 flex h-8 shrink-0 items-center gap-2 rounded-box border border-line px-2 text-dim focus-within:border-accent ${props.className ?? ''}`}
+    >
       <Search size={13} aria-hidden />
       <span className="sr-only">{props.label}</span>
       <input
@@ -19,10 +25,10 @@ export function SearchField(props: {
         value={props.value}
         onChange={(event) => props.onChange(event.target.value)}
         onKeyDown={(event) => {
-          if (event.key === 'Escape') props.onChange('')
+          if (event.key === 'Escape') (props.onClear ?? (() => props.onChange('')))()
           if (event.key === 'Escape' || event.key === 'Enter' || event.key === 'ArrowDown') {
             event.preventDefault()
-            props.onList()
+            props.onList(event.key !== 'Escape')
           }
         }}
         placeholder={props.placeholder}
