@@ -96,9 +96,11 @@ describe('classes suggest', () => {
     log.length = 0
     await run(['classes', '--rows', '100'])
     const statements = log.filter((line) => line.includes('statement:') && line.includes('pg_catalog.left'))
-    expect(statements.filter((line) => line.includes('public.big'))).toEqual([
-      expect.stringMatching(/BEGIN READ ONLY; SET LOCAL statement_timeout = \d+; .*TABLESAMPLE SYSTEM .* LIMIT 100/),
-    ])
+    // Blocks are drawn: when too few rows come of them, what comes first is taken after that.
+    const [sampled, ...more] = statements.filter((line) => line.includes('public.big'))
+    expect(sampled).toMatch(/BEGIN READ ONLY; SET LOCAL statement_timeout = \d+; .*TABLESAMPLE SYSTEM .* LIMIT 100/)
+    expect(more.length).toBeLessThanOrEqual(1)
+    for (const line of more) expect(line).toMatch(/BEGIN READ ONLY; .* FROM public\.big LIMIT 100/)
     expect(statements.filter((line) => /events_1|people_view/.test(line))).toEqual([])
     expect(statements.every((line) => line.includes('BEGIN READ ONLY;'))).toBe(true)
   })

@@ -49,6 +49,8 @@ export class OverlayRoom implements AsyncDisposable {
     const entries = new Map([agent, other].map((id) => [id, entryOf(id)]))
     const registry = {
       entry: (id: string) => entries.get(id),
+      // All of its agents came long ago.
+      flush: async () => {},
       sponsorsOf: (id: string) => (id === agent ? ['sponsor@shop.test'] : []),
       agents: async () => ({ items: [...entries.values()], next: null }),
     }
