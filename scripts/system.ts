@@ -33,6 +33,14 @@ export const pgbouncer: SystemProgram = {
   what: 'the pooler that we compare with',
 }
 
+/** What SSH is tried with: OpenSSH's server and clients, and what runs over them. */
+export const openssh: Record<'sshd' | 'ssh' | 'rsync' | 'git', SystemProgram> = {
+  sshd: { names: ['sshd'], debian: 'openssh-server', what: 'OpenSSH’s server' },
+  ssh: { names: ['ssh'], debian: 'openssh-client', what: 'OpenSSH’s clients' },
+  rsync: { names: ['rsync'], debian: 'rsync', what: 'rsync, which copies over SSH' },
+  git: { names: ['git'], debian: 'git', what: 'git, which fetches over SSH' },
+}
+
 export const bzip2: SystemProgram = { names: ['bzip2'], debian: 'bzip2', what: 'the unpacker of PostgreSQL’s source' }
 
 const dist = '/usr/lib/python3/dist-packages'

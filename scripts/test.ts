@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { bzip2, chromium, clients, pgbench, provide, psql } from './system.ts'
+import { bzip2, chromium, clients, openssh, pgbench, provide, psql } from './system.ts'
 
 const parts: [name: string, command: string, ...args: string[]][] = [
   ['types', 'npm', 'run', '--silent', 'types'],
@@ -16,7 +16,7 @@ const parts: [name: string, command: string, ...args: string[]][] = [
 ]
 
 try {
-  provide([chromium, psql, pgbench, bzip2, ...Object.values(clients)])
+  provide([chromium, psql, pgbench, bzip2, ...Object.values(clients), ...Object.values(openssh)])
 } catch (error) {
   console.error((error as Error).message)
   process.exit(1)

@@ -27,6 +27,11 @@ export const RecordingHeader = z.object({
   resultBound: z
     .object({ rows: z.number().int(), bytes: z.number().int() })
     .describe('result rows past these bounds are counted but not kept'),
+  outputBound: z
+    .number()
+    .int()
+    .optional()
+    .describe('bytes of each stream of a channel that are kept; what follows is counted and hashed. SSH only'),
 })
 export type RecordingHeader = z.infer<typeof RecordingHeader>
 
@@ -96,6 +101,14 @@ export const RowsEvent = z.object({
   truncated: z.boolean().optional().describe('true where the bound was reached: later rows are counted, not kept'),
 })
 
+/** Bytes of a file that passed. `sha256` is there where they passed whole and in order. */
+export const Transferred = z.object({
+  read: z.number().int().nonnegative(),
+  written: z.number().int().nonnegative(),
+  sha256: z.string().optional().describe('hex, of what was read or written from the first byte to the last'),
+})
+export type Transferred = z.infer<typeof Transferred>
+
 export const ResultEvent = z.object({
   ...base,
   type: z.literal('result'),
@@ -105,7 +118,80 @@ export const ResultEvent = z.object({
   rows: z.number().int().nonnegative().optional(),
   sqlstate: z.string().optional(),
   message: z.string().optional(),
+  transferred: Transferred.optional().describe('of a file that was read or written'),
   ms: z.number().nonnegative().describe('from forwarding to the last byte of the answer'),
+})
+
+/**
+ * A channel of SSH in which a command runs: `command` is the id of the command that was let pass. What was said in it
+ * follows as output, input, resize and signal events, and ends with an exit event.
+ */
+export const ChannelEvent = z.object({
+  ...base,
+  type: z.literal('channel'),
+  channel: z.string().describe('id, unique in the recording'),
+  command: z.string(),
+  kind: z.enum(['exec', 'shell', 'sftp']),
+  terminal: z
+    .object({ type: z.string(), columns: z.number().int().nonnegative(), rows: z.number().int().nonnegative() })
+    .optional()
+    .describe('absent where no terminal was asked for'),
+  environment: z.record(z.string(), z.string()).optional().describe('what was let through of it'),
+})
+
+/**
+ * What the client received, byte for byte but for what was masked: text where the bytes are whole UTF-8, else
+ * `{base64}`. A character that was cut by a packet's border begins in one event and ends in the next.
+ */
+export const OutputEvent = z.object({
+  ...base,
+  type: z.literal('output'),
+  channel: z.string(),
+  stream: z.enum(['stdout', 'stderr']),
+  data: Parameter,
+  notice: z.boolean().optional().describe('true where the gateway said it, and not the host'),
+  masked: z.array(z.string()).optional().describe('data classes of what is masked in it; absent where nothing is'),
+})
+
+/** What the client sent. Typed while the terminal doesn’t echo (a password), or past the bound: counted, not kept. */
+export const InputEvent = z.object({
+  ...base,
+  type: z.literal('input'),
+  channel: z.string(),
+  data: Parameter.optional().describe('absent where it was not kept'),
+  hidden: z.number().int().positive().optional().describe('how many bytes were typed without an echo'),
+})
+
+export const ResizeEvent = z.object({
+  ...base,
+  type: z.literal('resize'),
+  channel: z.string(),
+  columns: z.number().int().nonnegative(),
+  rows: z.number().int().nonnegative(),
+})
+
+export const SignalEvent = z.object({
+  ...base,
+  type: z.literal('signal'),
+  channel: z.string(),
+  signal: z.string().describe('without SIG (RFC 4254, section 6.10)'),
+})
+
+const streams = <T extends z.ZodType>(each: T) => z.object({ stdin: each, stdout: each, stderr: each })
+
+/** A channel's end. `bytes` and `sha256` are of all that passed, kept or not, as the client sent and received it. */
+export const ExitEvent = z.object({
+  ...base,
+  type: z.literal('exit'),
+  channel: z.string(),
+  code: z.number().int().optional().describe('exit status; absent where it was ended by a signal, or never told'),
+  signal: z.string().optional(),
+  bytes: streams(z.number().int().nonnegative()),
+  sha256: streams(z.string()).describe('hex'),
+  truncated: z
+    .array(z.enum(['stdin', 'stdout', 'stderr']))
+    .optional()
+    .describe('streams that passed the bound of what is kept: the rest is only counted and hashed'),
 })
 
 export const NoteEvent = z.object({
@@ -126,6 +212,12 @@ export const RecordingEvent = z.discriminatedUnion('type', [
   HoldEvent,
   RowsEvent,
   ResultEvent,
+  ChannelEvent,
+  OutputEvent,
+  InputEvent,
+  ResizeEvent,
+  SignalEvent,
+  ExitEvent,
   NoteEvent,
   EndEvent,
 ])

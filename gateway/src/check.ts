@@ -50,7 +50,7 @@ async function unfitting(
   const { classesOf, readerOf } = await import('./suggest-classes.ts')
   const found: Problem[] = []
   for (const [name, connection] of connections) {
-    if (Object.keys(connection.data_classes).length === 0) continue
+    if (connection.kind !== 'postgres' || Object.keys(connection.data_classes).length === 0) continue
     const path = ['connections', name]
     try {
       await using reader = await readerOf(connection)
@@ -88,11 +88,12 @@ function fine(config: LoadedConfig, policies: LoadResult & { ok: true }, passed:
   const { issuers } = config.identity
   const listeners = [`api ${formatListen(config.api.listen)}`]
   if (config.postgres) listeners.push(`postgres ${formatListen(config.postgres.listen)}`)
+  if (config.ssh) listeners.push(`ssh ${formatListen(config.ssh.listen)}`)
   return [
     `configuration is good: ${config.file}`,
     `  listens    ${listeners.join(', ')}`,
     `  issuers    ${issuers.map((i) => `${i.issuer} (${i.for})`).join(', ')}`,
-    `  connects   ${[...config.connections.values()].map((c) => `${c.name} (${c.kind} ${c.host}:${c.port}, tls ${c.tls.mode})`).join(', ') || 'to nothing'}`,
+    `  connects   ${[...config.connections.values()].map((c) => `${c.name} (${c.kind} ${c.host}:${c.port}${c.kind === 'postgres' ? `, tls ${c.tls.mode}` : ''})`).join(', ') || 'to nothing'}`,
     `  policy     ${count(policies.policies.list.length, 'policy', 'policies')} in ${config.policy}${passed > 0 ? `, ${count(passed, 'test')} passed` : ''}`,
     `  data       ${config.data}`,
     `  retention  ${retained(config)}`,

@@ -5,7 +5,7 @@ import { createApi } from './api/api.ts'
 import { type Approvals, createApprovals } from './approvals/approvals.ts'
 import { openPolicyWork } from './backtest/backtest.ts'
 import { formatListen } from './config/address.ts'
-import type { LoadedConfig } from './config/config.ts'
+import { type LoadedConfig, postgresOf } from './config/config.ts'
 import { takeDataFolder } from './config/data-folder.ts'
 import { MASKING_KEY_FILE, maskingKey } from './config/masking-key.ts'
 import { createGate } from './gate/gate.ts'
@@ -136,7 +136,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
   )
   await logged.inForce(inForce)
   const known = stack.use(await openKnownColumns(store, log))
-  known.keepOnly(config.connections.values())
+  known.keepOnly(postgresOf(config.connections))
   const rules: MaskingRules = { key: masks.key, known, metrics }
 
   const policies = () => inForce.policies
@@ -247,7 +247,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     for (const [name, { data_classes }] of inForce.config.connections)
       if (!isDeepStrictEqual(data_classes, next.config.connections.get(name)?.data_classes))
         for (const kind of classProblemKinds) metrics.classProblems.remove({ connection: name, kind })
-    known.keepOnly(next.config.connections.values())
+    known.keepOnly(postgresOf(next.config.connections))
     const changed = changedConnections(inForce.config, next.config)
     const policy = inForce.policies.version !== next.policies.version
     inForce = next

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { isDeepStrictEqual } from 'node:util'
 import { formatListen, isLoopback, type ListenAddress } from './config/address.ts'
 import type { TlsPair } from './config/certificate.ts'
-import { type LoadedConfig, type LoadedPostgresConnection, loadConfig } from './config/config.ts'
+import { type LoadedConfig, type LoadedConnection, loadConfig } from './config/config.ts'
 import type { Problem } from './config/problem.ts'
 import { selfSignedPair } from './config/tls.ts'
 import type { Logged } from './logged.ts'
@@ -57,7 +57,7 @@ export async function reloaded(
 
 /** Connections that open sessions must not go on with: changed in anything but the password, or gone. */
 export function changedConnections(before: LoadedConfig, after: LoadedConfig): string[] {
-  const known = (connection: LoadedPostgresConnection | undefined) => connection && { ...connection, password: '' }
+  const known = (connection: LoadedConnection | undefined) => connection && { ...connection, password: '' }
   return [...before.connections]
     .filter(([name, connection]) => !isDeepStrictEqual(known(connection), known(after.connections.get(name))))
     .map(([name]) => name)
@@ -70,6 +70,7 @@ function fixedAtStart(before: LoadedConfig, after: LoadedConfig): string[] {
     ['api.listen', listen(before.api.listen), listen(after.api.listen)],
     ['api.url', before.api.url, after.api.url],
     ['postgres.listen', listen(before.postgres?.listen), listen(after.postgres?.listen)],
+    ['ssh.listen', listen(before.ssh?.listen), listen(after.ssh?.listen)],
     ['whether there is tls', before.tls !== undefined, after.tls !== undefined],
   ]
   return changed.filter(([, a, b]) => a !== b).map(([name]) => name)

@@ -16,7 +16,7 @@ export interface MaskingRules {
 /** A connection as the PostgreSQL listener takes it; undefined where there is none of that name. */
 export function targetOf(config: LoadedConfig, name: string, rules: MaskingRules): PostgresTarget | undefined {
   const connection = config.connections.get(name)
-  if (!connection) return undefined
+  if (connection?.kind !== 'postgres') return undefined
   const { kind, tags, mode, host, port, database, user, password, tls, access } = connection
   const ref = { name, kind, tags, mode, access }
   const masking = maskingOf(connection, rules)

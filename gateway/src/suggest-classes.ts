@@ -111,11 +111,12 @@ export async function classesOf(
 }
 
 function chosen({ connections }: LoadedConfig, name: string | undefined): LoadedPostgresConnection | string {
-  const names = [...connections.keys()]
+  const names = [...connections.values()].filter(({ kind }) => kind === 'postgres').map(({ name }) => name)
   const known = names.length > 0 ? `the configuration has ${names.join(', ')}` : 'the configuration has none'
   const one = name === undefined && names.length === 1 ? names[0]! : name
   if (one === undefined) return `say which connection with --connection NAME: ${known}`
-  return connections.get(one) ?? `there is no PostgreSQL connection ${JSON.stringify(one)}: ${known}`
+  const found = connections.get(one)
+  return found?.kind === 'postgres' ? found : `there is no PostgreSQL connection ${JSON.stringify(one)}: ${known}`
 }
 
 /** The suggestions as a part of gateway.yaml; what is uncertain, and what is said twice of a column, as comments. */

@@ -2,11 +2,12 @@ import { dirname, resolve } from 'node:path'
 import { isLoopback, type ListenAddress, parseListen } from './address.ts'
 import { invalidity, isNamed, PairError, readCertificates, readPair, type TlsPair } from './certificate.ts'
 import { type Path, parseDocument } from './document.ts'
+import { hostKeyOf } from './host-key.ts'
 import { loadIssuer } from './issuers.ts'
 import { type LoadedMasking, maskingOf } from './masking.ts'
 import type { Problem } from './problem.ts'
 import { type LoadedRetention, retentionOf } from './retention.ts'
-import type { GatewayConfig, IssuerConfig, PostgresConnectionConfig } from './schema.ts'
+import type { GatewayConfig, IssuerConfig, PostgresConnectionConfig, SecretRef, SshConnectionConfig } from './schema.ts'
 import { readBounded, resolveSecret, SecretError } from './secret.ts'
 import { checkSense, type Findings, partsOf } from './sense.ts'
 import { shapeProblems } from './shape.ts'
@@ -19,11 +20,12 @@ export interface LoadedConfig extends Pick<GatewayConfig, 'approvals' | 'grants'
   data: string
   api: { listen: ListenAddress; url?: string }
   postgres?: { listen: ListenAddress }
+  ssh?: { listen: ListenAddress }
   /** Absent: a self-signed pair is made in the data folder. */
   tls?: TlsPair
   /** What issuers refer to (keys, authorities, secrets, metadata) is read. */
   identity: Omit<GatewayConfig['identity'], 'issuers'> & { issuers: IssuerConfig[] }
-  connections: Map<string, LoadedPostgresConnection>
+  connections: Map<string, LoadedConnection>
   retention: LoadedRetention
   /** Absolute path of the folder of *.cedar files. */
   policy: string
@@ -37,6 +39,19 @@ export interface LoadedPostgresConnection
   /** `ca` is PEM text; absent: the authorities that Node trusts. */
   tls: { mode: 'disable' | 'require' | 'verify-ca' | 'verify-full'; ca?: string }
 }
+
+export interface LoadedSshConnection
+  extends Omit<SshConnectionConfig, 'private_key' | 'password' | 'host_key' | 'masking' | 'retention'> {
+  name: string
+  masking: LoadedMasking
+  /** The key's text, as it lies in its file. */
+  privateKey?: string
+  password?: string
+  /** `SHA256:` and base64 without padding, as OpenSSH prints them; at least one. */
+  hostKeys: string[]
+}
+
+export type LoadedConnection = LoadedPostgresConnection | LoadedSshConnection
 
 export type ConfigResult =
   | { ok: true; config: LoadedConfig; warnings: Problem[]; lineOf: (path: Path) => number }
@@ -91,15 +106,18 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
   const issuers: IssuerConfig[] = []
   for (const [index, entry] of parts.issuers)
     issuers.push(await loadIssuer(entry, ['identity', 'issuers', index], context))
-  const connections = new Map<string, LoadedPostgresConnection>()
+  const connections = new Map<string, LoadedConnection>()
   for (const [name, connection] of parts.connections) {
-    if (connection.kind !== 'postgres') continue
-    const loaded = await loadConnection(name, connection, context)
+    if (connection.kind !== 'postgres' && connection.kind !== 'ssh') continue
+    const loaded =
+      connection.kind === 'ssh'
+        ? await loadSshConnection(name, connection, context)
+        : await loadConnection(name, connection, context)
     if (parts.whole) connections.set(name, { ...loaded, masking: maskingOf(parts.whole, connection) })
   }
   if (problems.length > 0 || !parts.whole) return failed()
 
-  const { data, api, postgres, policy, identity, approvals, grants, limits } = parts.whole
+  const { data, api, postgres, ssh, policy, identity, approvals, grants, limits } = parts.whole
   return {
     ok: true,
     warnings: inOrder(warnings),
@@ -109,6 +127,7 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
       data: resolve(context.folder, data),
       api: { listen: parseListen(api.listen), ...(api.url === undefined ? {} : { url: api.url }) },
       ...(postgres ? { postgres: { listen: parseListen(postgres.listen) } } : {}),
+      ...(ssh ? { ssh: { listen: parseListen(ssh.listen) } } : {}),
       ...(tls ? { tls } : {}),
       connections,
       policy: resolve(context.folder, policy),
@@ -152,8 +171,9 @@ async function loadPair(
 async function loadConnection(
   name: string,
   connection: PostgresConnectionConfig,
-  { folder, environment, now, findings }: Context,
+  context: Context,
 ): Promise<Omit<LoadedPostgresConnection, 'masking'>> {
+  const { folder, now, findings } = context
   const path: Path = ['connections', name]
   const { password: reference, tls, masking: _, retention: __, ...rest } = connection
   const loaded: Omit<LoadedPostgresConnection, 'masking'> = {
@@ -161,16 +181,8 @@ async function loadConnection(
     name,
     tls: { mode: tls?.mode ?? (isLoopback(connection.host) ? 'disable' : 'verify-full') },
   }
-  if (reference) {
-    try {
-      const { value, doubt } = await resolveSecret(reference, folder, environment)
-      loaded.password = value
-      if (doubt) findings.warning([...path, 'password'], doubt, 'chmod it to 0600')
-    } catch (error) {
-      if (!(error instanceof SecretError)) throw error
-      findings.problem([...path, 'password'], error.message, error.mend)
-    }
-  }
+  const password = reference && (await secretOf(reference, [...path, 'password'], context))
+  if (password !== undefined) loaded.password = password
   if (tls?.ca !== undefined) {
     const file = resolve(folder, tls.ca)
     try {
@@ -186,6 +198,59 @@ async function loadConnection(
   return loaded
 }
 
+async function loadSshConnection(
+  name: string,
+  connection: SshConnectionConfig,
+  context: Context,
+): Promise<Omit<LoadedSshConnection, 'masking'>> {
+  const { private_key: key, password, host_key: pinned, masking: _, retention: __, ...rest } = connection
+  const loaded: Omit<LoadedSshConnection, 'masking'> = { ...rest, name, hostKeys: [] }
+  const { findings } = context
+  if (!key && !password)
+    findings.problem(['connections', name], `${name} has nothing to sign in with`, 'add private_key or password')
+  if (key) {
+    const text = await secretOf(key, ['connections', name, 'private_key'], context)
+    if (text !== undefined) loaded.privateKey = text
+  }
+  if (password) {
+    const text = await secretOf(password, ['connections', name, 'password'], context)
+    if (text !== undefined) loaded.password = text
+  }
+  for (const each of typeof pinned === 'string' ? [pinned] : pinned) {
+    const fingerprint = hostKeyOf(each)
+    if (fingerprint !== undefined) loaded.hostKeys.push(fingerprint)
+    else
+      findings.problem(
+        ['connections', name, 'host_key'],
+        `${JSON.stringify(each)} is no host key`,
+        'write the fingerprint that ssh-keygen -lf prints (SHA256:…), or the line of the public key',
+      )
+  }
+  return loaded
+}
+
+/** A secret's text; undefined, and told, where it can't be read. */
+async function secretOf(
+  reference: SecretRef,
+  path: Path,
+  { folder, environment, findings }: Context,
+): Promise<string | undefined> {
+  try {
+    const { value, doubt } = await resolveSecret(reference, folder, environment)
+    if (doubt) findings.warning(path, doubt, 'chmod it to 0600')
+    return value
+  } catch (error) {
+    if (!(error instanceof SecretError)) throw error
+    findings.problem(path, error.message, error.mend)
+    return undefined
+  }
+}
+
 function inOrder(problems: Problem[]): Problem[] {
   return problems.toSorted((a, b) => a.line - b.line)
+}
+
+/** Those that are databases: what has columns. */
+export function postgresOf(connections: LoadedConfig['connections']): LoadedPostgresConnection[] {
+  return [...connections.values()].filter((connection) => connection.kind === 'postgres')
 }

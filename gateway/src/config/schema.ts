@@ -134,7 +134,12 @@ export const SshConnection = z.strictObject({
   user: text,
   private_key: SecretRef.optional(),
   password: SecretRef.optional(),
-  host_key: text,
+  /** Fingerprints (`SHA256:…`) or public keys of the host, as ssh-keygen prints them: any other host is refused. */
+  host_key: z.union([text, z.array(text).min(1).max(20)]),
+  /** Environment variables that pass beside LANG and LC_*; a name may end in `*`. */
+  env: z
+    .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/, 'a variable is letters, digits and _, and may end in *'))
+    .default([]),
   ...common,
 })
 export const KubernetesConnection = z.strictObject({
@@ -312,12 +317,15 @@ export const GatewayConfig = z.strictObject({
       /** Result rows kept in a recording, per command. */
       recorded_rows: z.number().int().nonnegative().default(1000),
       recorded_bytes: Size.prefault('1MiB'),
+      /** Bytes of each stream of an SSH channel kept in a recording; the rest is counted and hashed. */
+      recorded_output: Size.prefault('128MiB'),
     })
     .prefault({}),
 })
 export type GatewayConfig = z.infer<typeof GatewayConfig>
 export type ConnectionConfig = z.infer<typeof Connection>
 export type PostgresConnectionConfig = z.infer<typeof PostgresConnection>
+export type SshConnectionConfig = z.infer<typeof SshConnection>
 /** An issuer as it stands in the file. */
 export type IssuerEntry = z.infer<typeof Issuer>
 /** An issuer as it is used: what its entry refers to was read. */

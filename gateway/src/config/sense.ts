@@ -59,16 +59,14 @@ export function checkSense(content: unknown, parts: Parts, findings: Findings): 
 function checkNotBuilt(content: unknown, parts: Parts, { problem, warning }: Findings): void {
   const given: Record<string, unknown> = { ...(content as object | null) }
   const cannot = (path: Path, what: string, mend: string) => problem(path, `this version can't ${what} yet`, mend)
-  for (const listener of ['ssh', 'http'] as const)
-    if (given[listener] !== undefined)
-      warning([listener], `this version doesn't listen for ${listener.toUpperCase()} yet`, 'nothing is served there')
+  if (given.http !== undefined) warning(['http'], `this version doesn't listen for HTTP yet`, 'nothing is served there')
   if (given.store !== null && typeof given.store === 'object')
     cannot(['store'], 'keep its state in PostgreSQL', 'write store: sqlite')
   if (given.recordings !== null && typeof given.recordings === 'object')
     cannot(['recordings'], 'keep recordings in S3', 'write recordings: file')
   for (const [name, connection] of parts.connections) {
     const path = ['connections', name]
-    if (connection.kind !== 'postgres')
+    if (connection.kind !== 'postgres' && connection.kind !== 'ssh')
       warning([...path, 'kind'], `this version can't connect to ${connection.kind} yet`, 'it is refused to everybody')
   }
 }
@@ -117,8 +115,15 @@ function checkRoles(config: GatewayConfig, { warning }: Findings): void {
     )
   if (Object.keys(config.connections).length === 0)
     warning(['connections'], 'there is no connection', 'add one under connections')
-  if (!config.postgres)
+  if (!config.postgres && !config.ssh)
     warning([], 'no agent can reach the gateway: there is no listener for a protocol', 'add postgres: { listen: … }')
+  for (const [name, { kind }] of Object.entries(config.connections))
+    if ((kind === 'postgres' || kind === 'ssh') && !config[kind] && (config.postgres || config.ssh))
+      warning(
+        ['connections', name],
+        `nobody can reach ${name}: there is no listener for its protocol`,
+        `add ${kind}: { listen: … }`,
+      )
 }
 
 function checkConnection(name: string, connection: ConnectionConfig, { problem, warning }: Findings): void {

@@ -44,12 +44,13 @@ function rowsMembers({ command, columns, rows, truncated }: Rows): string {
   return `"command":${quoted(command)},"columns":${described},"rows":${all}]${more}`
 }
 
-function resultMembers({ command, status, tag, rows, sqlstate, message, ms }: Result): string {
+function resultMembers({ command, status, tag, rows, sqlstate, message, transferred, ms }: Result): string {
   let members = `"command":${quoted(command)},"status":"${status}"`
   if (tag !== undefined) members += `,"tag":${quoted(tag)}`
   if (rows !== undefined) members += `,"rows":${rows}`
   if (sqlstate !== undefined) members += `,"sqlstate":${quoted(sqlstate)}`
   if (message !== undefined) members += `,"message":${quoted(message)}`
+  if (transferred !== undefined) members += `,"transferred":${JSON.stringify(transferred)}`
   return `${members},"ms":${millis(Math.round(ms * 1000))}`
 }
 

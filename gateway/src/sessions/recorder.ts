@@ -40,6 +40,7 @@ const groupSyncMs = 500
 export class FileRecorder implements Recorder {
   readonly file: string
   readonly resultBound: { rows: number; bytes: number }
+  readonly outputBound: number
   readonly #options: RecorderOptions
   readonly #fd: number
   readonly #startedAt: number
@@ -91,6 +92,7 @@ export class FileRecorder implements Recorder {
     this.#fd = fd
     this.file = options.file
     this.resultBound = options.header.resultBound
+    this.outputBound = options.header.outputBound ?? 0
     this.#startedAt = Date.parse(options.header.startedAt)
   }
 

@@ -64,6 +64,8 @@ export interface Recorder {
   sync(): Promise<void>
   /** How many rows and bytes of one command's result are kept. */
   readonly resultBound: { rows: number; bytes: number }
+  /** How many bytes of each stream of a channel are kept. */
+  readonly outputBound?: number
 }
 
 export class RecordingError extends Error {

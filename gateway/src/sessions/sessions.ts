@@ -26,7 +26,7 @@ export interface SessionsOptions {
   /** The data folder; recordings lie in `recordings/YYYY/MM/DD/` under it. */
   folder: string
   /** Asked for each session, so that a reload counts at once. */
-  limits: () => { sessions_per_agent: number; recorded_rows: number; recorded_bytes: number }
+  limits: () => { sessions_per_agent: number; recorded_rows: number; recorded_bytes: number; recorded_output?: number }
   /** Milliseconds since the epoch. */
   clock?: () => number
   log: Pick<BaseLogger, 'info' | 'warn' | 'error'>
@@ -114,7 +114,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
     if (request.agent.expiresAt.getTime() <= clock())
       throw new SessionRefused('The token has expired: get a new one and connect again.')
     if (ledger?.stopped) throw ledger.stopped
-    const { sessions_per_agent, recorded_rows, recorded_bytes } = limits()
+    const { sessions_per_agent, recorded_rows, recorded_bytes, recorded_output } = limits()
     const agent = request.agent.id
     const has = perAgent.get(agent) ?? 0
     if (has >= sessions_per_agent)
@@ -141,6 +141,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
           ...(options.policy && { policy: options.policy() }),
           startedAt: session.openedAt,
           resultBound: { rows: recorded_rows, bytes: recorded_bytes },
+          ...(session.protocol === 'ssh' && recorded_output !== undefined && { outputBound: recorded_output }),
         },
         clock: options.clock ?? steadyFrom(session.openedAt),
         onAppend: () => {

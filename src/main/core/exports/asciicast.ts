@@ -93,5 +93,7 @@ function shown(line: Exclude<RecordingLine, { type: 'header' }>, connection: str
       return dim(`-- ${onOne(line.text)}\n`)
     case 'end':
       return dim(`-- session ${line.state}: ${onOne(line.reason)}\n`)
+    default:
+      return ''
   }
 }

@@ -217,6 +217,8 @@ export class LineIndex {
         }
         return step
       }
+      default:
+        return -1
     }
   }
 

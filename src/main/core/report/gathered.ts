@@ -70,6 +70,7 @@ export async function gathered(
       finish(++count, [line])
       continue
     }
+    if (!('command' in line)) continue
     let own = open.get(line.command)
     // That an approval was used may be told after the result: its command says so already.
     if (!own && line.type === 'hold' && line.state === 'used') continue

@@ -1,6 +1,6 @@
 import type { NewRecordingEvent } from '@countersign/contract/recording'
-import type { Command, Effect, Verdict } from '../gate/command.ts'
-import { effectRecord } from '../gate/recorded.ts'
+import type { Command, Effect, Verdict } from './command.ts'
+import { effectRecord } from './recorded.ts'
 
 type RecordedEffects = Extract<NewRecordingEvent, { type: 'command' }>['effects']
 type RecordedVerdict = Extract<NewRecordingEvent, { type: 'command' }>['verdict']
