@@ -479,9 +479,9 @@ test('whatever a file holds, the answer is problems with a line in it, or a conf
 describe('warnings', () => {
   test.each<[string, string, string]>([
     [
-      'SSH, not built',
-      conn('ssh: { listen: 127.0.0.1:7422 }'),
-      "16: this version doesn't listen for SSH yet; nothing is served there",
+      'a host that no listener leads to',
+      conn(`  web: { kind: ssh, host: h, user: u, password: { env: PASSWORD }, host_key: "SHA256:${'x'.repeat(43)}" }`),
+      '16: nobody can reach web: there is no listener for its protocol; add ssh: { listen: … }',
     ],
     [
       'HTTP, not built',
@@ -489,7 +489,6 @@ describe('warnings', () => {
       "16: this version doesn't listen for HTTP yet; nothing is served there",
     ],
     ...[
-      ['ssh', '{ kind: ssh, host: h, user: u, host_key: "SHA256:x" }'],
       ['kubernetes', '{ kind: kubernetes, server: "https://h" }'],
       ['mcp', '{ kind: mcp, url: "https://h", headers: { authorization: { env: A } } }'],
       ['http', '{ kind: http, url: "https://h" }'],
