@@ -1,0 +1,52 @@
+import type { Logger } from 'pino'
+import type { Visitor } from '../session.ts'
+import type { Connection } from '../transport/ssh2.ts'
+import type { Words } from '../words.ts'
+import { Channel } from './channel.ts'
+
+export interface ChannelsOptions {
+  /** Channels of one connection at once; one more is refused. */
+  atOnce: number
+  /** Bytes of standard input that are waited for, shown on a card and bound by its digest; more is not shown. */
+  shownInput: number
+  log: Logger
+}
+
+export interface Channels {
+  readonly open: number
+  /**
+   * Says on the stderr of every open channel why it ends, and ends it; no other is opened. Resolves once the client has
+   * all of it, or after `ms` milliseconds. The connection itself is the caller's to end.
+   */
+  close(words: Words, ms?: number): Promise<void>
+}
+
+/**
+ * Serves the session channels of a signed-in client: exec, shell and sftp (RFC 4254, section 6), each from its first
+ * request to its end. Nothing else is opened here.
+ */
+export function serveChannels(client: Connection, visitor: Visitor, options: ChannelsOptions): Channels {
+  const channels = new Set<Channel>()
+  let closing: Words | undefined
+  client.on('session', (accept, reject) => {
+    if (closing || channels.size >= options.atOnce) {
+      if (!closing) options.log.warn({ atOnce: options.atOnce }, 'a channel was refused: there are too many at once')
+      return reject()
+    }
+    const channel = new Channel(client, accept(), visitor, options)
+    channels.add(channel)
+    void channel.gone.then(() => channels.delete(channel))
+  })
+  return {
+    get open() {
+      return channels.size
+    },
+    async close(words, ms = 1000) {
+      closing = words
+      const timer = Promise.withResolvers<void>()
+      const late = setTimeout(timer.resolve, ms)
+      await Promise.race([Promise.all([...channels].map((channel) => channel.end(words))), timer.promise])
+      clearTimeout(late)
+    },
+  }
+}
