@@ -10,6 +10,7 @@ import { libraryCalls, libraryEvents } from './library-api.ts'
 import { policyCalls, policyEvents } from './policy-api.ts'
 import { retentionCalls } from './retention-api.ts'
 import { reviewCalls, reviewEvents } from './reviews-api.ts'
+import { terminalCalls, terminalEvents } from './terminal-api.ts'
 import { VerificationProgress, WitnessState, witnessCalls } from './witness-api.ts'
 
 /**
@@ -94,6 +95,7 @@ export const ConsoleEvent = z.discriminatedUnion('type', [
   z.object({ type: z.literal('witness'), witness: WitnessState }),
   z.object({ type: z.literal('verification'), verification: VerificationProgress }),
   ...libraryEvents,
+  ...terminalEvents,
   ...annotationEvents,
   ...accessEvents,
   ...agentEvents,
@@ -151,6 +153,7 @@ export const calls = {
   windowFocus: { input: z.object({ focused: z.boolean() }), output: z.object({}) },
   ...witnessCalls,
   ...libraryCalls,
+  ...terminalCalls,
   ...annotationCalls,
   ...retentionCalls,
   ...accessCalls,

@@ -22,6 +22,16 @@ export interface CommandStep {
     readonly truncated: boolean
   }
   readonly result?: Event<'result'>
+  readonly channel?: ChannelOfStep
+}
+
+/** The channel of SSH in which a command ran. Its terminal, and all of its output, is asked for by itself (terminal-api.ts). */
+export interface ChannelOfStep {
+  readonly event: Event<'channel'>
+  /** The beginning of what it said: some KiB. */
+  readonly head: readonly Event<'output'>[]
+  /** Absent while it goes on. */
+  readonly exit?: Event<'exit'>
 }
 
 /** A command that was held and isn't forwarded yet: the recording has its words only once the gate has let it go. */
@@ -46,6 +56,7 @@ export type MarkerKind = (typeof markerKinds)[number]
 export function stepsOf(lines: Iterable<RecordingLine>): Step[] {
   const steps: Step[] = []
   const at = new Map<string, number>()
+  const channels = new Map<string, string>()
   const change = (command: string, more: (step: CommandStep) => CommandStep) => {
     const index = at.get(command)
     const step = index === undefined ? undefined : steps[index]
@@ -87,6 +98,20 @@ export function stepsOf(lines: Iterable<RecordingLine>): Step[] {
         break
       case 'result':
         change(line.command, (step) => ({ ...step, result: line }))
+        break
+      case 'channel':
+        if (!at.has(line.command)) break
+        channels.set(line.channel, line.command)
+        change(line.command, (step) => ({ ...step, channel: { event: line, head: [] } }))
+        break
+      case 'output':
+      case 'exit':
+        change(channels.get(line.channel) ?? '', (step) => {
+          const { channel } = step
+          if (channel?.event.channel !== line.channel) return step
+          if (line.type === 'exit') return { ...step, channel: { ...channel, exit: line } }
+          return { ...step, channel: { ...channel, head: [...channel.head, line] } }
+        })
         break
       case 'note':
         steps.push({ kind: 'note', key, t: line.t, text: line.text })
@@ -135,7 +160,11 @@ export function markerOf(line: RecordingLine): { kind: MarkerKind; label: string
       return { kind: 'mask', label: `${marks.some((mark) => mark.revealed) ? 'revealed' : 'masked'}: ${classes}` }
     }
     case 'result':
-      return line.status === 'failed' ? { kind: 'error', label: `failed ${line.sqlstate ?? ''}`.trim() } : undefined
+      return line.status === 'failed'
+        ? { kind: 'error', label: `failed ${line.sqlstate ?? line.tag ?? ''}`.trim() }
+        : undefined
+    case 'output':
+      return line.masked?.length ? { kind: 'mask', label: `masked: ${line.masked.join(', ')}` } : undefined
     default:
       return undefined
   }
