@@ -2,7 +2,6 @@ import type { Logger } from 'pino'
 import type { LiveSession } from '../sessions/session.ts'
 import type { Commands } from './commands.ts'
 import type { SshTarget } from './target.ts'
-import type { Connection } from './transport/ssh2.ts'
 import type { Host } from './upstream/host.ts'
 import type { Words } from './words.ts'
 
@@ -33,27 +32,6 @@ export interface Visitor {
    * @param text as people read it: `forward 127.0.0.1:5432`, `X11`, `agent`, `subsystem netconf`
    */
   forbidden(text: string): void
-}
-
-/** Serves the channels of a signed-in client from now on: `channels/channels.ts` has it. */
-export type ServeChannels = (client: Connection, visitor: Visitor, options: ChannelsOptions) => Channels
-
-export interface ChannelsOptions {
-  log: Logger
-}
-
-/** A client's channels. */
-export interface Channels {
-  /** How many are open, those that wait for a verdict too. */
-  readonly open: number
-  /** What is asked for from now on is refused in these words; what runs goes on. Resolves once none is open. */
-  drain(words: Words): Promise<void>
-  /**
-   * Tells these words on the stderr of every open channel, gives up what waits or runs, and closes them with 126. What is
-   * asked for later is refused in the same words. Resolves once all of that is handed to the connection, at once where
-   * the client doesn't read. Idempotent, never rejects.
-   */
-  end(words: Words): Promise<void>
 }
 
 /** An open session with its host. */

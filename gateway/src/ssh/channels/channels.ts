@@ -13,7 +13,10 @@ export interface ChannelsOptions {
 }
 
 export interface Channels {
+  /** How many are open, those that wait for a verdict too. */
   readonly open: number
+  /** No other is opened from now on, what runs goes on. Resolves once none is open. */
+  drain(words: Words): Promise<void>
   /**
    * Says on the stderr of every open channel why it ends, and ends it; no other is opened. Resolves once the client has
    * all of it, or after `ms` milliseconds. The connection itself is the caller's to end.
@@ -40,6 +43,10 @@ export function serveChannels(client: Connection, visitor: Visitor, options: Cha
   return {
     get open() {
       return channels.size
+    },
+    async drain(words) {
+      closing ??= words
+      while (channels.size > 0) await Promise.all([...channels].map(({ gone }) => gone))
     },
     async close(words, ms = 1000) {
       closing = words
