@@ -1,0 +1,165 @@
+import { ScreenText, withoutLast } from './screen-text.ts'
+
+/** What was typed, once it is known: bytes that the terminal showed, or how many it did not show. */
+export type Typed = { shown: Buffer } | { hidden: number }
+
+/** A line that is longer is decided on without waiting for its end (a full-screen program, a file that is pasted). */
+const LONGEST_LINE = 4096
+/** More lines than that don't wait for their echo. */
+const MOST_WAITING = 64 * 1024
+/** So many visible characters after a line was typed its echo is not expected any more. */
+const PATIENCE = 32 * 1024
+
+/**
+ * Tells typed text that a terminal echoes from what it does not: passwords. The gateway can't see whether echo is on, only
+ * whether what was typed comes back; so a line is shown where its text came back as it was typed, after it was typed,
+ * and hidden otherwise. It errs to the safe side: what comes back otherwise (in a full-screen program, say) is hidden as
+ * well, and what is told as shown stands in the output anyway. Keys without a text of their own (arrows, tab, control
+ * characters) go with their line.
+ *
+ * Where a person types, the echo comes before Return does, and so the line is known when Return is given to `typed`.
+ * Where a program sends whole lines, it is known once the echo has come. All is told in the order in which it was typed.
+ */
+export class Echo {
+  readonly #screen = new ScreenText()
+  /** The oldest first; the last one may go on. */
+  #lines: Line[] = []
+  #waiting = 0
+  #escape = ''
+
+  /** Whether the terminal's output has to be given to `shown` now. */
+  get waits(): boolean {
+    return this.#lines.length > 0
+  }
+
+  typed(bytes: Buffer): Typed[] {
+    if (bytes.length > MOST_WAITING) return [...this.end(), { hidden: bytes.length }]
+    for (const byte of bytes) this.#key(byte)
+    const all = this.#decided()
+    if (this.#waiting > MOST_WAITING) all.push(...this.end())
+    return all
+  }
+
+  shown(output: Buffer): Typed[] {
+    if (!this.waits) return []
+    const came = this.#screen.add(output)
+    for (const line of this.#lines) line.came += came
+    return came > 0 || output.includes(13) || output.includes(10) ? this.#decided() : []
+  }
+
+  /** Decides on all that waits: nothing more is shown. */
+  end(): Typed[] {
+    const all = this.#lines.map((line) => this.#verdict(line, this.#echoes(line)))
+    this.#lines = []
+    return together(all)
+  }
+
+  #key(byte: number): void {
+    let line = this.#lines.at(-1)
+    if (!line || line.ended) {
+      if (!line) this.#screen.drop(this.#screen.text.length)
+      line = { bytes: [], texts: [''], bare: true, ended: false, came: 0 }
+      this.#lines.push(line)
+    }
+    line.bytes.push(byte)
+    this.#waiting++
+    if (this.#escape !== '' || byte === 0x1b) this.#inEscape(line, byte)
+    else if (byte === 0x0d || byte === 0x0a || byte === 0x03 || byte === 0x04 || byte === 0x1a) line.ended = true
+    else if (byte === 0x7f || byte === 0x08) line.texts.push(withoutLast(line.texts.pop() ?? ''))
+    else if (byte === 0x15) line.texts = ['']
+    else if (byte === 0x17) line.texts.push((line.texts.pop() ?? '').replace(/\S*\s*$/, ''))
+    else if (byte < 0x20) line.texts.push('')
+    else {
+      line.texts[line.texts.length - 1] += String.fromCharCode(byte)
+      line.bare = false
+    }
+    if (line.bytes.length >= LONGEST_LINE) line.ended = true
+  }
+
+  /** A key that sends a sequence: ESC [ … final, ESC O x, ESC x. */
+  #inEscape(line: Line, byte: number): void {
+    if (this.#escape === '') line.texts.push('')
+    this.#escape += String.fromCharCode(byte)
+    const [, second] = this.#escape
+    const over =
+      second === undefined
+        ? false
+        : second === '['
+          ? this.#escape.length > 2 && byte >= 0x40
+          : second === 'O'
+            ? this.#escape.length > 2
+            : byte !== 0x1b
+    if (over || this.#escape.length > 32) this.#escape = ''
+  }
+
+  #decided(): Typed[] {
+    const all: Typed[] = []
+    for (let line = this.#lines[0]; line; line = this.#lines[0]) {
+      const shown = this.#echoes(line)
+      const patient = line.came <= PATIENCE
+      // Keys without text don't wait: nothing of them would come back.
+      if (line.bare ? this.#escape !== '' && line === this.#lines.at(-1) : patient && !(line.ended && shown)) break
+      this.#lines.shift()
+      all.push(this.#verdict(line, shown))
+    }
+    return together(all)
+  }
+
+  #verdict(line: Line, shown: boolean): Typed {
+    this.#waiting -= line.bytes.length
+    return shown ? { shown: Buffer.from(line.bytes) } : { hidden: line.bytes.length }
+  }
+
+  /** Whether the line's text has come back, in order; what has is forgotten, so that it echoes no other line. */
+  #echoes(line: Line): boolean {
+    if (line.bare) return true
+    const { text } = this.#screen
+    const { dense, places } = withoutSpace(text)
+    let at = 0
+    for (const part of line.texts) {
+      const wanted = withoutSpace(part).dense
+      if (wanted === '') continue
+      const found = dense.indexOf(wanted, at)
+      if (found === -1) return false
+      at = found + wanted.length
+    }
+    // Of what was typed and taken back nothing can be told.
+    if (at === 0) return false
+    if (line.ended || line.came > PATIENCE) this.#screen.drop(places[at - 1]! + 1)
+    return true
+  }
+}
+
+interface Line {
+  bytes: number[]
+  /** Its text, as far as it was edited; apart where a key without text came between. latin1. */
+  texts: string[]
+  /** Nothing of it has a text of its own. */
+  bare: boolean
+  ended: boolean
+  /** Visible characters that came since it was begun. */
+  came: number
+}
+
+/** Line editors break lines in their own way. */
+function withoutSpace(text: string): { dense: string; places: number[] } {
+  let dense = ''
+  const places: number[] = []
+  for (let at = 0; at < text.length; at++) {
+    const unit = text[at]!
+    if (unit === ' ' || unit === '\n') continue
+    dense += unit
+    places.push(at)
+  }
+  return { dense, places }
+}
+
+function together(all: Typed[]): Typed[] {
+  const merged: Typed[] = []
+  for (const typed of all) {
+    const last = merged.at(-1)
+    if (last && 'hidden' in last && 'hidden' in typed) last.hidden += typed.hidden
+    else merged.push(typed)
+  }
+  return merged
+}
