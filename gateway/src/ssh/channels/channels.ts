@@ -1,8 +1,9 @@
 import type { Logger } from 'pino'
 import type { Visitor } from '../session.ts'
-import type { Connection } from '../transport/ssh2.ts'
+import type { Connection, Session } from '../transport/ssh2.ts'
 import type { Words } from '../words.ts'
 import { Channel } from './channel.ts'
+import { serveRequests } from './requests.ts'
 
 export interface ChannelsOptions {
   /** Channels of one connection at once; one more is refused. */
@@ -30,13 +31,20 @@ export interface Channels {
  */
 export function serveChannels(client: Connection, visitor: Visitor, options: ChannelsOptions): Channels {
   const channels = new Set<Channel>()
+  const bySession = new WeakMap<Session, Channel>()
   let closing: Words | undefined
+  serveRequests(client, (session) => bySession.get(session))
+  client.once('close', () => {
+    for (const channel of channels) channel.lost('the client’s connection is gone')
+  })
   client.on('session', (accept, reject) => {
     if (closing || channels.size >= options.atOnce) {
       if (!closing) options.log.warn({ atOnce: options.atOnce }, 'a channel was refused: there are too many at once')
       return reject()
     }
-    const channel = new Channel(client, accept(), visitor, options)
+    const session = accept()
+    const channel = new Channel(client, session, visitor, options)
+    bySession.set(session, channel)
     channels.add(channel)
     void channel.gone.then(() => channels.delete(channel))
   })
