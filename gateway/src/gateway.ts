@@ -40,6 +40,8 @@ import { openUsed } from './sessions/ledger/used.ts'
 import { createRetention } from './sessions/retention/retention.ts'
 import { createFinder } from './sessions/search/finder.ts'
 import { createSessions, type SessionsRoom } from './sessions/sessions.ts'
+import { gatewayHostKey, HOST_KEY_FILE, listenSsh, type SshListener } from './ssh/ssh.ts'
+import { sshTargetOf } from './ssh-target.ts'
 import { StartError } from './start-error.ts'
 import { openStore, type Store } from './store/store.ts'
 import { createTelemetry, type Logger, type Telemetry } from './telemetry/telemetry.ts'
@@ -51,7 +53,7 @@ export interface GatewayOptions {
 
 export interface RunningGateway extends AsyncDisposable {
   /** HOST:PORT of each listener, with the real port; in the order of the ready line. */
-  addresses: { api: string; postgres?: string }
+  addresses: { api: string; postgres?: string; ssh?: string }
   /**
    * Reads the configuration anew and puts policy, certificates, secrets, issuers, roles, connections and limits in
    * force, all of them or, where anything is wrong, none. Listeners and the data folder stay as they are until a restart.
@@ -204,6 +206,29 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         ),
       )
     : undefined
+  const hostKey = config.ssh ? await gatewayHostKey(config.data) : undefined
+  if (hostKey?.doubt) log.warn(hostKey.doubt)
+  if (hostKey?.made)
+    log.info({ file: join(config.data, HOST_KEY_FILE), fingerprint: hostKey.fingerprint }, 'made a host key')
+  const ssh =
+    config.ssh && hostKey
+      ? stack.use(
+          await listening('ssh', config.ssh.listen, (address) =>
+            listenSsh({
+              listen: address,
+              hostKey: hostKey.privateKey,
+              identity,
+              entrance: access.entrance,
+              signIns,
+              gate,
+              sessions,
+              target: (name) => sshTargetOf(inForce.config, name),
+              approvals: () => inForce.config.approvals,
+              log,
+            }),
+          ),
+        )
+      : undefined
   const api = stack.use(
     await listening('api', config.api.listen, (address) =>
       createApi({
@@ -212,6 +237,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         tls: () => (needsTls(config, address) ? inForce.pair : undefined),
         listeners: {
           postgres: postgres?.address,
+          ssh: ssh?.address,
           tls: config.postgres !== undefined && needsTls(config, config.postgres.listen),
         },
         identity,
@@ -240,7 +266,11 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
       }),
     ),
   )
-  const addresses = { api: api.address, ...(postgres ? { postgres: formatListen(postgres.address) } : {}) }
+  const addresses = {
+    api: api.address,
+    ...(postgres ? { postgres: formatListen(postgres.address) } : {}),
+    ...(ssh ? { ssh: formatListen(ssh.address) } : {}),
+  }
 
   const takeIn = (next: InForce) => {
     // What is wrong with keys that aren't there any more is of no interest.
@@ -252,7 +282,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     const policy = inForce.policies.version !== next.policies.version
     inForce = next
     // A class that was added must not stay unmasked, nor a mode unenforced, for those who are connected already.
-    if (changed.length > 0) postgres?.endChanged(changed)
+    if (changed.length > 0) for (const listener of [postgres, ssh]) listener?.endChanged(changed)
     access.reconfigured({ policy })
     webhooks.reconfigured()
     api.renewTls()
@@ -283,7 +313,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     state.phase = 'stopping'
     metrics.ready.set(0)
     clearInterval(renewing)
-    await drained({ room, approvals, postgres }, inForce.config.limits.drain, log)
+    await drained({ room, approvals, postgres, ssh }, inForce.config.limits.drain, log)
     await parts.disposeAsync()
   }
   let stopping: Promise<void> | undefined
@@ -325,12 +355,17 @@ async function pendingIn({ db }: Store): Promise<number> {
 
 /** New sessions are refused, what is held is cancelled, and what runs has its time; then everything is ended. */
 async function drained(
-  parts: { room: SessionsRoom; approvals: Approvals; postgres: PostgresListener | undefined },
+  parts: {
+    room: SessionsRoom
+    approvals: Approvals
+    postgres: PostgresListener | undefined
+    ssh: SshListener | undefined
+  },
   patience: number,
   log: Logger,
 ): Promise<void> {
   const because = 'the gateway is stopping'
-  const { room, approvals, postgres } = parts
+  const { room, approvals, postgres, ssh } = parts
   const empty = room.drain()
   // First, so that a client that waits is told of the cancelled hold, not of a closed connection.
   try {
@@ -338,7 +373,7 @@ async function drained(
   } catch (error) {
     log.error({ error }, 'what is held could not be cancelled: the next start does it')
   }
-  await postgres?.drain(patience)
+  await Promise.all([postgres?.drain(patience), ssh?.drain(patience)])
   room.endAll(because)
   await empty
 }

@@ -6,7 +6,7 @@ import type { Tables } from '../store/tables.ts'
 import { agentRef, type Principal, type TokenFault } from './principal.ts'
 
 export interface SignIn {
-  via: 'api' | 'postgres' | 'token'
+  via: 'api' | 'postgres' | 'ssh' | 'token'
   /** IP address of the client. */
   address: string
   who?: Principal

@@ -1,0 +1,283 @@
+import type { Logger } from 'pino'
+import type { ConnectionRef, Gate } from '../../gate/command.ts'
+import type { Entrance, Entry } from '../../gate/entrance.ts'
+import type { AgentPrincipal } from '../../identity/principal.ts'
+import type { SignIns } from '../../identity/sign-ins.ts'
+import { LedgerStopped } from '../../sessions/ledger/ledger.ts'
+import { EndReason, type LiveSession, RecordingError, SessionRefused, type Sessions } from '../../sessions/session.ts'
+import type { Channels } from '../channels/channels.ts'
+import { Commands, connectEffect } from '../commands.ts'
+import type { SshSession, Visitor, Wishes } from '../session.ts'
+import type { SshTarget } from '../target.ts'
+import { connectHost } from '../upstream/connect.ts'
+import { type Host, HostError } from '../upstream/host.ts'
+import { heldNotice, noConnection, unlogged, unrecordable, upstreamDown, type Words } from '../words.ts'
+import type { SignedIn } from './sign-in.ts'
+
+export interface VisitOptions {
+  target: (name: string) => SshTarget | undefined
+  entrance: Entrance
+  signIns: Pick<SignIns, 'refused'>
+  sessions: Sessions
+  gate: Gate
+  approvals: () => { hold: 'wait' | 'fail' }
+  address: string
+  /** What the client calls itself (RFC 4253, section 4.2). */
+  application?: string
+  log: Logger
+}
+
+/** How a channel waits for the session. */
+type Waiting = Parameters<Visitor['begin']>[1]
+type Begun = Awaited<ReturnType<Visitor['begin']>>
+
+const CONNECT = 'connect'
+
+/** Says no; the words are all that the client learns. */
+class Refused extends Error {
+  readonly words: Words
+  readonly why: string
+  constructor(words: Words, why: string) {
+    super(words.message)
+    this.words = words
+    this.why = why
+  }
+}
+
+/** A signed-in client, from then until its connection is gone: {@link Visitor}. */
+export class Visit implements Visitor {
+  /** The name of the connection that it wants; nobody has said yet that there is one. */
+  readonly wanted: string
+  readonly agent: AgentPrincipal
+  /** Resolves once nothing of it is left. Never rejects. */
+  readonly closed: Promise<void>
+  readonly #options: VisitOptions
+  readonly #close = Promise.withResolvers<void>()
+  readonly #over = new AbortController()
+  /** Ends the connection, in order. */
+  readonly #hangUp: () => void
+  #channels: Channels | undefined
+  #opening: { wishes: Wishes; waiting: Set<Waiting>; answer: Promise<Begun>; given: AbortController } | undefined
+  #live: LiveSession | undefined
+  #host: Host | undefined
+  #log: Logger
+
+  constructor({ agent, user }: SignedIn, hangUp: () => void, options: VisitOptions) {
+    this.wanted = user
+    this.agent = agent
+    this.#hangUp = hangUp
+    this.#options = options
+    this.#log = options.log
+    this.closed = this.#close.promise
+  }
+
+  /** To be called once, before anything can be asked for. */
+  serves(channels: Channels): void {
+    this.#channels = channels
+  }
+
+  get hasSession(): boolean {
+    return this.#live !== undefined
+  }
+
+  async begin(wishes: Wishes, how: Waiting): Promise<Begun> {
+    const { reason } = this.#over.signal
+    if (reason) return { refused: { message: (reason as Error).message }, fatal: true }
+    if (this.#opening && !sameWishes(this.#opening.wishes, wishes)) return { refused: otherWishes, fatal: false }
+    this.#opening ??= this.#begins(wishes)
+    const { waiting, answer, given } = this.#opening
+    waiting.add(how)
+    const left = () => {
+      waiting.delete(how)
+      if (waiting.size === 0) given.abort(new Error('the client has gone'))
+    }
+    how.signal.addEventListener('abort', left, { once: true })
+    if (how.signal.aborted) left()
+    try {
+      return await answer
+    } finally {
+      how.signal.removeEventListener('abort', left)
+      waiting.delete(how)
+    }
+  }
+
+  forbidden(text: string): void {
+    this.#log.info({ text }, 'what nobody may do was refused')
+  }
+
+  /** New things are refused; it ends once nothing runs. */
+  async drain(words: Words): Promise<void> {
+    await this.#channels?.drain(words)
+    await this.end(words)
+  }
+
+  /** Tells why on every channel, and ends session and connection. Idempotent, never rejects. */
+  end(words: Words, why = words.message): Promise<void> {
+    if (this.#over.signal.aborted) return this.closed
+    this.#over.abort(new Error(words.message))
+    void this.#ends(words, why).finally(this.#close.resolve)
+    return this.closed
+  }
+
+  async #ends(words: Words, why: string): Promise<void> {
+    const told = this.#channels?.close(words)
+    this.#host?.close()
+    await told
+    await this.#live?.close('closed', why).catch((error) => this.#log.error({ error }, 'a session could not be closed'))
+    this.#hangUp()
+  }
+
+  #begins(wishes: Wishes) {
+    const given = new AbortController()
+    const waiting = new Set<Waiting>()
+    const tell = (words: Words) => {
+      for (const one of waiting) one.tell(words)
+    }
+    const signal = AbortSignal.any([given.signal, this.#over.signal])
+    const answer = this.#open(wishes, tell, signal).catch((error): Begun => {
+      if (given.signal.aborted && !this.#over.signal.aborted) this.#opening = undefined
+      return this.#refusedBy(error)
+    })
+    return { wishes, waiting, answer, given }
+  }
+
+  async #open(wishes: Wishes, tell: (words: Words) => void, signal: AbortSignal): Promise<SshSession> {
+    const { agent } = this
+    const { sessions, address, application, gate } = this.#options
+    const purpose = wishes.purpose ?? agent.token?.purpose
+    const { target, entry } = this.#permitted(purpose)
+    const live = await sessions.open({
+      connection: target.ref,
+      protocol: 'ssh',
+      agent,
+      ...(purpose === undefined ? {} : { purpose }),
+      entrance: { entry, connect: connectEffect(target.ref.name) },
+      client: { address, ...(application === undefined ? {} : { application }) },
+    })
+    this.#log = this.#log.child({ session: live.id })
+    this.#live = live
+    const ended = () => void this.end({ message: reasonOf(live.ended) })
+    live.ended.addEventListener('abort', ended, { once: true })
+    try {
+      if (live.ended.aborted) ended()
+      const commands = new Commands(live, gate, purpose, this.#log)
+      const hold = () => wishes.hold ?? this.#options.approvals().hold
+      const asked = connecting(target)
+      const answer = await commands.submit({ ...asked, hold: hold(), signal, onHeld: held(tell) })
+      // It may have come to be denied since it was permitted: that says no more than if it always had been.
+      if (!('run' in answer))
+        throw new Refused(
+          commands.preview(asked).outcome === 'deny' ? noConnection : answer.refused,
+          answer.refused.message,
+        )
+      const running = answer.run
+      const host = await connectHost(target, signal, this.#log).catch((error) => {
+        running.end({ status: 'failed', message: (error as Error).message })
+        throw error
+      })
+      running.end({ status: 'completed' })
+      if (signal.aborted) {
+        host.close()
+        throw signal.reason
+      }
+      this.#host = host
+      void host.closed.then((why) => this.end({ message: `the host closed the connection: ${why}` }))
+      this.#log.info({ purpose }, 'session opened')
+      let channels = 0
+      const log = this.#log
+      const nextChannel = () => String(++channels)
+      const fail = (because: string) => {
+        log.error({ because }, 'a session could not go on')
+        void this.end({ message: because })
+      }
+      return { live, target, commands, host, hold, log, nextChannel, fail }
+    } catch (error) {
+      live.ended.removeEventListener('abort', ended)
+      if (!this.#over.signal.aborted) {
+        this.#live = undefined
+        await live.close('closed', whyOf(error)).catch(() => {})
+      }
+      throw error
+    }
+  }
+
+  /** Whether the agent may come in: every refusal has the same words. */
+  #permitted(purpose: string | undefined): { target: SshTarget; entry: Entry } {
+    const { agent, wanted } = this
+    const { signIns, address } = this.#options
+    const noted = (reason: string, connection?: string) =>
+      signIns.refused({ via: 'ssh', address, who: agent, ...(connection !== undefined && { connection }), reason })
+    const target = this.#options.target(wanted)
+    if (!target) {
+      noted('there is no such connection')
+      throw new Refused(noConnection, `there is no connection ${JSON.stringify(wanted.slice(0, 100))}`)
+    }
+    const entry = this.#options.entrance.enter(agent, target.ref)
+    if ('refused' in entry) {
+      noted(entry.refused, target.ref.name)
+      throw new Refused(noConnection, `${agent.id} may not open ${target.ref.name}: ${entry.refused}`)
+    }
+    const preview = this.#options.gate.preview({
+      protocol: 'ssh',
+      connection: target.ref,
+      agent,
+      session: { id: '', ...(purpose === undefined ? {} : { purpose }), backing: entry.backing },
+      ...connecting(target),
+      parameters: [],
+    })
+    if (preview.outcome === 'deny' && target.ref.mode === 'enforce') {
+      entry.left()
+      noted('policy does not let it in', target.ref.name)
+      throw new Refused(noConnection, `${agent.id} may not open ${target.ref.name}: ${preview.reason}`)
+    }
+    return { target, entry }
+  }
+
+  #refusedBy(error: unknown): Begun {
+    const { reason } = this.#over.signal
+    const refused = this.#over.signal.aborted
+      ? new Refused({ message: (reason as Error).message }, (reason as Error).message)
+      : asRefused(error)
+    if (!refused) this.#log.error({ err: error }, 'a session failed while it was opened')
+    else this.#log.info({ why: refused.why }, 'session refused')
+    return { refused: refused?.words ?? internal, fatal: true }
+  }
+}
+
+const held = (tell: (words: Words) => void) => (notice: Parameters<typeof heldNotice>[0]) => tell(heldNotice(notice))
+
+/** Opening the connection is a command too: decided, held where policy says so, and recorded. */
+const connecting = ({ ref }: { ref: ConnectionRef }) => ({
+  text: CONNECT,
+  kind: CONNECT,
+  effects: [connectEffect(ref.name)],
+  meaning: {},
+})
+
+const sameWishes = (a: Wishes, b: Wishes) => a.purpose === b.purpose && a.hold === b.hold
+
+const otherWishes: Words = {
+  message: 'purpose and hold are those that this connection began with',
+  hint: 'Open another connection for others (ssh -o ControlPath=none).',
+}
+
+const internal: Words = {
+  message: 'the gateway failed while it opened the connection',
+  hint: 'Its log says more; tell whoever runs the gateway.',
+}
+
+function reasonOf(ended: AbortSignal): string {
+  return ended.reason instanceof EndReason ? ended.reason.message : 'the session was ended'
+}
+
+const whyOf = (error: unknown) =>
+  error instanceof Refused ? error.why : error instanceof HostError ? error.message : 'it failed while it was opened'
+
+function asRefused(error: unknown): Refused | undefined {
+  if (error instanceof Refused) return error
+  if (error instanceof HostError) return new Refused(upstreamDown(error.message), error.message)
+  if (error instanceof SessionRefused) return new Refused({ message: error.message }, error.message)
+  if (error instanceof LedgerStopped) return new Refused(unlogged(error.message), error.message)
+  if (error instanceof RecordingError) return new Refused(unrecordable, error.message)
+  return undefined
+}

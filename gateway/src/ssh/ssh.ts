@@ -1,0 +1,156 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import type { Logger } from 'pino'
+import type { Gate } from '../gate/command.ts'
+import type { Entrance } from '../gate/entrance.ts'
+import type { Identity } from '../identity/principal.ts'
+import type { SignIns } from '../identity/sign-ins.ts'
+import type { Sessions } from '../sessions/session.ts'
+import { serveChannels } from './channels/channels.ts'
+import { Openings } from './door/openings.ts'
+import { signIn } from './door/sign-in.ts'
+import { Visit } from './door/visit.ts'
+import type { SshTarget } from './target.ts'
+import { type ClientInfo, type Connection, Server } from './transport/ssh2.ts'
+import type { Words } from './words.ts'
+
+export { gatewayHostKey, HOST_KEY_FILE, type HostKey } from './door/host-key.ts'
+export type { SshTarget }
+
+export interface SshOptions {
+  listen: { host: string; port: number }
+  /** The gateway's own, as OpenSSH's private text. */
+  hostKey: string
+  /** The connection of that name, as it is configured now. */
+  target: (name: string) => SshTarget | undefined
+  identity: Identity
+  /** Who may come in, beside policy. */
+  entrance: Entrance
+  /** Told who was refused; who is let in has a session, which says so. */
+  signIns: Pick<SignIns, 'refused'>
+  sessions: Sessions
+  gate: Gate
+  approvals: () => { hold: 'wait' | 'fail' }
+  log: Logger
+}
+
+export interface SshListener extends AsyncDisposable {
+  address: { host: string; port: number }
+  /** No new sessions and commands; running ones get so many milliseconds, then everything is ended, told why. */
+  drain(ms: number): Promise<void>
+  /** Ends, told why, the sessions of connections that are configured otherwise by now, and those being opened. */
+  endChanged(connections: Iterable<string>): void
+}
+
+/** How long a client may take from its first byte to being signed in, as sshd's LoginGraceTime (ms). */
+const LOGIN_MS = 60_000
+/** How long a connection that was ended may take to go (ms). */
+const GOING_MS = 2000
+/** Channels of one connection at once. */
+const CHANNELS = 100
+/** Bytes of standard input that a card shows. */
+const SHOWN_INPUT = 64 * 1024
+
+const draining: Words = { message: 'the gateway is stopping', hint: 'Connect again shortly.' }
+const reconfigured = (connection: string): Words => ({
+  message: `access ended: connection ${connection} was configured otherwise`,
+  hint: 'Connect again.',
+})
+
+/**
+ * Listens for SSH clients (contract.md sections 3 to 5; RFC 4251 to 4254). Every command of theirs goes through `gate`.
+ * @throws Error where the address can't be had, or the host key isn't one
+ */
+export async function listenSsh(options: SshOptions): Promise<SshListener> {
+  const { log } = options
+  const openings = new Openings()
+  const visits = new Set<Visit>()
+  /** Sockets whose client has not said what it is. */
+  const silent = new Map<string, Socket>()
+  let stopping = false
+
+  const ssh = new Server({ hostKeys: [options.hostKey], ident: 'Countersign' })
+  const listener = createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
+  listener.on('connection', (socket) => {
+    socket.on('error', () => {}) // whoever waits on it sees it close
+    const why = openings.add(socket)
+    if (why !== undefined) {
+      log.warn({ address: socket.remoteAddress, openings: openings.size, why }, 'a connection was closed')
+      socket.destroy()
+      return
+    }
+    const place = placeOf(socket.remoteAddress, socket.remotePort)
+    silent.set(place, socket)
+    const late = setTimeout(() => socket.destroy(), LOGIN_MS)
+    socket.once('close', () => {
+      silent.delete(place)
+      openings.delete(socket)
+      clearTimeout(late)
+    })
+    lateness.set(socket, late)
+    ssh.injectSocket(socket)
+  })
+  const lateness = new WeakMap<Socket, NodeJS.Timeout>()
+
+  ssh.on('connection', (client: Connection, info: ClientInfo) => {
+    const place = placeOf(info.ip, info.port)
+    const socket = silent.get(place)
+    client.on('error', (error: Error) => log.info({ address: info.ip, why: error.message }, 'an SSH connection broke'))
+    if (!socket) return void client.end()
+    silent.delete(place)
+    open(client, socket, info).catch((error) => {
+      log.error({ err: error }, 'a connection failed while it was opened')
+      socket.destroy()
+    })
+  })
+
+  const open = async (client: Connection, socket: Socket, info: ClientInfo) => {
+    const address = info.ip
+    const words = log.child({ address })
+    const { identity, signIns } = options
+    const signedIn = await signIn(client, { identity, signIns, address, log: words })
+    if (!signedIn) return
+    clearTimeout(lateness.get(socket))
+    openings.delete(socket)
+    const hangUp = () => {
+      client.end()
+      setTimeout(() => socket.destroy(), GOING_MS).unref()
+    }
+    const visit = new Visit(signedIn, hangUp, {
+      ...options,
+      address,
+      application: info.header.versions.software.slice(0, 100),
+      log: words.child({ connection: signedIn.user.slice(0, 100), agent: signedIn.agent.id }),
+    })
+    visits.add(visit)
+    void visit.closed.then(() => visits.delete(visit))
+    visit.serves(serveChannels(client, visit, { atOnce: CHANNELS, shownInput: SHOWN_INPUT, log: words }))
+    client.once('close', () => void visit.end({ message: 'the client has gone' }))
+    if (socket.destroyed) void visit.end({ message: 'the client has gone' })
+    if (stopping) void visit.end(draining)
+  }
+
+  listener.listen(options.listen.port, options.listen.host)
+  await once(listener, 'listening')
+  listener.on('error', (error) => log.error({ error: error.message }, 'the SSH listener failed'))
+  const { address: host, port } = listener.address() as AddressInfo
+
+  const drain = async (ms: number) => {
+    stopping = true
+    listener.close()
+    openings.destroy()
+    const live = [...visits]
+    const late = setTimeout(() => {
+      for (const visit of live) void visit.end(draining, 'the gateway stopped')
+    }, ms)
+    await Promise.all(live.map((visit) => visit.drain(draining)))
+    clearTimeout(late)
+  }
+  const endChanged = (connections: Iterable<string>) => {
+    const changed = new Set(connections)
+    for (const visit of visits) if (changed.has(visit.wanted)) void visit.end(reconfigured(visit.wanted))
+  }
+  return { address: { host, port }, drain, endChanged, [Symbol.asyncDispose]: () => drain(0) }
+}
+
+const placeOf = (address: string | undefined, port: number | undefined) => `${address}|${port}`
