@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
-import { execEffects, shellEffects, unfit } from '../effects/effects.ts'
 import type { Answer, Asked, Running } from '../commands.ts'
+import { execEffects, shellEffects, unfit } from '../effects/effects.ts'
 import { ChannelRecord } from '../record/record.ts'
 import type { SshSession, Visitor } from '../session.ts'
 import { serveSftp } from '../sftp/sftp.ts'
@@ -178,6 +178,7 @@ export class Channel {
     const environment = this.#environment.passing(session.target.env)
     const asked = await this.#asked(session, wanted, environment)
     if ('refused' in asked) return this.#refused(session, asked)
+    if ('run' in asked) throw new Error('what was refused does not run')
     const answered = await session.commands.submit({
       ...asked,
       hold: this.#hold(session),
@@ -209,7 +210,7 @@ export class Channel {
     session: SshSession,
     wanted: Exclude<Wanted, { kind: 'subsystem' }>,
     environment: Record<string, string>,
-  ): Promise<Asked | Extract<Answer, { refused: Words }>> {
+  ): Promise<Asked | Answer> {
     const { name } = session.target.ref
     const meaning = { environment, terminal: this.#terminal?.type ?? null }
     const unshown = { parameters: [], meaning: { ...meaning, input: 'not shown' } }
@@ -219,7 +220,7 @@ export class Channel {
     const why = unfit(text)
     if (why !== undefined) {
       const words = { message: `not run: ${why}`, hint: 'Send the command as UTF-8 text without NUL bytes.' }
-      return session.commands.refuse({ ...asked, text: text.replaceAll('\0', '\ufffd') }, words) as never
+      return session.commands.refuse({ ...asked, text: text.replaceAll('\0', '\ufffd') }, words)
     }
     if (session.commands.preview(asked).outcome !== 'hold') return asked
     const bytes = this.#options.shownInput
@@ -270,8 +271,7 @@ export class Channel {
   #ended(run: Running, exit: RemoteExit): void {
     const gone = this.#abort.signal.aborted ? (this.#abort.signal.reason as Error).message : undefined
     this.#recorded((record) => record.exit(exit))
-    if (exit.code !== undefined)
-      run.end({ status: exit.code === 0 ? 'completed' : 'failed', tag: `exit ${exit.code}` })
+    if (exit.code !== undefined) run.end({ status: exit.code === 0 ? 'completed' : 'failed', tag: `exit ${exit.code}` })
     else if (exit.signal !== undefined) run.end({ status: 'failed', tag: `signal ${exit.signal}` })
     else run.end({ status: 'failed', message: gone ?? 'the host closed the channel without an exit status' })
   }

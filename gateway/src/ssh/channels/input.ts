@@ -18,7 +18,6 @@ export type Sink = (chunk: Buffer) => boolean
  */
 export class Input {
   readonly #stream: Readable
-  readonly #bound: number
   #kept: Buffer[] = []
   #bytes = 0
   #ended = false
@@ -29,7 +28,6 @@ export class Input {
   /** @param seen is given each chunk as it comes, before it goes anywhere */
   constructor(stream: Readable, bound: number, seen?: (chunk: Buffer) => void) {
     this.#stream = stream
-    this.#bound = bound
     stream.on('data', (chunk: Buffer) => {
       seen?.(chunk)
       if (this.#sink) {
@@ -77,8 +75,8 @@ export class Input {
     for (const chunk of this.#kept) room = sink(chunk) && room
     this.#kept = []
     this.#sink = sink
-    if (this.#ended) return end()
-    this.#end = end
+    if (this.#ended) end()
+    else this.#end = end
     if (room) this.#stream.resume()
     else this.#stream.pause()
   }
