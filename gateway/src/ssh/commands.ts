@@ -60,6 +60,9 @@ export class Commands {
   readonly #live: LiveSession
   readonly #gate: Gate
   readonly #log: Logger
+  readonly #run = new Set<Running>()
+  /** Those that may wait for people, while grants stand behind the session: what each is, and what gives it up. */
+  readonly #waiting = new Map<Command, AbortController>()
 
   constructor(live: LiveSession, gate: Gate, purpose: string | undefined, log: Logger) {
     this.#live = live
@@ -85,11 +88,34 @@ export class Commands {
   }
 
   /**
+   * Something that stood behind the session is gone, and something else stays: gives up what waits for people in vain.
+   * @returns whether something runs that may not go on, so that the session must end
+   */
+  lessened(because: string): boolean {
+    for (const [command, given] of this.#waiting)
+      if (this.#gate.preview(command).outcome === 'deny') given.abort(new Error(because))
+    return [...this.#run].some((running) => !this.mayGoOn(running))
+  }
+
+  /**
    * Asks the gate, waits for people where it says so, and records; at once where nobody has to be asked. What runs may be
    * forwarded when this answers. Never throws for a refusal.
    */
   submit(submission: Submission): Answer | Promise<Answer> {
     const command = this.#command(submission)
+    if ((this.session.backing?.grants.length ?? 0) > 0) {
+      const given = new AbortController()
+      this.#waiting.set(command, given)
+      const signal = AbortSignal.any([submission.signal, given.signal])
+      const answer = this.#submit({ ...submission, signal }, command)
+      if (answer instanceof Promise) return answer.finally(() => this.#waiting.delete(command))
+      this.#waiting.delete(command)
+      return answer
+    }
+    return this.#submit(submission, command)
+  }
+
+  #submit(submission: Submission, command: Command): Answer | Promise<Answer> {
     const under: UnderWay = { id: randomUUID(), command, submission, recorded: false, failure: undefined }
     const verdict = this.#gate.submit(command, {
       hold: submission.hold,
@@ -186,12 +212,13 @@ export class Commands {
   #running(id: string, command: Command, report: ((outcome: Outcome) => void) | undefined): Running {
     const started = performance.now()
     let ended = false
-    return {
+    const running: Running = {
       id,
       command,
       end: ({ status, tag, message, transferred }) => {
         if (ended) return
         ended = true
+        this.#run.delete(running)
         const ms = Math.round((performance.now() - started) * 1000) / 1000
         const told = { ...(tag !== undefined && { tag }), ...(message !== undefined && { message }) }
         report?.({ status: status === 'completed' ? 'completed' : 'failed', ...told, ms })
@@ -203,6 +230,8 @@ export class Commands {
         }
       },
     }
+    this.#run.add(running)
+    return running
   }
 
   /** What was to run, but couldn't be recorded as that, is recorded as refused where that can be. */

@@ -5,7 +5,7 @@ import type { SshTarget } from './target.ts'
 import type { Host } from './upstream/host.ts'
 import type { Words } from './words.ts'
 
-/** What the first channel of a connection asks for; later ones must ask for the same. */
+/** What the first channel of a connection asks for; later ones may not name another purpose. */
 export interface Wishes {
   purpose?: string
   hold?: 'wait' | 'fail'
@@ -18,7 +18,7 @@ export interface Wishes {
 export interface Visitor {
   /**
    * Opens the session and connects to the host, once: `ssh:connect` is decided, held where policy says so, and recorded.
-   * Later calls answer the same session where their wishes are the same, else a refusal of that channel alone.
+   * Later calls answer the same session; where they name another purpose, a refusal of that channel alone.
    * @param how.tell says something on the stderr of the channel that waits; `how.signal` aborted: that channel has gone
    * @returns `{ refused }`: the channel says so and ends with 126; where `fatal`, the connection goes as well
    */

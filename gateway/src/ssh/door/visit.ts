@@ -57,8 +57,11 @@ export class Visit implements Visitor {
   /** Ends the connection, in order. */
   readonly #hangUp: () => void
   #channels: Channels | undefined
-  #opening: { wishes: Wishes; waiting: Set<Waiting>; answer: Promise<Begun>; given: AbortController } | undefined
+  #opening:
+    | { purpose: string | undefined; waiting: Set<Waiting>; answer: Promise<Begun>; given: AbortController }
+    | undefined
   #live: LiveSession | undefined
+  #commands: Commands | undefined
   #host: Host | undefined
   #log: Logger
 
@@ -83,7 +86,8 @@ export class Visit implements Visitor {
   async begin(wishes: Wishes, how: Waiting): Promise<Begun> {
     const { reason } = this.#over.signal
     if (reason) return { refused: { message: (reason as Error).message }, fatal: true }
-    if (this.#opening && !sameWishes(this.#opening.wishes, wishes)) return { refused: otherWishes, fatal: false }
+    if (this.#opening && wishes.purpose !== undefined && wishes.purpose !== this.#opening.purpose)
+      return { refused: otherPurpose, fatal: false }
     this.#opening ??= this.#begins(wishes)
     const { waiting, answer, given } = this.#opening
     waiting.add(how)
@@ -119,6 +123,11 @@ export class Visit implements Visitor {
     return this.closed
   }
 
+  /** A grant is gone and others stay: what runs by that one alone can't be taken back from the host otherwise. */
+  #lessened({ message }: EndReason): void {
+    if (this.#commands?.lessened(message)) void this.end({ message })
+  }
+
   async #ends(words: Words, why: string): Promise<void> {
     const told = this.#channels?.close(words)
     this.#host?.close()
@@ -138,7 +147,7 @@ export class Visit implements Visitor {
       if (given.signal.aborted && !this.#over.signal.aborted) this.#opening = undefined
       return this.#refusedBy(error)
     })
-    return { wishes, waiting, answer, given }
+    return { purpose: wishes.purpose ?? this.agent.token?.purpose, waiting, answer, given }
   }
 
   async #open(wishes: Wishes, tell: (words: Words) => void, signal: AbortSignal): Promise<SshSession> {
@@ -158,9 +167,11 @@ export class Visit implements Visitor {
     this.#live = live
     const ended = () => void this.end({ message: reasonOf(live.ended) })
     live.ended.addEventListener('abort', ended, { once: true })
+    live.onLessened((reason) => this.#lessened(reason))
     try {
       if (live.ended.aborted) ended()
       const commands = new Commands(live, gate, purpose, this.#log)
+      this.#commands = commands
       const hold = () => wishes.hold ?? this.#options.approvals().hold
       const asked = connecting(target)
       const answer = await commands.submit({ ...asked, hold: hold(), signal, onHeld: held(tell) })
@@ -254,11 +265,9 @@ const connecting = ({ ref }: { ref: ConnectionRef }) => ({
   meaning: {},
 })
 
-const sameWishes = (a: Wishes, b: Wishes) => a.purpose === b.purpose && a.hold === b.hold
-
-const otherWishes: Words = {
-  message: 'purpose and hold are those that this connection began with',
-  hint: 'Open another connection for others (ssh -o ControlPath=none).',
+const otherPurpose: Words = {
+  message: 'this connection began with another purpose',
+  hint: 'Open another connection for this one (ssh -o ControlPath=none).',
 }
 
 const internal: Words = {
