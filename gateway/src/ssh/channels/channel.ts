@@ -14,7 +14,7 @@ import { relay } from './relay.ts'
 import { terminalOf } from './terminal.ts'
 
 /** What a channel is opened for. */
-type Wanted = { kind: 'exec'; text: string } | { kind: 'shell' } | { kind: 'subsystem'; name: string }
+type Wanted = { kind: 'exec'; text: string; whole: boolean } | { kind: 'shell' } | { kind: 'subsystem'; name: string }
 
 /** Bytes of stdin that are kept while nobody knows yet where they go; then the client has to wait. */
 const KEPT_INPUT = 1024 * 1024
@@ -59,9 +59,11 @@ export class Channel {
     })
     session.on('x11', (_accept, reject) => this.#forbid('X11', reject))
     session.on('auth-agent', (_accept, reject) => this.#forbid('agent', reject))
-    session.on('exec', (accept, _reject, { command }) => this.#start(accept, { kind: 'exec', text: command }))
+    session.on('exec', (accept, _reject, { command }) => this.#start(accept, { kind: 'exec', ...textOf(command) }))
     session.on('shell', (accept) => this.#start(accept, { kind: 'shell' }))
-    session.on('subsystem', (accept, _reject, { name }) => this.#start(accept, { kind: 'subsystem', name }))
+    session.on('subsystem', (accept, _reject, { name }) =>
+      this.#start(accept, { kind: 'subsystem', name: textOf(name).text }),
+    )
     session.once('close', () => this.lost('the client closed the channel'))
   }
 
@@ -217,7 +219,7 @@ export class Channel {
     if (wanted.kind === 'shell') return { text: 'shell', kind: 'shell', effects: shellEffects(name), ...unshown }
     const { text } = wanted
     const asked: Asked = { text, kind: 'exec', effects: execEffects(name, text), ...unshown }
-    const why = unfit(text)
+    const why = wanted.whole ? unfit(text) : 'it is not valid UTF-8'
     if (why !== undefined) {
       const words = { message: `not run: ${why}`, hint: 'Send the command as UTF-8 text without NUL bytes.' }
       return session.commands.refuse({ ...asked, text: text.replaceAll('\0', '\ufffd') }, words)
@@ -334,17 +336,21 @@ export class Channel {
   async #close({ code, signal, coreDumped, message }: RemoteExit): Promise<void> {
     const stream = this.#stream!
     this.#input?.discard()
-    const written = Promise.withResolvers<void>()
-    stream.stderr.end(() => written.resolve())
-    await Promise.race([written.promise, this.gone])
-    // ssh2 sends no status after EOF, which end() sends; and end() cuts off what stderr has still to say.
+    const [said, written] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    stream.stderr.end(said.resolve)
     if (code !== undefined) stream.exit(code)
     else if (signal !== undefined) stream.exit(signal, coreDumped ?? false, message ?? '')
-    const ended = Promise.withResolvers<void>()
-    stream.end(() => ended.resolve())
+    stream.end(written.resolve)
     this.#closed = true
-    await Promise.race([ended.promise, this.gone])
+    await Promise.race([Promise.all([said.promise, written.promise]), this.gone])
   }
+}
+
+/** The transport hands on what came, too, where it isn't the UTF-8 that the text was read as. */
+function textOf(told: string): { text: string; whole: boolean } {
+  const { bytes } = told as string & { bytes?: Buffer }
+  const text = String(told)
+  return { text, whole: !bytes || Buffer.from(text).equals(bytes) }
 }
 
 function answer(taken: boolean, accept: (() => unknown) | undefined, reject: (() => void) | undefined): void {
