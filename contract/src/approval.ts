@@ -30,6 +30,20 @@ export type Effect = z.infer<typeof Effect>
 export const Parameter = z.union([z.string(), z.null(), z.object({ base64: z.string() })])
 export type Parameter = z.infer<typeof Parameter>
 
+/** Whether people were shown what a command of SSH reads from its standard input: `whole`, or `not-shown`. */
+export const InputShown = z.enum(['whole', 'not-shown'])
+export type InputShown = z.infer<typeof InputShown>
+
+/**
+ * What is known beforehand of a command's standard input: of SSH's `exec`, all of it stands in its one parameter where it
+ * was there in time, and nothing of it otherwise; what will be typed into a `shell` nobody knows. Undefined where there is
+ * no such thing.
+ */
+export function inputShown(command: { protocol: string; kind: string; parameters: unknown[] }): InputShown | undefined {
+  if (command.protocol !== 'ssh' || (command.kind !== 'exec' && command.kind !== 'shell')) return undefined
+  return command.kind === 'exec' && command.parameters.length > 0 ? 'whole' : 'not-shown'
+}
+
 export const Requirement = z.object({
   policy: z.string(),
   reason: z.string().optional(),
@@ -86,6 +100,9 @@ export const Approval = z.object({
     kind: z.string(),
     effects: z.array(Effect),
     digest: z.string().describe('sha256:HEX, what a decision binds to'),
+    input: InputShown.optional().describe(
+      'SSH: `whole`, its one parameter is all that it will read from standard input; `not-shown`: it may be sent anything, so it can be approved for once only',
+    ),
   }),
   requirements: z.array(Requirement),
   decisions: z.array(Decision),

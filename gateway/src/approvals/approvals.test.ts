@@ -391,6 +391,31 @@ describe('windows', () => {
     await used(['8h', 'once'])
     expect(await found()).toBe(false)
   })
+  test.each([
+    ['exec', [], 'not-shown', false],
+    ['shell', [], 'not-shown', false],
+    ['exec', ['rm x\n'], 'whole', true],
+    ['exec', [''], 'whole', true],
+    ['remove', [], undefined, true],
+  ] as const)(
+    'of SSH, %s with %j: its input is %s, and a window is given: %s',
+    async (kind, parameters, input, given) => {
+      const command = { protocol: 'ssh' as const, kind, parameters: [...parameters] }
+      const approval = await open(w, 'fail', undefined, { command })
+      expect(approval.command.input).toBe(input)
+      for (const window of ['session', '30m'])
+        if (!given)
+          expect(await w.approvals.decide(approval.id, ada, approve(window))).toMatchObject({
+            problem: 'invalid',
+            message: expect.stringContaining('not shown'),
+          })
+      expect(await w.approvals.decide(approval.id, ada, approve(given ? 'session' : 'once'))).toMatchObject({
+        ok: true,
+      })
+      expect(await w.approvals.use(approval.id, never)).toBe(true)
+      expect(await found()).toBe(given)
+    },
+  )
   test('it begins with the approval, and only if the command then ran', async () => {
     const { id } = await open(w, 'fail')
     await w.approvals.decide(id, ada, approve('5m'))

@@ -53,6 +53,8 @@ export async function decideIn(
   const window = request.verdict === 'deny' ? 'once' : request.window
   if (approval.access && window === 'session')
     return refused('invalid', 'access is asked for without a session: approve it as it is, or for a shorter duration')
+  if (approval.command.input === 'not-shown' && window !== 'once')
+    return refused('invalid', 'what it reads from its input is not shown, so it can be approved for once only')
   const before = approval.decisions.find((decision) => decision.personId === person.id)
   // Who has approved with others, and finds that they don't come, may go on alone.
   const alone = before?.verdict === 'approve' && !before.breakGlass && request.breakGlass

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Approval } from '@countersign/contract/approval'
+import { type Approval, inputShown } from '@countersign/contract/approval'
 import type { Kysely } from 'kysely'
 import type { Command } from '../gate/command.ts'
 import { effectRecord } from '../gate/recorded.ts'
@@ -98,6 +98,8 @@ function toHeld(row: ApprovalRow, decisions: DecisionRow[]): Held {
     return to ? { ...requirement, escalatedTo: to } : requirement
   })
   const votes = decisions.filter((decision) => decision.verdict === 'approve').map(voteOf)
+  const parameters: Approval['command']['parameters'] = JSON.parse(row.parameters)
+  const input = inputShown({ protocol: row.protocol, kind: row.kind, parameters })
   const approval: Approval = {
     id: row.id,
     state: row.state,
@@ -111,10 +113,11 @@ function toHeld(row: ApprovalRow, decisions: DecisionRow[]): Held {
     ...(row.purpose === null ? {} : { purpose: row.purpose }),
     command: {
       text: row.text,
-      parameters: JSON.parse(row.parameters),
+      parameters,
       kind: row.kind,
       effects: JSON.parse(row.effects),
       digest: row.digest,
+      ...(input === undefined ? {} : { input }),
     },
     requirements: requirements.map((requirement) => ({
       ...requirement,
