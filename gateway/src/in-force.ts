@@ -55,9 +55,10 @@ export async function reloaded(
   return { ok: true, warnings: [...loaded.warnings, ...policies.warnings.map((p) => inFolder(config.policy, p))] }
 }
 
-/** Connections that open sessions must not go on with: changed in anything but the password, or gone. */
+/** Connections that open sessions must not go on with: changed in anything but the secrets, or gone. */
 export function changedConnections(before: LoadedConfig, after: LoadedConfig): string[] {
-  const known = (connection: LoadedConnection | undefined) => connection && { ...connection, password: '' }
+  const known = (connection: LoadedConnection | undefined) =>
+    connection && { ...connection, password: '', ...(connection.kind === 'ssh' && { privateKey: '' }) }
   return [...before.connections]
     .filter(([name, connection]) => !isDeepStrictEqual(known(connection), known(after.connections.get(name))))
     .map(([name]) => name)

@@ -9,6 +9,7 @@ import { knownAgents } from '../grants/known-agents.ts'
 import { createIdentity } from '../identity/identity.ts'
 import type { Identity, PersonPrincipal, Principal } from '../identity/principal.ts'
 import { type AccessQuestions, createAccessQuestions } from '../identity/registry/access/questions.ts'
+import { createKeySignIn, type KeySignIn } from '../identity/registry/key-sign-in.ts'
 import { noting, notingSubjects } from '../identity/registry/noting.ts'
 import { openRegistry, type Registry } from '../identity/registry/registry.ts'
 import { createSubjectTokens } from '../identity/subject-tokens.ts'
@@ -18,7 +19,7 @@ import { createTokens, type Tokens } from '../identity/tokens/tokens.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { Used } from '../sessions/ledger/used.ts'
 import type { Store } from '../store/store.ts'
-import { createEntrance, type EntranceRoom } from './entrance.ts'
+import { createEntrance, type EntranceRoom, KEY_TAKEN } from './entrance.ts'
 import { type Freezes, openFreezes } from './freezes.ts'
 import { createWatchers, type Watchers } from './watchers.ts'
 
@@ -39,6 +40,8 @@ export interface AccessOptions {
 export interface Access extends AsyncDisposable {
   /** Takes tokens of issuers and of the gateway. */
   identity: Identity
+  /** Takes public keys. */
+  keys: KeySignIn
   entrance: Entrance
   freezes: Freezes
   tokens: Tokens
@@ -105,8 +108,11 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     const what = who.kind === 'agent' ? 'this agent was disabled' : 'you were marked as having left'
     return `${what} by ${mark.by}${mark.reason === '' ? '' : `: ${mark.reason}`}`
   }
-  const lookedAt = async (who: Principal) =>
-    who.kind === 'agent' && who.token ? tokens.over(who.token.id) : identity.recheck(who)
+  const lookedAt = async (who: Principal) => {
+    if (who.kind === 'agent' && who.key !== undefined)
+      return registry.agentOfKey(who.key) === who.id ? undefined : KEY_TAKEN
+    return who.kind === 'agent' && who.token ? tokens.over(who.token.id) : identity.recheck(who)
+  }
   const tokenOver = (who: Principal) =>
     lookedAt(who).catch((error) => {
       log.error({ error, who: who.id }, 'a token could not be checked again')
@@ -145,6 +151,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
       watchers.barred(agent, words)
     }),
   )
+  stack.defer(registry.onKeyTaken(entrance.keyTaken))
   stack.defer(registry.onLeft(({ id }, _by, words) => watchers.barred(id, words)))
   stack.defer(
     tokens.onRevoked((token, words) => {
@@ -173,6 +180,12 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
   const parts = stack.move()
   return {
     identity: noting(bothKinds(identity, tokens), registry),
+    keys: createKeySignIn({
+      registry,
+      trusts,
+      tokenWithin: () => config().ssh?.tokenWithin ?? 0,
+      clock,
+    }),
     registry,
     questions,
     grants,

@@ -48,6 +48,8 @@ export interface EntranceRoom extends Entrance {
   /** @param words why, for the client, without a full stop */
   disabled(agent: string, words: string): void
   tokenEnded(token: string, words: string): void
+  /** A public key is its agent's no more. */
+  keyTaken(fingerprint: string): void
   frozen(freeze: Freeze): void
   /** Policy is another: who may not connect any more goes. */
   policyChanged(): void
@@ -61,6 +63,7 @@ export interface EntranceRoom extends Entrance {
 
 /** Why a token is good no more, for the one who came with it. */
 export const ISSUER_GONE = 'the issuer of its token is trusted no more'
+export const KEY_TAKEN = 'the key that it came with was taken from the agent'
 /** setTimeout takes no more (2^31 - 1 ms). */
 const LONGEST_MS = 2_147_483_647
 /** Tokens of issuers that can be asked again are asked about so often (ms). */
@@ -109,6 +112,9 @@ export function createEntrance(options: EntranceOptions): EntranceRoom {
     },
     tokenEnded(token, words) {
       for (const one of everyone()) if (one.agent.token?.id === token) one.end('token-revoked', words)
+    },
+    keyTaken(fingerprint) {
+      for (const one of everyone()) if (one.agent.key === fingerprint) one.end('token-revoked', KEY_TAKEN)
     },
     frozen(freeze) {
       const { connection } = freeze
@@ -172,9 +178,9 @@ class Inside implements Entry {
     else {
       this.#noteUse([])
       this.#watch()
-      const { token, proof } = this.agent
+      const { token, proof, key } = this.agent
       // Between its check and now it may have been revoked.
-      if (token || proof !== undefined) void this.#lookAtToken()
+      if (token || proof !== undefined || key !== undefined) void this.#lookAtToken()
       if (proof !== undefined) this.#recheck = setInterval(() => void this.#lookAtToken(), RECHECK_MS).unref()
     }
   }

@@ -20,7 +20,8 @@ export interface LoadedConfig extends Pick<GatewayConfig, 'approvals' | 'grants'
   data: string
   api: { listen: ListenAddress; url?: string }
   postgres?: { listen: ListenAddress }
-  ssh?: { listen: ListenAddress }
+  /** `tokenWithin` in milliseconds. */
+  ssh?: { listen: ListenAddress; tokenWithin: number }
   /** Absent: a self-signed pair is made in the data folder. */
   tls?: TlsPair
   /** What issuers refer to (keys, authorities, secrets, metadata) is read. */
@@ -127,7 +128,7 @@ export async function loadConfig(file: string, options: LoadOptions = {}): Promi
       data: resolve(context.folder, data),
       api: { listen: parseListen(api.listen), ...(api.url === undefined ? {} : { url: api.url }) },
       ...(postgres ? { postgres: { listen: parseListen(postgres.listen) } } : {}),
-      ...(ssh ? { ssh: { listen: parseListen(ssh.listen) } } : {}),
+      ...(ssh ? { ssh: { listen: parseListen(ssh.listen), tokenWithin: ssh.token_within } } : {}),
       ...(tls ? { tls } : {}),
       connections,
       policy: resolve(context.folder, policy),

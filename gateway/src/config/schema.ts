@@ -245,7 +245,13 @@ export const GatewayConfig = z.strictObject({
     .default('file'),
   api: z.strictObject({ listen: ListenAddress, url: z.url().optional() }),
   postgres: listener.optional(),
-  ssh: listener.optional(),
+  ssh: z
+    .strictObject({
+      listen: ListenAddress,
+      /** For how long after an agent's newest token its public keys let it in. */
+      token_within: bounded('1m', '90d').prefault('24h'),
+    })
+    .optional(),
   http: listener.optional(),
   tls: z.strictObject({ cert: text, key: text }).optional(),
   identity: z.strictObject({

@@ -11,6 +11,8 @@ export interface AgentPrincipal extends AgentRef {
   token?: { id: string; connection: string; grant?: string; purpose?: string }
   /** Where its issuer is asked whether the token is still good: the handle that `recheck` takes. Says nothing else. */
   proof?: string
+  /** Where it came with a public key that is registered to it: the key's fingerprint. */
+  key?: string
 }
 
 /** An agent as others see it, without what its token is. */

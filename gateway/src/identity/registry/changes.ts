@@ -31,6 +31,7 @@ interface Changing {
   listeners: {
     disabled: Set<(agent: string, words: string) => void>
     left: Set<(person: PersonRef, by: PersonRef, words: string) => void>
+    keyTaken: Set<(fingerprint: string) => void>
   }
 }
 
@@ -64,6 +65,8 @@ export function createChanges(changing: Changing): Pick<Registry, 'declare' | 'c
     for (const { fingerprint } of entry.keys) known.keys.set(fingerprint, entry.id)
     if (before && !before.declared && entry.declared) known.seenOnly--
     known.agents.set(entry.id, entry)
+    for (const { fingerprint } of before?.keys ?? [])
+      if (known.keys.get(fingerprint) !== entry.id) for (const tell of listeners.keyTaken) tell(fingerprint)
     return record!
   }
   /** What was asked for in the registry's own words. @throws Refused */

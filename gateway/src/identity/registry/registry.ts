@@ -47,6 +47,8 @@ export interface Registry extends AsyncDisposable {
   left(person: string): { by: string; reason: string } | undefined
   /** Calls `listener` when an agent was disabled, after that is on disk. Answers the function that ends it. */
   onDisabled(listener: (agent: string, words: string) => void): () => void
+  /** Calls `listener` when a key was taken from an agent, after that is on disk. */
+  onKeyTaken(listener: (fingerprint: string) => void): () => void
   /** Calls `listener` when a person was marked as left, after that is on disk. */
   onLeft(listener: (person: PersonRef, by: PersonRef, words: string) => void): () => void
   /**
@@ -96,6 +98,7 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
   const listeners = {
     disabled: new Set<(agent: string, words: string) => void>(),
     left: new Set<(person: PersonRef, by: PersonRef, words: string) => void>(),
+    keyTaken: new Set<(fingerprint: string) => void>(),
   }
   const sightings = createSightings({
     agent: (id) => known.agents.get(id),
@@ -168,6 +171,7 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
     },
     onDisabled: (listener) => listening(listeners.disabled, listener),
     onLeft: (listener) => listening(listeners.left, listener),
+    onKeyTaken: (listener) => listening(listeners.keyTaken, listener),
     sponsorsOf(agent) {
       const entry = known.agents.get(agent)
       return entry ? namesOf(entry, known.people) : []
