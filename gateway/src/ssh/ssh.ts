@@ -7,11 +7,13 @@ import type { Identity } from '../identity/principal.ts'
 import type { SignIns } from '../identity/sign-ins.ts'
 import type { Sessions } from '../sessions/session.ts'
 import { serveChannels } from './channels/channels.ts'
+import { refuseForwards } from './door/forwards.ts'
 import { Openings } from './door/openings.ts'
-import { signIn } from './door/sign-in.ts'
+import { Pace } from './door/pace.ts'
+import { type Keys, signIn } from './door/sign-in.ts'
 import { Visit } from './door/visit.ts'
 import type { SshTarget } from './target.ts'
-import { type ClientInfo, type Connection, Server } from './transport/ssh2.ts'
+import { type Connection, Server } from './transport/ssh2.ts'
 import type { Words } from './words.ts'
 
 export { gatewayHostKey, HOST_KEY_FILE, type HostKey } from './door/host-key.ts'
@@ -24,6 +26,7 @@ export interface SshOptions {
   /** The connection of that name, as it is configured now. */
   target: (name: string) => SshTarget | undefined
   identity: Identity
+  keys: Keys
   /** Who may come in, beside policy. */
   entrance: Entrance
   /** Told who was refused; who is let in has a session, which says so. */
@@ -38,24 +41,38 @@ export interface SshListener extends AsyncDisposable {
   address: { host: string; port: number }
   /** No new sessions and commands; running ones get so many milliseconds, then everything is ended, told why. */
   drain(ms: number): Promise<void>
-  /** Ends, told why, the sessions of connections that are configured otherwise by now, and those being opened. */
-  endChanged(connections: Iterable<string>): void
+  /**
+   * Another configuration is in force. Ends, told why, the sessions of these connections, which are configured otherwise by
+   * now, and lets go of signed-in clients that have begun nothing: they may be none any more.
+   */
+  reconfigured(changed: Iterable<string>): void
 }
+
+type ClientInfo = Parameters<NonNullable<ConstructorParameters<typeof Server>[1]>>[1]
 
 /** How long a client may take from its first byte to being signed in, as sshd's LoginGraceTime (ms). */
 const LOGIN_MS = 60_000
 /** How long a connection that was ended may take to go (ms). */
 const GOING_MS = 2000
+/** Connections of one agent that have signed in and asked for nothing yet. */
+const MOST_WAITING = 200
 /** Channels of one connection at once. */
 const CHANNELS = 100
 /** Bytes of standard input that a card shows. */
 const SHOWN_INPUT = 64 * 1024
 
+/**
+ * OpenSSH's clients say that nobody reads a command's output any more (`ssh host yes | head -1`) to those alone whose
+ * version begins like theirs (compat.c, `SSH_NEW_OPENSSH`); to others such a command runs for ever.
+ */
+const IDENT = 'OpenSSH_compatible_Countersign'
+
 const draining: Words = { message: 'the gateway is stopping', hint: 'Connect again shortly.' }
-const reconfigured = (connection: string): Words => ({
+const otherwise = (connection: string): Words => ({
   message: `access ended: connection ${connection} was configured otherwise`,
   hint: 'Connect again.',
 })
+const anew: Words = { message: 'the gateway was configured anew', hint: 'Connect again.' }
 
 /**
  * Listens for SSH clients (contract.md sections 3 to 5; RFC 4251 to 4254). Every command of theirs goes through `gate`.
@@ -64,12 +81,13 @@ const reconfigured = (connection: string): Words => ({
 export async function listenSsh(options: SshOptions): Promise<SshListener> {
   const { log } = options
   const openings = new Openings()
+  const pace = new Pace()
   const visits = new Set<Visit>()
   /** Sockets whose client has not said what it is. */
   const silent = new Map<string, Socket>()
   let stopping = false
 
-  const ssh = new Server({ hostKeys: [options.hostKey], ident: 'Countersign' })
+  const ssh = new Server({ hostKeys: [options.hostKey], ident: IDENT })
   const listener = createServer({ pauseOnConnect: true, noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 })
   listener.on('connection', (socket) => {
     socket.on('error', () => {}) // whoever waits on it sees it close
@@ -88,7 +106,12 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
       clearTimeout(late)
     })
     lateness.set(socket, late)
-    ssh.injectSocket(socket)
+    const turn = pace.turn(socket.remoteAddress ?? '')
+    if (turn === 0) ssh.injectSocket(socket)
+    else
+      setTimeout(() => {
+        if (!socket.destroyed) ssh.injectSocket(socket)
+      }, turn).unref()
   })
   const lateness = new WeakMap<Socket, NodeJS.Timeout>()
 
@@ -107,14 +130,20 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
   const open = async (client: Connection, socket: Socket, info: ClientInfo) => {
     const address = info.ip
     const words = log.child({ address })
-    const { identity, signIns } = options
-    const signedIn = await signIn(client, { identity, signIns, address, log: words })
+    const { identity, keys, signIns } = options
+    const signedIn = await signIn(client, { identity, keys, signIns, address, log: words })
     if (!signedIn) return
     clearTimeout(lateness.get(socket))
     openings.delete(socket)
     const hangUp = () => {
       client.end()
       setTimeout(() => socket.destroy(), GOING_MS).unref()
+    }
+    const waiting = [...visits].filter(({ agent, hasSession }) => agent.id === signedIn.agent.id && !hasSession)
+    if (waiting.length >= MOST_WAITING) {
+      words.warn({ agent: signedIn.agent.id }, 'a connection was closed: its agent has too many that ask for nothing')
+      hangUp()
+      return
     }
     const visit = new Visit(signedIn, hangUp, {
       ...options,
@@ -124,6 +153,7 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
     })
     visits.add(visit)
     void visit.closed.then(() => visits.delete(visit))
+    refuseForwards(client, visit)
     visit.serves(serveChannels(client, visit, { atOnce: CHANNELS, shownInput: SHOWN_INPUT, log: words }))
     client.once('close', () => void visit.end({ message: 'the client has gone' }))
     if (socket.destroyed) void visit.end({ message: 'the client has gone' })
@@ -146,11 +176,14 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
     await Promise.all(live.map((visit) => visit.drain(draining)))
     clearTimeout(late)
   }
-  const endChanged = (connections: Iterable<string>) => {
+  const reconfigured = (connections: Iterable<string>) => {
     const changed = new Set(connections)
-    for (const visit of visits) if (changed.has(visit.wanted)) void visit.end(reconfigured(visit.wanted))
+    for (const visit of visits) {
+      if (changed.has(visit.wanted)) void visit.end(otherwise(visit.wanted))
+      else if (!visit.hasSession) void visit.end(anew)
+    }
   }
-  return { address: { host, port }, drain, endChanged, [Symbol.asyncDispose]: () => drain(0) }
+  return { address: { host, port }, drain, reconfigured, [Symbol.asyncDispose]: () => drain(0) }
 }
 
 const placeOf = (address: string | undefined, port: number | undefined) => `${address}|${port}`

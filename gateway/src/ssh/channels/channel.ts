@@ -14,7 +14,7 @@ import { relay } from './relay.ts'
 import { terminalOf } from './terminal.ts'
 
 /** What a channel is opened for. */
-type Wanted = { kind: 'exec'; text: string; whole: boolean } | { kind: 'shell' } | { kind: 'subsystem'; name: string }
+type Wanted = { kind: 'exec'; text: string } | { kind: 'shell' } | { kind: 'subsystem'; name: string }
 
 /** Bytes of stdin that are kept while nobody knows yet where they go; then the client has to wait. */
 const KEPT_INPUT = 1024 * 1024
@@ -59,11 +59,9 @@ export class Channel {
     })
     session.on('x11', (_accept, reject) => this.#forbid('X11', reject))
     session.on('auth-agent', (_accept, reject) => this.#forbid('agent', reject))
-    session.on('exec', (accept, _reject, { command }) => this.#start(accept, { kind: 'exec', ...textOf(command) }))
+    session.on('exec', (accept, _reject, { command }) => this.#start(accept, { kind: 'exec', text: command }))
     session.on('shell', (accept) => this.#start(accept, { kind: 'shell' }))
-    session.on('subsystem', (accept, _reject, { name }) =>
-      this.#start(accept, { kind: 'subsystem', name: textOf(name).text }),
-    )
+    session.on('subsystem', (accept, _reject, { name }) => this.#start(accept, { kind: 'subsystem', name }))
     session.once('close', () => this.lost('the client closed the channel'))
   }
 
@@ -119,9 +117,9 @@ export class Channel {
     return true
   }
 
-  /** Nobody reads the output any more: without being told, `yes | head -1` would run for ever. */
+  /** Nobody reads the output any more (`yes | head -1`): without being told the command would run for ever. */
   unread(): void {
-    this.#host?.close()
+    if (this.#host && !this.#abort.signal.aborted) this.#host.unread()
   }
 
   #forbid(what: string, reject: (() => void) | undefined): void {
@@ -219,7 +217,7 @@ export class Channel {
     if (wanted.kind === 'shell') return { text: 'shell', kind: 'shell', effects: shellEffects(name), ...unshown }
     const { text } = wanted
     const asked: Asked = { text, kind: 'exec', effects: execEffects(name, text), ...unshown }
-    const why = wanted.whole ? unfit(text) : 'it is not valid UTF-8'
+    const why = unfit(text)
     if (why !== undefined) {
       const words = { message: `not run: ${why}`, hint: 'Send the command as UTF-8 text without NUL bytes.' }
       return session.commands.refuse({ ...asked, text: text.replaceAll('\0', '\ufffd') }, words)
@@ -344,13 +342,6 @@ export class Channel {
     this.#closed = true
     await Promise.race([Promise.all([said.promise, written.promise]), this.gone])
   }
-}
-
-/** The transport hands on what came, too, where it isn't the UTF-8 that the text was read as. */
-function textOf(told: string): { text: string; whole: boolean } {
-  const { bytes } = told as string & { bytes?: Buffer }
-  const text = String(told)
-  return { text, whole: !bytes || Buffer.from(text).equals(bytes) }
 }
 
 function answer(taken: boolean, accept: (() => unknown) | undefined, reject: (() => void) | undefined): void {

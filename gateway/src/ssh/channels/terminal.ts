@@ -9,7 +9,7 @@ const MOST_MODES = 5 * 256
 /** What a `pty-req` asks for (RFC 4254, section 6.2); undefined where no terminal of that kind is given. */
 export function terminalOf(info: PseudoTtyInfo): Terminal | undefined {
   const { term, cols: columns, rows, width, height } = info
-  const modes = (info as PseudoTtyInfo & { encodedModes?: Buffer }).encodedModes
+  const modes = (info as PseudoTtyInfo & { encoded?: Buffer }).encoded
   if (!modes || modes.length > MOST_MODES) return undefined
   if (term !== '' && !TYPE.test(term)) return undefined
   return { type: term, columns, rows, width, height, modes }

@@ -38,6 +38,8 @@ export interface HostChannel {
   resize(columns: number, rows: number, width: number, height: number): void
   /** @param name without SIG */
   signal(name: string): void
+  /** Says that nobody reads its output any more (`eow@openssh.com`, OpenSSH PROTOCOL 2.1): writing it fails from then on. */
+  unread(): void
   close(): void
 }
 

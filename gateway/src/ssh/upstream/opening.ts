@@ -13,6 +13,12 @@ interface Inside {
     shell(id: number, wantReply: boolean): void
     subsystem(id: number, name: unknown, wantReply: boolean): void
     signal(id: number, name: string): void
+    _packetRW: {
+      write: { allocStart: number; alloc(size: number): Buffer; finalize(packet: Buffer): Buffer }
+    }
+    _kexinit: Buffer | undefined
+    _queue: Buffer[] | undefined
+    _cipher: { encrypt(packet: Buffer): void }
     windowChange(id: number, rows: number, cols: number, height: number, width: number): void
   }
 }
@@ -159,6 +165,31 @@ function hostChannel(client: Client, channel: InsideChannel): HostChannel {
         // A name of somebody's own (RFC 4254, section 6.10): ssh2 doesn't send it, and sshd wouldn't know it.
       }
     },
+    unread() {
+      if (goesOn()) sendEow(protocol, outgoing.id)
+    },
     close: () => channel.close(),
+  }
+}
+
+const CHANNEL_REQUEST = 98
+const EOW = 'eow@openssh.com'
+
+/** `eow@openssh.com` (OpenSSH PROTOCOL, 2.1), which ssh2 doesn't know: written as ssh2 writes its other requests. */
+function sendEow(protocol: Inside['_protocol'], id: number): void {
+  const { write } = protocol._packetRW
+  const start = write.allocStart
+  const packet = write.alloc(1 + 4 + 4 + EOW.length + 1)
+  packet[start] = CHANNEL_REQUEST
+  packet.writeUInt32BE(id, start + 1)
+  packet.writeUInt32BE(EOW.length, start + 5)
+  packet.write(EOW, start + 9, 'latin1')
+  packet[start + 9 + EOW.length] = 0
+  const whole = write.finalize(packet)
+  // While keys are changed everything waits.
+  if (protocol._kexinit === undefined) protocol._cipher.encrypt(whole)
+  else {
+    protocol._queue ??= []
+    protocol._queue.push(whole)
   }
 }
