@@ -53,5 +53,21 @@ export const agents: IssuerAgent[] = [
     groups: ['shop-agents', 'maintenance-agents'],
     secret: 'sample-secret-of-planner',
   },
-  { subject: 'you', groups: ['shop-agents', 'maintenance-agents', 'support-agents'], secret: 'sample-secret-of-you' },
+  {
+    subject: 'host-watch',
+    groups: ['host-agents'],
+    owner: 'ben@shop.example',
+    secret: 'sample-secret-of-host-watch',
+  },
+  {
+    subject: 'release-bot',
+    groups: ['host-agents', 'release-agents'],
+    owner: 'admin@shop.example',
+    secret: 'sample-secret-of-release-bot',
+  },
+  {
+    subject: 'you',
+    groups: ['shop-agents', 'maintenance-agents', 'support-agents', 'host-agents', 'release-agents'],
+    secret: 'sample-secret-of-you',
+  },
 ]

@@ -65,15 +65,22 @@ async function main(): Promise<void> {
   // Only now: these import parts that need the pinned Node, which scripts/runtime.cjs has checked.
   const { sampleMasking, startWorld } = await import('./world.ts')
   const { runAgents } = await import('./agents.ts')
+  const { runOperators } = await import('./operators.ts')
   const { makeAccess, sampleAccess } = await import('./access.ts')
   const { makeHistory } = await import('./history.ts')
   const { makeReviews } = await import('./reviews.ts')
   const { freePort } = await import('./postgres.ts')
 
   stack.use(await takeFolder())
-  log('starting an issuer, a PostgreSQL and the gateway …')
-  const ports = { api: await freePort(7440), postgres: await freePort(7432) }
-  const world = await startWorld({ folder: join(folder, 'world'), ports, ...sampleMasking, ...sampleAccess })
+  log('starting an issuer, a PostgreSQL, an SSH host and the gateway …')
+  const ports = { api: await freePort(7440), postgres: await freePort(7432), ssh: await freePort(7422) }
+  const world = await startWorld({
+    folder: join(folder, 'world'),
+    ports,
+    host: true,
+    ...sampleMasking,
+    ...sampleAccess,
+  })
   stack.use(world)
   if (stopping.signal.aborted) return
   world.gateway.process.once('exit', (code) => {
@@ -87,8 +94,11 @@ async function main(): Promise<void> {
   await makeReviews(world)
   const agents = runAgents(world, stopping.signal, () => {})
   stack.defer(() => agents)
+  const operators = runOperators(world, stopping.signal, () => {})
+  stack.defer(() => operators)
   const token = join(folder, 'token')
   const renew = async () => writeFileSync(token, await world.agents.clientCredentials('you'), { mode: 0o600 })
+  writeFileSync(join(folder, 'askpass'), `#!/bin/sh\ncat "${token}"\n`, { mode: 0o700 })
   await renew()
   const timer = setInterval(() => void renew().catch(() => {}), 30 * 60_000)
   stack.defer(() => clearInterval(timer))
@@ -96,11 +106,11 @@ async function main(): Promise<void> {
 
   const console_ = flags.console ? await openConsole(world.api) : undefined
   log('')
-  log(`  gateway   ${world.api} (API), ${world.postgres.host}:${world.postgres.port} (PostgreSQL)`)
+  const [sql, ssh] = [world.postgres, world.ssh!]
+  log(`  gateway   ${world.api} (API), ${sql.host}:${sql.port} (PostgreSQL), ${ssh.host}:${ssh.port} (SSH)`)
   if (console_) log(`  console   ${console_}`)
-  log(
-    `  psql      PGPASSWORD="$(cat .demo/token)" psql "host=127.0.0.1 port=${world.postgres.port} dbname=orders user=you"`,
-  )
+  log(`  psql      PGPASSWORD="$(cat .demo/token)" psql "host=127.0.0.1 port=${sql.port} dbname=orders user=you"`)
+  log(`  ssh       SSH_ASKPASS=.demo/askpass SSH_ASKPASS_REQUIRE=force ssh -p ${ssh.port} web-1@127.0.0.1 uptime`)
   log(`  people    sign in as Ada (on call) by default; Settings → Sign out to be Ben, Rae, Aud or Max`)
   log('')
   log('ready. Ctrl-C ends everything.')
@@ -113,7 +123,8 @@ async function takeFolder(): Promise<AsyncDisposable> {
   const taken = await takeDataFolder(folder).catch(() => {
     throw new Error('another npm start runs in this folder: end it first (Ctrl-C where it runs)')
   })
-  for (const old of ['world', 'console', 'token']) rmSync(join(folder, old), { recursive: true, force: true })
+  for (const old of ['world', 'console', 'token', 'askpass'])
+    rmSync(join(folder, old), { recursive: true, force: true })
   return taken
 }
 

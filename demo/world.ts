@@ -1,6 +1,7 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Child, startChild } from './child.ts'
+import { type RunningHost, startHost } from './host/host.ts'
 import { type RunningIssuer, startIssuer } from './issuer.ts'
 import { agents, people } from './people.ts'
 import { type PostgresOptions, type RunningPostgres, startPostgres } from './postgres.ts'
@@ -9,7 +10,9 @@ export interface WorldOptions {
   /** Where the gateway's configuration, data and policy go. */
   folder: string
   /** Ports on 127.0.0.1; 0 for any free one. */
-  ports?: { api: number; postgres: number }
+  ports?: Ports
+  /** Whether it has an SSH host, `web-1`, and the gateway listens for SSH. */
+  host?: boolean
   /** Replaces parts of the gateway's configuration, key by key on the first level. */
   config?: Record<string, unknown>
   /** More keys of the connection `orders`, data classes for example. */
@@ -28,6 +31,12 @@ export interface WorldOptions {
   log?: (line: string) => void
 }
 
+export interface Ports {
+  api: number
+  postgres: number
+  ssh?: number
+}
+
 export interface World extends AsyncDisposable {
   folder: string
   /** The organisation's provider for people, and another for its agents: roles come from the first alone. */
@@ -38,6 +47,8 @@ export interface World extends AsyncDisposable {
   api: string
   /** Where agents connect by PostgreSQL's protocol. */
   postgres: { host: string; port: number }
+  /** Where they connect by SSH; undefined without a host. */
+  ssh: { host: string; port: number } | undefined
   gateway: Child
   configFile: string
   /** SIGHUP, and waits until the gateway has said what became of it. */
@@ -55,10 +66,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   mkdirSync(options.folder, { recursive: true, mode: 0o700 })
   const stack = new AsyncDisposableStack()
   try {
-    const [forPeople, forAgents, database] = await Promise.all([
+    const [forPeople, forAgents, database, host] = await Promise.all([
       startIssuer({ people }).then((started) => stack.use(started)),
       startIssuer({ agents }).then((started) => stack.use(started)),
       startPostgres(options.server).then((started) => stack.use(started)),
+      options.host ? startHost().then((started) => stack.use(started)) : undefined,
     ])
     await database.query('CREATE DATABASE orders')
     await database.query(readFileSync(join(here, 'shop.sql'), 'utf8'), 'orders')
@@ -67,24 +79,37 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     mkdirSync(policy, { recursive: true })
     for (const [name, text] of Object.entries(options.policy ?? samplePolicy())) writeFileSync(join(policy, name), text)
     writeFileSync(join(options.folder, 'orders-password'), 'app_rw', { mode: 0o600 })
+    if (host) writeFileSync(join(options.folder, 'web-1-key'), host.privateKey, { mode: 0o600 })
 
     const configFile = join(options.folder, 'gateway.yaml')
-    const write = (ports: { api: number; postgres: number }) =>
+    const write = (ports: Ports) =>
       writeFileSync(
         configFile,
-        JSON.stringify({ ...sampleConfig(forPeople, forAgents, database, ports, options), ...options.config }, null, 2),
+        JSON.stringify(
+          { ...sampleConfig({ forPeople, forAgents, database, host }, ports, options), ...options.config },
+          null,
+          2,
+        ),
       )
     write(options.ports ?? { api: 0, postgres: 0 })
 
-    const world = { gateway: undefined as unknown as Child, api: '', postgres: { host: '', port: 0 } }
+    const world: Pick<World, 'gateway' | 'api' | 'postgres' | 'ssh'> = {
+      gateway: undefined as unknown as Child,
+      api: '',
+      postgres: { host: '', port: 0 },
+      ssh: undefined,
+    }
     const startGateway = async () => {
       world.gateway = startChild([gatewayBin, 'serve', '--config', configFile], {
         ...(options.env ? { env: options.env } : {}),
         ...(options.log ? { onError: options.log } : {}),
       })
-      const ready = await world.gateway.line(/^countersign-gateway ready api=(\S+):(\d+) postgres=(\S+):(\d+)/)
+      const ready = await world.gateway.line(
+        /^countersign-gateway ready api=(\S+):(\d+) postgres=(\S+):(\d+)(?: ssh=(\S+):(\d+))?/,
+      )
       world.api = `http://${ready[1]}:${ready[2]}`
       world.postgres = { host: ready[3]!, port: Number(ready[4]) }
+      world.ssh = ready[5] === undefined ? undefined : { host: ready[5], port: Number(ready[6]) }
     }
     stack.defer(async () => void (await world.gateway?.stop()))
     await startGateway()
@@ -103,7 +128,11 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       async restartGateway(how: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
         if (how === 'SIGKILL') world.gateway.process.kill('SIGKILL')
         await world.gateway.stop()
-        write({ api: Number(new URL(world.api).port), postgres: world.postgres.port })
+        write({
+          api: Number(new URL(world.api).port),
+          postgres: world.postgres.port,
+          ...(world.ssh && { ssh: world.ssh.port }),
+        })
         await startGateway()
       },
       stop: () => whole.disposeAsync(),
@@ -135,10 +164,18 @@ export function samplePolicy(more: Record<string, string> = {}): Record<string, 
 }
 
 function sampleConfig(
-  forPeople: RunningIssuer,
-  forAgents: RunningIssuer,
-  database: RunningPostgres,
-  ports: { api: number; postgres: number },
+  {
+    forPeople,
+    forAgents,
+    database,
+    host,
+  }: {
+    forPeople: RunningIssuer
+    forAgents: RunningIssuer
+    database: RunningPostgres
+    host: RunningHost | undefined
+  },
+  ports: Ports,
   { connection = {}, connections = () => ({}), approvals = { expires: '10m' } }: WorldOptions,
 ) {
   const orders = {
@@ -152,11 +189,21 @@ function sampleConfig(
     tls: { mode: 'disable' },
     ...connection,
   }
+  const web = host && {
+    kind: 'ssh',
+    tags: ['production'],
+    host: host.host,
+    port: host.port,
+    user: host.user,
+    private_key: { file: './web-1-key' },
+    host_key: host.hostKey,
+  }
   const { url: issuer, clientId: client_id, resource } = forPeople
   return {
     data: './data',
     api: { listen: `127.0.0.1:${ports.api}` },
     postgres: { listen: `127.0.0.1:${ports.postgres}` },
+    ...(web && { ssh: { listen: `127.0.0.1:${ports.ssh ?? 0}` } }),
     identity: {
       issuers: [
         {
@@ -176,7 +223,7 @@ function sampleConfig(
         admin: ['platform'],
       },
     },
-    connections: { orders, ...connections(orders) },
+    connections: { orders, ...(web && { 'web-1': web }), ...connections(orders) },
     policy: './policy',
     approvals,
     limits: { drain: '5s' },

@@ -60,12 +60,16 @@ test('what other protocols tell of a command is given with it', () => {
   - { name: tool, agent: ci, connection: tools, does: { action: mcp:call, resource: tools/search, command: { arguments: "{}" } }, expect: allow }
   - { name: log, agent: ci, connection: cluster, does: { action: k8s:get, resource: cluster//pods/log/web/one, command: { method: GET } }, expect: allow }
   - { name: exec, agent: ci, connection: host, does: { action: ssh:exec, resource: host, command: { argv: uptime, program: uptime, shell: false } }, expect: allow }
+  - { name: a line, agent: ci, connection: host, does: "ssh:exec 'uptime' ", expect: allow }
+  - { name: another line, agent: ci, connection: host, does: { action: ssh:exec, run: id; uptime }, expect: deny }
 `)
   expect(problems).toEqual([])
   expect(tests.map(({ ok, got }) => [ok, got])).toEqual([
     [true, 'allow'],
     [true, 'allow'],
     [true, 'allow'],
+    [true, 'allow'],
+    [true, 'deny'],
   ])
 })
 

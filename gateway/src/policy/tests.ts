@@ -1,3 +1,4 @@
+import { argvOf } from '@countersign/contract/argv'
 import { z } from 'zod'
 import { parseDocument, type YamlDocument } from '../config/document.ts'
 import { nearest } from '../config/problem.ts'
@@ -35,13 +36,15 @@ const texts = z.array(text).max(200)
 
 const EffectForm = z.strictObject({
   action: text,
-  resource: text,
+  resource: z.string().default(''),
   type: z.enum(['Connection', 'Table', 'Routine', 'Resource', 'Path', 'Tool', 'DataClass']).optional(),
   kind: text.optional(),
   bounded: z.boolean().optional(),
   functions: texts.optional(),
   command: z.record(z.string(), z.union([z.string(), z.boolean(), texts])).optional(),
   attrs: z.record(z.string(), z.string()).optional(),
+  /** The command line of an `ssh:exec`. */
+  run: z.string().optional(),
   actions: texts.optional(),
   seconds: z.number().int().positive().optional(),
 })
@@ -218,8 +221,10 @@ function grantsOf(grant: TestOfForm['grant']): LiveGrant[] {
   ]
 }
 
-/** `sql:write orders/public.customers delete, every row` */
+/** `sql:write orders/public.customers delete, every row`, `ssh:exec systemctl restart shop`, `sftp:read /etc/hosts` */
 function shortForm(words: string): z.infer<typeof EffectForm> {
+  const line = /^\s*ssh:exec\s+([\s\S]*?)\s*$/.exec(words)?.[1]
+  if (line !== undefined) return { action: 'ssh:exec', resource: '', run: line }
   const everyRow = /,\s*every row\s*$/.exec(words)
   const rest = everyRow ? words.slice(0, everyRow.index) : words
   const [, action = '', resource = '', kind] =
@@ -253,7 +258,10 @@ function effectOf(
     )
     return undefined
   }
-  const id = form.resource === '' && declared.resourceTypes.includes('Connection') ? connection : form.resource
+  const whole = form.resource === '' && declared.resourceTypes.includes('Connection')
+  // A path of a host is within the connection, always.
+  const path = action.startsWith('sftp:') && form.resource.startsWith('/')
+  const id = whole ? connection : path ? `${connection}/${form.resource}` : form.resource
   const type = form.type ?? typeOf(declared.resourceTypes, id, connection)
   if (!type || !declared.resourceTypes.includes(type)) {
     const can = declared.resourceTypes.join(', ')
@@ -283,8 +291,13 @@ function commandOf({
   command,
   actions,
   seconds,
+  run,
 }: z.infer<typeof EffectForm>): Effect['command'] {
   if (command) return command
+  if (action === 'ssh:exec' && run !== undefined) return { ...argvOf(run) }
+  // What opens a connection or a shell, and what is done to a file, comes without a command line.
+  if (action.startsWith('ssh:') || action.startsWith('sftp:'))
+    return { argv: '', program: '', shell: action === 'ssh:shell' }
   if (action === 'access:request') return { actions: actions ?? [], seconds: String(seconds ?? 3600) }
   if (!action.startsWith('sql:')) return {}
   return { kind: kind ?? kinds[action] ?? '', bounded: bounded ?? true, functions: functions ?? [] }

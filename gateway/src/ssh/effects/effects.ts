@@ -1,5 +1,5 @@
+import { argvOf } from '@countersign/contract/argv'
 import type { Effect } from '../../gate/command.ts'
-import { argvOf } from './argv.ts'
 
 const MOST_REMEMBERED = 256
 const known = new Map<string, Effect[]>()
