@@ -8,7 +8,9 @@ const LONGEST_LINE = 4096
 /** More lines than that don't wait for their echo. */
 const MOST_WAITING = 64 * 1024
 /** So many visible characters after a line was typed its echo is not expected any more. */
-const PATIENCE = 32 * 1024
+const PATIENCE = 16 * 1024
+/** A text of so many characters doesn't come back by chance. */
+const EVIDENT = 64
 
 /**
  * Tells typed text that a terminal echoes from what it does not: passwords. The gateway can't see whether echo is on, only
@@ -35,7 +37,7 @@ export class Echo {
   typed(bytes: Buffer): Typed[] {
     if (bytes.length > MOST_WAITING) return [...this.end(), { hidden: bytes.length }]
     for (const byte of bytes) this.#key(byte)
-    const all = this.#decided()
+    const all = this.#decided(true)
     if (this.#waiting > MOST_WAITING) all.push(...this.end())
     return all
   }
@@ -44,12 +46,12 @@ export class Echo {
     if (!this.waits) return []
     const came = this.#screen.add(output)
     for (const line of this.#lines) line.came += came
-    return came > 0 || output.includes(13) || output.includes(10) ? this.#decided() : []
+    return came > 0 || output.includes(13) || output.includes(10) ? this.#decided(false) : []
   }
 
   /** Decides on all that waits: nothing more is shown. */
   end(): Typed[] {
-    const all = this.#lines.map((line) => this.#verdict(line, this.#echoes(line)))
+    const all = this.#lines.map((line) => this.#verdict(line, this.#echoes(line, true)))
     this.#lines = []
     return together(all)
   }
@@ -92,13 +94,14 @@ export class Echo {
     if (over || this.#escape.length > 32) this.#escape = ''
   }
 
-  #decided(): Typed[] {
+  #decided(atCursor: boolean): Typed[] {
     const all: Typed[] = []
     for (let line = this.#lines[0]; line; line = this.#lines[0]) {
-      const shown = this.#echoes(line)
-      const patient = line.came <= PATIENCE
+      // Before its end nothing is known of a line.
+      if (!line.bare && !line.ended && line.came <= PATIENCE) break
+      const shown = this.#echoes(line, atCursor)
       // Keys without text don't wait: nothing of them would come back.
-      if (line.bare ? this.#escape !== '' && line === this.#lines.at(-1) : patient && !(line.ended && shown)) break
+      if (line.bare ? this.#escape !== '' && line === this.#lines.at(-1) : !shown && line.came <= PATIENCE) break
       this.#lines.shift()
       all.push(this.#verdict(line, shown))
     }
@@ -110,22 +113,27 @@ export class Echo {
     return shown ? { shown: Buffer.from(line.bytes) } : { hidden: line.bytes.length }
   }
 
-  /** Whether the line's text has come back, in order; what has is forgotten, so that it echoes no other line. */
-  #echoes(line: Line): boolean {
+  /**
+   * Whether the line's text has come back: its parts in order, the last one at the end of a line (so that no number of a
+   * listing passes for a PIN), or where the cursor is. What has is forgotten, so that it echoes no other line.
+   * @param atCursor Return was typed just now, or nothing more comes
+   */
+  #echoes(line: Line, atCursor: boolean): boolean {
     if (line.bare) return true
     const { text } = this.#screen
-    const { dense, places } = withoutSpace(text)
+    const dense = withoutSpace(text)
+    const parts = line.texts.map(withoutSpace)
     let at = 0
-    for (const part of line.texts) {
-      const wanted = withoutSpace(part).dense
-      if (wanted === '') continue
-      const found = dense.indexOf(wanted, at)
-      if (found === -1) return false
-      at = found + wanted.length
+    for (const [index, part] of parts.entries()) {
+      if (part === '') continue
+      const mustEnd = index === parts.length - 1 && part.length < EVIDENT
+      const from = mustEnd ? endingIn(dense, part, at, endsOf(text, atCursor)) : dense.indexOf(part, at)
+      if (from === -1) return false
+      at = from + part.length
     }
     // Of what was typed and taken back nothing can be told.
     if (at === 0) return false
-    if (line.ended || line.came > PATIENCE) this.#screen.drop(places[at - 1]! + 1)
+    this.#screen.drop(behind(text, at))
     return true
   }
 }
@@ -142,16 +150,31 @@ interface Line {
 }
 
 /** Line editors break lines in their own way. */
-function withoutSpace(text: string): { dense: string; places: number[] } {
-  let dense = ''
-  const places: number[] = []
-  for (let at = 0; at < text.length; at++) {
-    const unit = text[at]!
-    if (unit === ' ' || unit === '\n') continue
-    dense += unit
-    places.push(at)
+const withoutSpace = (text: string) => text.replace(/[ \n]+/g, '')
+
+/** Where the part begins at or behind `at` that has one of these ends; -1 where there is none. */
+function endingIn(text: string, part: string, at: number, ends: number[]): number {
+  for (const end of ends) if (end - part.length >= at && text.endsWith(part, end)) return end - part.length
+  return -1
+}
+
+/** How many characters that are no space come before each end of a line, and before each `^` of a `^C`. */
+function endsOf(text: string, atCursor: boolean): number[] {
+  const lines = text.split(/\n|(?=\^)/)
+  const ends: number[] = []
+  let length = 0
+  for (const [index, line] of lines.entries()) {
+    length += withoutSpace(line).length
+    if (index < lines.length - 1 || atCursor) ends.push(length)
   }
-  return { dense, places }
+  return ends
+}
+
+/** The place behind so many characters that are no space. */
+function behind(text: string, dense: number): number {
+  let at = 0
+  for (let left = dense; left > 0; at++) if (text[at] !== ' ' && text[at] !== '\n') left--
+  return at
 }
 
 function together(all: Typed[]): Typed[] {

@@ -27,9 +27,10 @@ export class ScreenText {
 
   /** @returns how many visible characters came */
   add(bytes: Buffer): number {
-    let came = 0
     // Only the last of a flood can matter.
-    for (const byte of bytes.length > 4 * WINDOW ? bytes.subarray(-4 * WINDOW) : bytes) {
+    const skipped = Math.max(0, bytes.length - 4 * WINDOW)
+    let came = skipped
+    for (const byte of bytes.subarray(skipped)) {
       if (this.#in !== 'text') this.#sequence(byte)
       else if (byte === ESCAPE) this.#in = 'escape'
       else if (byte === BACKSPACE) this.#text = withoutLast(this.#text)
