@@ -34,13 +34,16 @@ export type Parameter = z.infer<typeof Parameter>
 export const InputShown = z.enum(['whole', 'not-shown'])
 export type InputShown = z.infer<typeof InputShown>
 
+/** Kinds of commands that are sent something; `put` and `update` are sftp's, whose files nobody has seen. */
+const withInput: ReadonlySet<string> = new Set(['exec', 'shell', 'put', 'update'])
+
 /**
  * What is known beforehand of a command's standard input: of SSH's `exec`, all of it stands in its one parameter where it
  * was there in time, and nothing of it otherwise; what will be typed into a `shell` nobody knows. Undefined where there is
  * no such thing.
  */
 export function inputShown(command: { protocol: string; kind: string; parameters: unknown[] }): InputShown | undefined {
-  if (command.protocol !== 'ssh' || (command.kind !== 'exec' && command.kind !== 'shell')) return undefined
+  if (command.protocol !== 'ssh' || !withInput.has(command.kind)) return undefined
   return command.kind === 'exec' && command.parameters.length > 0 ? 'whole' : 'not-shown'
 }
 
