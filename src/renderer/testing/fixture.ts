@@ -1,5 +1,6 @@
 import type { Grant } from '@countersign/contract/access'
 import type { Approval } from '@countersign/contract/approval'
+import type { RecordingLine } from '@countersign/contract/recording'
 import type { Session } from '@countersign/contract/session'
 import {
   type CallName,
@@ -18,6 +19,8 @@ import { type PolicyKind, policyDouble } from './policy.ts'
 import { believableLibrary, recordingAnswers } from './recordings.ts'
 import { type RetentionKind, retentionDouble } from './retention.ts'
 import { type ReviewsKind, reviewsDouble } from './reviews.ts'
+import { type SshKind, sshRecordingOf, sshSessions } from './ssh.ts'
+import { terminalAnswers } from './terminals.ts'
 import { type WitnessWorld, witnessCallsOf, witnessState } from './witness.ts'
 import { ada, believableApprovals, manyApprovals, manySessions, recordingOf, sessionOf } from './world.ts'
 
@@ -46,6 +49,8 @@ export interface FixtureOptions {
   readonly policy?: PolicyKind
   /** Campaigns, for a reviewer; `none`, as it is without, for whom sees none. */
   readonly reviews?: ReviewsKind
+  /** Sessions with hosts, where this is `usual`. */
+  readonly ssh?: SshKind
   readonly theme?: 'light' | 'dark' | 'system'
   /** How often the recording's story repeats; 1,430 makes 10,000 commands. */
   readonly repeat?: number
@@ -62,6 +67,8 @@ export interface Fixture extends ConsoleApi {
   readonly policy: ReturnType<typeof policyDouble>
   readonly reviews: ReturnType<typeof reviewsDouble>
   add(count: number): void
+  /** A session goes on: its recording gets these lines, and whoever follows it is told. */
+  tell(session: string, lines: readonly RecordingLine[]): void
 }
 
 export function fixture(options: FixtureOptions = {}): Fixture {
@@ -78,6 +85,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
   usual.forEach((approval, i) => {
     sessions.set(approval.session, sessionOf(approval, now - (4 + i * 23) * 60_000))
   })
+  if (options.ssh === 'usual') for (const session of sshSessions(now)) sessions.set(session.id, session)
   if (world === 'many') for (const session of manySessions(now, 10_000)) sessions.set(session.id, session)
   let settings: Snapshot['settings'] = {
     gateway: 'https://gw.prod.example',
@@ -143,7 +151,10 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     offline: world === 'offline',
     emit: (event) => emit(event),
   })
+  /** Lines that came since, of sessions that go on. */
+  const told = new Map<string, RecordingLine[]>()
   const recordings = recordingAnswers({
+    moreOf: (id) => told.get(id) ?? [],
     local: world === 'offline',
     kept: world !== 'nothing-kept',
     emit: (event) => emit(event),
@@ -164,8 +175,14 @@ export function fixture(options: FixtureOptions = {}): Fixture {
           'not-here',
           'This recording is not on this desktop. It can be read once the gateway is reached.',
         )
+      if (session.protocol === 'ssh') return sshRecordingOf(session)
       return recordingOf(session, [...approvals.values()], repeat)
     },
+  })
+  const terminals = terminalAnswers({
+    linesOf: (id) => [...sshRecordingOf(sessions.get(id)!), ...(told.get(id) ?? [])],
+    endedOf: (id) => sessions.get(id)?.state !== 'open',
+    emit: (event) => emit(event),
   })
   const answers: Partial<Record<CallName, (input: never) => unknown>> = {
     snapshot: (): Snapshot => ({
@@ -254,6 +271,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
       ...(world === 'reconnecting' ? { behind: 12 } : {}),
     }),
     ...recordings,
+    ...terminals.answers,
     ...notes.answers,
     ...retention.answers,
     ...access.answers,
@@ -297,6 +315,10 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     reviews,
     emit,
     settle,
+    tell: (session, lines) => {
+      told.set(session, [...(told.get(session) ?? []), ...lines])
+      terminals.tell(session)
+    },
     add: (count) => {
       const more = manyApprovals(Date.now() - 55_000, count).map((approval, i) => ({
         ...approval,

@@ -5,13 +5,17 @@ import type { LibraryItem, RecordingSummary } from '../../library-api.ts'
 import { LineIndex } from '../../main/core/library/line-index.ts'
 
 interface Kept {
-  lines: readonly RecordingLine[]
+  lines: RecordingLine[]
   index: LineIndex
+  /** How many of `moreOf` are in it. */
+  more: number
 }
 
 /** The library's part of the double: whole recordings in memory, numbered by the core's own index. */
 export function recordingAnswers(options: {
   linesOf(session: string): readonly RecordingLine[]
+  /** What came after those. */
+  moreOf(session: string): readonly RecordingLine[]
   sessionOf(session: string): Session
   local: boolean
   kept: boolean
@@ -22,12 +26,14 @@ export function recordingAnswers(options: {
   const recordings = new Map<string, Kept>()
   const cancelled = new Set<string>()
   const of = (session: string): Kept => {
-    const known = recordings.get(session)
-    if (known) return known
-    const lines = options.linesOf(session)
-    const index = new LineIndex()
-    for (const line of lines) index.add(line)
-    const kept = { lines, index }
+    const kept = recordings.get(session) ?? { lines: [], index: new LineIndex(), more: 0 }
+    const news = recordings.has(session) ? [] : options.linesOf(session)
+    const more = options.moreOf(session)
+    for (const line of [...news, ...more.slice(kept.more)]) {
+      kept.lines.push(line)
+      kept.index.add(line)
+    }
+    kept.more = more.length
     recordings.set(session, kept)
     return kept
   }

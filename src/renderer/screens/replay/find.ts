@@ -11,6 +11,19 @@ export interface Findings {
   readonly problem: string
 }
 
+/** What was found, for whoever goes through it. */
+export interface Places {
+  /** Numbers of the places, rising: steps, or times. */
+  readonly found: readonly number[]
+  readonly part: number
+  readonly problem: string
+  /** What is looked through, as people call it. */
+  readonly of: string
+  /** The number of where the player is, at this time. */
+  now(t: number): number
+  go(i: number): void
+}
+
 const nothing: Findings = { steps: [], part: 1, problem: '' }
 const looking: Findings = { steps: [], part: 0, problem: '' }
 /** A person still types: no search for every letter. */

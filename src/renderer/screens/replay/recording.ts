@@ -12,6 +12,10 @@ export interface ReadyRecording {
   readonly session: Session
   readonly startedAt: number
   readonly complete: boolean
+  /** Of another edition nothing that was told before counts. */
+  readonly edition: string
+  /** Number of the last line that is here. */
+  readonly seq: number
   /** More of it is on its way. */
   readonly loading: boolean
   readonly source: 'gateway' | 'local'
@@ -35,6 +39,8 @@ const LIVE_EVERY_MS = 3000
 /** While it is being fetched, this often at most. */
 const LOADING_EVERY_MS = 400
 
+let works = 0
+
 interface Told {
   summary: RecordingSummary
   index: ReplayIndex
@@ -48,6 +54,7 @@ export function useRecording(id: string): Recording {
   const [told, setTold] = useState<Told | undefined>(undefined)
   const [problem, setProblem] = useState('')
   const [round, setRound] = useState(0)
+  const [followed, setFollowed] = useState(false)
   const asking = useRef<'no' | 'once' | 'again'>('no')
   const mounted = useRef(true)
   const last = useRef<Told | undefined>(undefined)
@@ -100,8 +107,40 @@ export function useRecording(id: string): Recording {
     if (!complete || loading) void refresh()
   }, [refresh, session, live, round])
 
+  // What is new of a session that goes on is told at once; where nobody can tell, it is asked for now and then.
+  const watched = !complete && live && told !== undefined && !loading
   useEffect(() => {
-    if (loading || (!complete && live && told)) {
+    if (!watched) return
+    works += 1
+    const work = `follow ${works}`
+    let over = false
+    const stop = core().on((event) => {
+      if (event.type !== 'tail' || event.work !== work) return
+      setProblem(event.problem ?? '')
+      if (!event.problem) setRound((n) => n + 1)
+    })
+    setFollowed(true)
+    core()
+      .call('followRecording', { session: id, work })
+      .catch(() => {})
+      .finally(() => {
+        stop()
+        if (over) return
+        setFollowed(false)
+        setRound((n) => n + 1)
+      })
+    return () => {
+      over = true
+      stop()
+      setFollowed(false)
+      void core()
+        .call('cancel', { work })
+        .catch(() => {})
+    }
+  }, [id, watched])
+
+  useEffect(() => {
+    if (loading || (watched && !followed)) {
       const timer = setInterval(
         () => {
           if (document.visibilityState === 'visible') setRound((n) => n + 1)
@@ -111,7 +150,7 @@ export function useRecording(id: string): Recording {
       return () => clearInterval(timer)
     }
     return undefined
-  }, [complete, loading, live, told])
+  }, [loading, watched, followed])
 
   // A download that has ended by itself is no longer loading: its news say so at once.
   useEffect(() => {

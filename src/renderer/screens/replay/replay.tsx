@@ -13,6 +13,7 @@ import { FindBar } from './find-bar.tsx'
 import { advance, createPlayer, type PlayerStore, SPEEDS } from './player.ts'
 import { type ReadyRecording, useRecording } from './recording.ts'
 import { StepIndex } from './step-index.tsx'
+import { useTerminals } from './terminal/terminals.tsx'
 import { Timeline } from './timeline.tsx'
 import { transcriptText } from './transcript.ts'
 import { TranscriptPane } from './transcript-pane.tsx'
@@ -27,7 +28,7 @@ interface Props {
   onExport: () => void
 }
 
-/** A database session as a transcript: command → verdict → result, to read or to play. */
+/** A session as a transcript (command → verdict → result) or as the terminals it had, to read or to play. */
 export function Replay({ id, at, moment, onEnd, onExport }: Props) {
   const recording = useRecording(id)
   if (recording.state === 'loading') return <Notice title="Reading the recording…" role="status" />
@@ -56,7 +57,6 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
   const fine = index.crowded || length < 60_000
   const [player] = useState(() => createPlayer(at ?? (live ? length : 0), live && at === undefined))
   const [find, setFind] = useState<string | undefined>(undefined)
-  const findings = useFindings(session.id, find ?? '', recording.complete ? 0 : recording.bytes)
 
   const seek = useCallback(
     (t: number) => player.setState({ t: Math.max(0, Math.min(length, t)), following: false }),
@@ -79,6 +79,9 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
     timeOf: (step) => (step >= 0 && step < index.count ? index.timeOf(step) : undefined),
   })
 
+  const terminals = useTerminals({ recording, player, length, fine, words: find ?? '', seek })
+  const findings = useFindings(session.id, terminals.pane ? '' : (find ?? ''), recording.complete ? 0 : recording.bytes)
+
   const play = () => {
     const { playing, t } = player.getState()
     player.setState(playing ? { playing: false } : { playing: true, following: false, t: t >= length ? 0 : t })
@@ -97,6 +100,8 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
       () => say('Copying was not allowed'),
     )
   const copyAll = async () => {
+    const screen = terminals.copied()
+    if (screen) return copy(screen.text, screen.what)
     if (index.count > COPIED_STEPS) {
       say('Too long to copy: export it to a file')
       return onExport()
@@ -115,24 +120,37 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
     end: () => seek(length),
     '[': () => {
       const t = player.getState().t - 1
-      const places = [index.markerBefore(t)?.t, annotating.before(t)].filter((place) => place !== undefined)
+      const places = [index.markerBefore(t)?.t, annotating.before(t), terminals.before(t)].filter(
+        (place) => place !== undefined,
+      )
       if (places.length > 0) seek(Math.max(...places))
     },
     ']': () => {
       const { t } = player.getState()
-      const places = [index.markerAfter(t)?.t, annotating.after(t)].filter((place) => place !== undefined)
+      const places = [index.markerAfter(t)?.t, annotating.after(t), terminals.after(t)].filter(
+        (place) => place !== undefined,
+      )
       if (places.length > 0) seek(Math.min(...places))
     },
-    ',': () => goTo(here() - (player.getState().t > index.timeOf(here()) ? 0 : 1)),
-    '.': () => goTo(here() + 1),
+    ',': () => {
+      if (terminals.pane) seek(terminals.lineBefore(player.getState().t) ?? 0)
+      else goTo(here() - (player.getState().t > index.timeOf(here()) ? 0 : 1))
+    },
+    '.': () => {
+      if (terminals.pane) seek(terminals.lineAfter(player.getState().t) ?? length)
+      else goTo(here() + 1)
+    },
     '<': () => faster(-1),
     '>': () => faster(1),
     i: () => player.setState((now) => ({ skipIdle: !now.skipIdle })),
     '/': () => setFind((now) => now ?? ''),
-    c: () =>
+    c: () => {
+      const screen = terminals.copied()
+      if (screen) return copy(screen.text, screen.what)
       void windows.load(here()).then((step) => {
         if (step?.kind === 'command') copy(step.event.text, 'Command')
-      }),
+      })
+    },
     y: () => void copyAll(),
     ...Object.fromEntries(Array.from({ length: 10 }, (_, n) => [String(n), () => seek((length * n) / 10)])),
   })
@@ -144,16 +162,25 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
       <SessionTitle session={session}>
         <Freshness session={session} live={live} linked={linked} recording={recording} />
       </SessionTitle>
-      {find === undefined ? null : (
-        <FindBar
-          words={find}
-          findings={findings}
-          index={index}
-          player={player}
-          onWords={setFind}
-          onGo={goTo}
-          onClose={() => setFind(undefined)}
-        />
+      {find === undefined && !terminals.tabs ? null : (
+        <div className="flex flex-wrap items-center gap-2.5">
+          {terminals.tabs}
+          {find === undefined ? null : (
+            <FindBar
+              words={find}
+              places={
+                terminals.places ?? {
+                  ...{ found: findings.steps, part: findings.part, problem: findings.problem, of: 'this recording' },
+                  now: (t) => index.stepAt(t),
+                  go: (i) => goTo(findings.steps[i]!),
+                }
+              }
+              player={player}
+              onWords={setFind}
+              onClose={() => setFind(undefined)}
+            />
+          )}
+        </div>
       )}
       {index.count === 0 ? (
         <Notice title="Nothing was said yet">
@@ -161,12 +188,21 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
         </Notice>
       ) : (
         <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)_252px] gap-4 @max-[720px]:grid-cols-1">
-          <TranscriptPane recording={recording} fine={fine} player={player} words={find ?? ''} />
+          {terminals.pane ?? (
+            <TranscriptPane
+              recording={recording}
+              fine={fine}
+              player={player}
+              words={find ?? ''}
+              onOpen={terminals.open}
+            />
+          )}
           {annotating.side(<StepIndex index={index} windows={windows} fine={fine} player={player} onSeek={seek} />)}
         </div>
       )}
       {annotating.bar}
       <Timeline index={index} length={length} player={player} onSeek={seek}>
+        {terminals.marks}
         {annotating.marks}
       </Timeline>
       <Controls

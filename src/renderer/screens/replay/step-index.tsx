@@ -1,5 +1,5 @@
 import { memo, useEffect, useId, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react'
-import { deniedBy, type HeldStep, isConnect, type Step } from '../../../recording-steps.ts'
+import { type CommandStep, deniedBy, type HeldStep, isConnect, type Step } from '../../../recording-steps.ts'
 import { oneLine } from '../../../visible.ts'
 import { useWorld } from '../../app/store.ts'
 import { duration, playhead } from '../../parts/time.ts'
@@ -7,7 +7,9 @@ import { VisibleText } from '../../parts/visible-text.tsx'
 import { rowCount } from '../queue/words.ts'
 import type { PlayerStore } from './player.ts'
 import type { ReplayIndex } from './replay-index.ts'
+import { fileResult, isFileOperation } from './ssh-step.tsx'
 import type { StepWindows } from './step-windows.ts'
+import { exitWords } from './terminal/words.ts'
 
 const ROW = 53
 /** Browsers end an element at some 17 to 33 million pixels: past this a pixel of scrolling is more than one of the list. */
@@ -163,6 +165,9 @@ function endOf(step: Step): { ink: string; text: string } {
   if (event.verdict.outcome === 'deny' && !event.verdict.observed) return { ink: 'text-danger', text: deniedBy(event) }
   if (isConnect(step)) return { ink: 'text-dim', text: event.verdict.policies.join(', ') }
   if (hold) return holdEnd(hold)
+  if (step.channel) return channelEnd(step)
+  if (isFileOperation(step) && result)
+    return { ink: result.status === 'completed' ? 'text-dim' : 'text-warn', text: result.message ?? fileResult(result) }
   if (!result) return { ink: 'text-dim', text: 'no result recorded' }
   if (result.status === 'failed')
     return { ink: 'text-warn', text: `failed ${result.sqlstate ?? ''} · ${duration(result.ms)}` }
@@ -170,6 +175,16 @@ function endOf(step: Step): { ink: string; text: string } {
     ink: 'text-dim',
     text: result.rows === undefined ? duration(result.ms) : `${rowCount(result.rows)} · ${duration(result.ms)}`,
   }
+}
+
+/** How a command on a host ended, and what of its output is masked. */
+function channelEnd(step: CommandStep): { ink: string; text: string } {
+  const { event, exit, head } = step.channel!
+  const classes = [...new Set(head.flatMap(({ masked }) => masked ?? []))]
+  const masked = classes.length > 0 ? ` · masked: ${classes.join(', ')}` : ''
+  if (!exit) return { ink: 'text-dim', text: `goes on${masked}` }
+  const ink = exit.code === 0 ? 'text-dim' : 'text-warn'
+  return { ink, text: `${exitWords(exit)} · ${duration(exit.t - event.t)}${masked}` }
 }
 
 function holdEnd({ last }: HeldStep['hold']): { ink: string; text: string } {

@@ -1,12 +1,14 @@
-import { memo, type ReactNode, useState } from 'react'
-import { type CommandStep, deniedBy, type HeldStep, isConnect, type Step } from '../../../recording-steps.ts'
+import { memo, useState } from 'react'
+import { type CommandStep, type HeldStep, isConnect, type Step } from '../../../recording-steps.ts'
+import type { ChannelRow } from '../../../terminal-api.ts'
 import { oneLine } from '../../../visible.ts'
-import { hashOf } from '../../app/route.ts'
 import { useWorld } from '../../app/store.ts'
 import { CommandText, ParameterValue } from '../../parts/command-text.tsx'
 import { clock, duration, playhead } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { rowCount } from '../queue/words.ts'
+import { isFileOperation, SshCommand } from './ssh-step.tsx'
+import { HoldLine, Line, Policy, Verdict } from './step-verdict.tsx'
 
 interface Props {
   step: Step
@@ -17,16 +19,24 @@ interface Props {
   until: number
   /** Whether whole seconds are too coarse for its time. */
   fine: boolean
+  session: string
+  connection: string
   protocol: string
   startedAt: number
+  /** Shows what a channel said as a terminal would. */
+  onOpen(channel: ChannelRow): void
 }
 
 /** One step of the transcript: command → verdict → result. */
 export const StepView = memo(function StepView(props: Props) {
-  const { step, current, future, until, fine, protocol, startedAt } = props
+  const { step, current, future, until, fine, protocol, startedAt, onOpen } = props
+  const dense = step.kind === 'command' && isFileOperation(step)
   const look = current ? 'border-accent bg-accent-pale' : 'border-transparent'
   return (
-    <div className={`flex gap-3.5 border-l-2 py-2 pr-4 pl-2 ${look}`} aria-current={current ? 'step' : undefined}>
+    <div
+      className={`flex gap-3.5 border-l-2 pr-4 pl-2 ${dense ? 'py-0.5' : 'py-2'} ${look}`}
+      aria-current={current ? 'step' : undefined}
+    >
       <time
         className="min-w-12 shrink-0 pt-0.5 text-right text-fine text-dim tabular-nums"
         title={clock(startedAt + step.t, true)}
@@ -56,6 +66,8 @@ export const StepView = memo(function StepView(props: Props) {
           <p data-command className="truncate font-mono text-dim">
             <VisibleText>{oneLine(step.event.text)}</VisibleText>
           </p>
+        ) : protocol === 'ssh' ? (
+          <SshCommand {...{ step, until, onOpen }} session={props.session} connection={props.connection} />
         ) : (
           <Command step={step} until={until} protocol={protocol} />
         )}
@@ -100,7 +112,7 @@ function Held({ step, until, protocol }: { step: HeldStep; until: number; protoc
           <CommandText text={command.text} protocol={protocol} parameters={command.parameters} />
         </pre>
       ) : (
-        <p>a command that never reached the database</p>
+        <p>a command that never ran</p>
       )}
       <HoldLine hold={step.hold} by="" until={until} />
     </>
@@ -123,85 +135,6 @@ function Command({ step, until, protocol }: { step: CommandStep; until: number; 
       )}
     </>
   )
-}
-
-/** What the gate said, and for a hold what became of it. */
-function Verdict({ step, until }: { step: CommandStep; until: number }) {
-  const { verdict } = step.event
-  const by = verdict.policies.join(', ')
-  if (verdict.observed && verdict.outcome !== 'allow')
-    return (
-      <Line ink="text-warn">
-        only observed: would have been {verdict.outcome === 'deny' ? 'denied' : 'held'} by <Policy name={by} />
-      </Line>
-    )
-  if (verdict.outcome === 'deny') {
-    // The gateway's sentence names the policy itself; where it has none, the policy is all there is to say.
-    const whole = verdict.reason?.startsWith('denied')
-    return (
-      <Line ink="text-danger">
-        <VisibleText>{whole ? verdict.reason! : deniedBy(step.event)}</VisibleText>
-        {verdict.reason && !whole ? (
-          <>
-            {' · '}
-            <VisibleText>{verdict.reason}</VisibleText>
-          </>
-        ) : null}
-      </Line>
-    )
-  }
-  return step.hold ? <HoldLine hold={step.hold} by={by} until={until} /> : null
-}
-
-/** How long it was held, by what, and what people made of it; where it still waits, the way to its card. */
-function HoldLine({ hold, by, until }: { hold: HeldStep['hold']; by: string; until: number }) {
-  const known = useWorld((world) => world.approvals.has(hold.approval))
-  const { last, from } = hold
-  const settled = last.state !== 'pending' && last.t <= until
-  const held =
-    `held ${settled ? duration(last.t - from) : Number.isFinite(until) ? duration(Math.max(0, until - from)) : ''}`.trim()
-  const who = last.by?.length ? ` by ${last.by.join(' and ')}` : ''
-  const yes = last.state === 'approved' || last.state === 'used'
-  return (
-    <Line ink="text-warn">
-      {held}
-      {by ? (
-        <>
-          {' by '}
-          <Policy name={by} />
-        </>
-      ) : null}
-      {settled ? (
-        <span className={yes ? 'text-ok' : last.state === 'denied' ? 'text-danger' : 'text-dim'}>
-          {' → '}
-          {yes ? 'approved' : last.state}
-          {who}
-          {last.reason ? <VisibleText>{`: “${last.reason}”`}</VisibleText> : null}
-        </span>
-      ) : (
-        ', waiting for a decision'
-      )}
-      {last.state === 'pending' && known ? (
-        <>
-          {' · '}
-          <a
-            href={hashOf({ screen: 'queue', id: hold.approval })}
-            className="font-semibold whitespace-nowrap text-accent hover:underline"
-          >
-            Open its card
-          </a>
-        </>
-      ) : null}
-    </Line>
-  )
-}
-
-function Policy({ name }: { name: string }) {
-  return <code className="text-fine">{name}</code>
-}
-
-function Line({ ink, children }: { ink: string; children: ReactNode }) {
-  return <p className={`mt-0.5 text-fine ${ink}`}>{children}</p>
 }
 
 function Result({ step }: { step: CommandStep }) {

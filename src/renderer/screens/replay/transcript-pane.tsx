@@ -1,6 +1,7 @@
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useEffect, useLayoutEffect, useRef, useState, useSyncExternalStore } from 'react'
 import { countUpTo } from '../../../recording-index.ts'
+import type { ChannelRow } from '../../../terminal-api.ts'
 import { playhead } from '../../parts/time.ts'
 import { useHighlight } from './find.ts'
 import type { PlayerStore } from './player.ts'
@@ -22,9 +23,11 @@ export function TranscriptPane(props: {
   fine: boolean
   player: PlayerStore
   words: string
+  onOpen(channel: ChannelRow): void
 }) {
   const { recording, player } = props
   const { index, windows, session, startedAt } = recording
+  const host = session.protocol === 'ssh'
   const version = useSyncExternalStore(windows.subscribe, windows.version)
   const playing = player((state) => state.playing)
   // Changes only when something happens, not with every frame.
@@ -114,7 +117,9 @@ export function TranscriptPane(props: {
       aria-label="Transcript"
       // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys
       tabIndex={0}
-      className="min-h-0 overflow-y-auto rounded-box border border-line bg-panel py-1"
+      className={`min-h-0 overflow-y-auto rounded-box border border-line py-1 ${host ? 'bg-terminal text-ink' : 'bg-panel'}`}
+      // What a host said looks as it did there: on a dark ground, whatever the rest looks like.
+      style={host ? { colorScheme: 'dark' } : undefined}
     >
       <div className="relative w-full" style={{ height: virtual.getTotalSize() }}>
         {items.map((item) => {
@@ -136,7 +141,10 @@ export function TranscriptPane(props: {
                   future={playing && place > current}
                   until={playing ? (index.moments[happened - 1] ?? 0) + MOMENT_MS : Number.POSITIVE_INFINITY}
                   fine={props.fine}
+                  session={session.id}
+                  connection={session.connection}
                   protocol={session.protocol}
+                  onOpen={props.onOpen}
                   startedAt={startedAt}
                 />
               ) : (
