@@ -26,7 +26,7 @@ import { listening } from './listening.ts'
 import { openLogged } from './logged.ts'
 import { openKnownColumns } from './masking/earlier.ts'
 import { classProblemKinds } from './masking/resolve.ts'
-import { measuredGate, measuredIdentity, measuredSessions } from './measured.ts'
+import { measuredGate, measuredIdentity, measuredKeys, measuredSessions } from './measured.ts'
 import { overlaysInForce } from './policy/overlays.ts'
 import type { Policies } from './policy/policy.ts'
 import { filesOf } from './policy/versions.ts'
@@ -218,6 +218,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
               listen: address,
               hostKey: hostKey.privateKey,
               identity,
+              keys: measuredKeys(access.keys, metrics),
               entrance: access.entrance,
               signIns,
               gate,
@@ -282,7 +283,8 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
     const policy = inForce.policies.version !== next.policies.version
     inForce = next
     // A class that was added must not stay unmasked, nor a mode unenforced, for those who are connected already.
-    if (changed.length > 0) for (const listener of [postgres, ssh]) listener?.endChanged(changed)
+    if (changed.length > 0) postgres?.endChanged(changed)
+    ssh?.reconfigured(changed)
     access.reconfigured({ policy })
     webhooks.reconfigured()
     api.renewTls()

@@ -1,5 +1,6 @@
 import type { Gate, HoldNotice, SubmitOptions, Verdict } from './gate/command.ts'
 import { type Identity, TokenError } from './identity/principal.ts'
+import type { KeySignIn } from './identity/registry/key-sign-in.ts'
 import { RecordingError, type Sessions } from './sessions/session.ts'
 import type { Metrics } from './telemetry/metrics.ts'
 import type { Duration } from './telemetry/tally.ts'
@@ -88,6 +89,18 @@ export function measuredIdentity(identity: Identity, metrics: Metrics): Identity
         metrics.authentications.inc({ result: error instanceof TokenError ? error.fault : 'error' })
         throw error
       }
+    },
+  }
+}
+
+/** The same keys, counted by whom they let in. */
+export function measuredKeys(keys: KeySignIn, metrics: Metrics): KeySignIn {
+  return {
+    knows: (fingerprint) => keys.knows(fingerprint),
+    agentOf(fingerprint) {
+      const found = keys.agentOf(fingerprint)
+      metrics.authentications.inc({ result: found && 'kind' in found ? 'agent' : 'key' })
+      return found
     },
   }
 }

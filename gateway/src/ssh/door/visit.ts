@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { ConnectionRef, Gate } from '../../gate/command.ts'
+import type { ConnectionRef, Effect, Gate } from '../../gate/command.ts'
 import type { Entrance, Entry } from '../../gate/entrance.ts'
 import type { AgentPrincipal } from '../../identity/principal.ts'
 import type { SignIns } from '../../identity/sign-ins.ts'
@@ -32,6 +32,11 @@ type Waiting = Parameters<Visitor['begin']>[1]
 type Begun = Awaited<ReturnType<Visitor['begin']>>
 
 const CONNECT = 'connect'
+/** How long a signed-in client may ask for nothing (ms). */
+export const IDLE_MS = 600_000
+/** So much of what nobody may do is told and recorded, of each connection. */
+const MOST_FORBIDDEN = 50
+const LONGEST_FORBIDDEN = 300
 
 /** Says no; the words are all that the client learns. */
 class Refused extends Error {
@@ -64,6 +69,8 @@ export class Visit implements Visitor {
   #commands: Commands | undefined
   #host: Host | undefined
   #log: Logger
+  #forbiddens = 0
+  #idle: NodeJS.Timeout | undefined
 
   constructor({ agent, user }: SignedIn, hangUp: () => void, options: VisitOptions) {
     this.wanted = user
@@ -72,6 +79,18 @@ export class Visit implements Visitor {
     this.#options = options
     this.#log = options.log
     this.closed = this.#close.promise
+    this.#waits()
+  }
+
+  /** Ends it where nothing was begun for long, or its token has ended before. */
+  #waits(): void {
+    const left = this.agent.expiresAt.getTime() - Date.now()
+    this.#idle = setTimeout(
+      () => {
+        if (!this.#opening) void this.end({ message: 'nothing was asked for in time', hint: 'Connect again.' })
+      },
+      Math.min(Math.max(left, 0), IDLE_MS),
+    )
   }
 
   /** To be called once, before anything can be asked for. */
@@ -106,7 +125,17 @@ export class Visit implements Visitor {
   }
 
   forbidden(text: string): void {
-    this.#log.info({ text }, 'what nobody may do was refused')
+    if (++this.#forbiddens > MOST_FORBIDDEN) return
+    const what = text.slice(0, LONGEST_FORBIDDEN)
+    const more = this.#forbiddens === MOST_FORBIDDEN && { more: 'what follows is not told' }
+    this.#log.info({ what, ...more }, 'what nobody may do was refused')
+    const connection = this.#live?.connection.name
+    if (!this.#commands || connection === undefined || this.#over.signal.aborted) return
+    const answer = this.#commands.refuse(
+      { text: what, kind: 'forward', effects: [forwardEffect(connection, what)], meaning: {} },
+      { message: 'forwarding is for nobody' },
+    )
+    if ('refused' in answer && answer.fatal) void this.end(answer.refused)
   }
 
   /** New things are refused; it ends once nothing runs. */
@@ -118,6 +147,7 @@ export class Visit implements Visitor {
   /** Tells why on every channel, and ends session and connection. Idempotent, never rejects. */
   end(words: Words, why = words.message): Promise<void> {
     if (this.#over.signal.aborted) return this.closed
+    clearTimeout(this.#idle)
     this.#over.abort(new Error(words.message))
     void this.#ends(words, why).finally(this.#close.resolve)
     return this.closed
@@ -137,6 +167,7 @@ export class Visit implements Visitor {
   }
 
   #begins(wishes: Wishes) {
+    clearTimeout(this.#idle)
     const given = new AbortController()
     const waiting = new Set<Waiting>()
     const tell = (words: Words) => {
@@ -144,7 +175,10 @@ export class Visit implements Visitor {
     }
     const signal = AbortSignal.any([given.signal, this.#over.signal])
     const answer = this.#open(wishes, tell, signal).catch((error): Begun => {
-      if (given.signal.aborted && !this.#over.signal.aborted) this.#opening = undefined
+      if (given.signal.aborted && !this.#over.signal.aborted) {
+        this.#opening = undefined
+        this.#waits()
+      }
       return this.#refusedBy(error)
     })
     return { purpose: wishes.purpose ?? this.agent.token?.purpose, waiting, answer, given }
@@ -263,6 +297,12 @@ const connecting = ({ ref }: { ref: ConnectionRef }) => ({
   kind: CONNECT,
   effects: [connectEffect(ref.name)],
   meaning: {},
+})
+
+const forwardEffect = (connection: string, argv: string): Effect => ({
+  action: 'ssh:forward',
+  resource: { type: 'Connection', id: connection },
+  command: { argv, program: '', shell: false },
 })
 
 const otherPurpose: Words = {
