@@ -148,7 +148,12 @@ export const terminalCalls = {
    * call of the same `work` ends an earlier one (`cancelled`): of a dragged slider only the last place counts.
    */
   terminalAt: {
-    input: z.object({ ...OfChannel, t: Ms, work: Work.optional() }),
+    input: z.object({
+      ...OfChannel,
+      t: Ms,
+      upTo: Count.optional().describe('instead of `t`: show the frames before this number, and no others'),
+      work: Work.optional(),
+    }),
     output: TerminalFrames.extend({
       columns: Count.describe('size of the terminal that `screen` is written to; 80 × 24 without one'),
       rows: Count,
@@ -156,6 +161,7 @@ export const terminalCalls = {
         .string()
         .describe('to be written first; empty where the frames begin with the first one, or without a terminal'),
       shown: Count.describe('how many of `frames` are at or before `t`'),
+      exact: z.boolean().describe('false where something of what is shown may be missing: rare, and only for a while'),
     }),
   },
   /** Frames from number `from` on; `bytes` is about how much of them. For a terminal and for output without one. */

@@ -2,10 +2,13 @@ import type { Session } from '@countersign/contract/session'
 import type { AnnotationView } from '../../../annotations-api.ts'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import { type ExportFormat, exportFormats } from '../../../library-api.ts'
+import { type TerminalExport, terminalExports } from '../../../terminal-api.ts'
 import type { Library } from '../library/library.ts'
 import type { RecordingFile } from '../library/recording-file.ts'
 import type { Downloads } from '../ports/downloads.ts'
+import { placeOf } from '../terminal/viewing.ts'
 import { writeAsciicast } from './asciicast.ts'
+import { channelWriters, isPart } from './channel.ts'
 import { type Paper, type Printing, paperOf, writePdf, writeReport } from './printable.ts'
 import { writeTable } from './table.ts'
 import { writeTranscript } from './transcript.ts'
@@ -60,32 +63,15 @@ export async function exportSession(given: {
   say(event: ConsoleEvent): void
   signal: AbortSignal
 }): Promise<{ where: string | undefined } | undefined> {
-  const { session, format, work, library, signal, say } = given
+  const { session, format, library, signal } = given
   const { extension } = exportFormats.find(({ id }) => id === format)!
   const type = format === 'bundle' ? 'application/x-tar' : writers[format].type
-  const name = `countersign-${session.replace(/[^A-Za-z0-9_-]/g, '')}.${extension}`
-  const offer = (url: string) => say({ type: 'export', work, done: 0, total: null, url })
-  let told = 0
-  const progress = (done: number, total: number | null) => {
-    if (performance.now() - told < tellEveryMs) return
-    told = performance.now()
-    say({ type: 'export', work, done, total })
-  }
+  const name = `countersign-${nameable(session)}.${extension}`
+  const progress = progressOf(given)
 
   // First what is to be written, so that nobody chooses a place for what can't be had.
   await using pieces = await source()
-  const target = await given.downloads.save({ name, type }, offer, signal)
-  if (!target) return undefined
-  try {
-    for await (const piece of gathered(pieces.of)) {
-      signal.throwIfAborted()
-      await target.write(piece)
-    }
-    return { where: await target.close() }
-  } catch (error) {
-    await target.abort()
-    throw error
-  }
+  return await written(given, { name, type }, pieces.of)
 
   async function source(): Promise<{ of: Written } & AsyncDisposable> {
     if (format === 'bundle') {
@@ -116,6 +102,61 @@ async function* counted(
     done += bytes.length
     progress(done, total)
     yield bytes
+  }
+}
+
+/** Writes one channel of a session to where the person wants it; the recording is fetched first where it isn't here. */
+export async function exportTerminal(given: {
+  session: string
+  channel: string
+  format: TerminalExport
+  work: string
+  library: Library
+  downloads: Downloads
+  say(event: ConsoleEvent): void
+  signal: AbortSignal
+}): Promise<{ where: string | undefined } | undefined> {
+  const { session, channel, format, library, signal } = given
+  const { held } = await library.whole(session, signal)
+  using _ = held
+  const { file } = held
+  const { type, write } = channelWriters[format]
+  const place = placeOf(file, channel)
+  const { extension } = terminalExports.find(({ id }) => id === format)!
+  const part = await isPart(file, place, format)
+  const name = `countersign-${nameable(session)}-${nameable(channel)}${part ? `-${part}` : ''}.${extension}`
+  return await written(given, { name, type }, write({ file, place, channel, signal, progress: progressOf(given) }))
+}
+
+const nameable = (id: string) => id.replace(/[^A-Za-z0-9_-]/g, '')
+
+function progressOf({ say, work }: { say(event: ConsoleEvent): void; work: string }) {
+  let told = 0
+  return (done: number, total: number | null) => {
+    if (performance.now() - told < tellEveryMs) return
+    told = performance.now()
+    say({ type: 'export', work, done, total })
+  }
+}
+
+async function written(
+  given: { work: string; downloads: Downloads; say(event: ConsoleEvent): void; signal: AbortSignal },
+  as: { name: string; type: string },
+  pieces: Written,
+): Promise<{ where: string | undefined } | undefined> {
+  const { work, say, signal } = given
+  const offer = (url: string) => say({ type: 'export', work, done: 0, total: null, url })
+  const target = await given.downloads.save(as, offer, signal)
+  if (!target) return undefined
+  try {
+    for await (const piece of gathered(pieces)) {
+      signal.throwIfAborted()
+      await target.write(piece)
+    }
+    return { where: await target.close() }
+  } catch (error) {
+    await target.abort()
+    throw error
   }
 }
 

@@ -3,13 +3,14 @@ import type { z } from 'zod'
 import type { AnnotationView } from '../../../annotations-api.ts'
 import { ConsoleError, type ConsoleEvent } from '../../../console-api.ts'
 import type { libraryCalls } from '../../../library-api.ts'
-import { exportSession } from '../exports/exports.ts'
+import type { terminalCalls } from '../../../terminal-api.ts'
+import { exportSession, exportTerminal } from '../exports/exports.ts'
 import type { Printing } from '../exports/printable.ts'
 import type { Downloads } from '../ports/downloads.ts'
 import type { Asking } from './downloads.ts'
 import type { Library } from './library.ts'
 
-type Calls = typeof libraryCalls
+type Calls = typeof libraryCalls & typeof terminalCalls
 export type LibraryAnswers = { [N in keyof Calls]: (input: z.output<Calls[N]['input']>) => unknown }
 
 /** The library's part of ConsoleApi. What takes long has a name (`work`) by which it can be cancelled. */
@@ -69,6 +70,23 @@ export function libraryAnswers(options: {
           say,
           signal,
         })
+        if (!written) return { state: 'cancelled' }
+        return { state: 'written', ...(written.where ? { where: written.where } : {}) }
+      }),
+    recordingChannels: (asked) => library.terminals.channels(asked),
+    terminal: (of) => library.terminals.summary(of),
+    terminalAt: (asked) => library.terminals.at(asked),
+    terminalFrames: (asked) => library.terminals.frames(asked),
+    findInTerminal: ({ work, ...asked }) =>
+      cancellable(work, (signal) => library.terminals.find({ ...asked, work }, signal)),
+    followRecording: ({ session, work }) =>
+      cancellable(work, async (signal) => {
+        await library.follow(session, work, signal)
+        return { ended: true }
+      }),
+    exportTerminal: (asked) =>
+      cancellable(asked.work, async (signal) => {
+        const written = await exportTerminal({ ...asked, library, downloads: options.downloads, say, signal })
         if (!written) return { state: 'cancelled' }
         return { state: 'written', ...(written.where ? { where: written.where } : {}) }
       }),

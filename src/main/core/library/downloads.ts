@@ -41,6 +41,8 @@ export function pullRecording(
     room: () => Promise<void>
   },
   session: string,
+  /** Whoever follows a session asks so often that what is little isn't saved each time. */
+  lazily = false,
 ): Pull {
   const stop = new AbortController()
   const { promise: enough, resolve: isEnough } = Promise.withResolvers<void>()
@@ -87,8 +89,9 @@ export function pullRecording(
       }
     } finally {
       clearInterval(timer)
-      await file.save()
-      given.progress(file, true)
+      const little = lazily && !file.ended && file.unsaved < enoughBytes
+      if (!little) await file.save()
+      given.progress(file, !little)
     }
   })()
   done.catch(() => {})

@@ -31,7 +31,7 @@ type Wishes = Pick<
 /** What comes to this computer, and what goes: downloads, the queue of what is pinned, room on the disk, forgetting. */
 export interface Keeping extends Wishes {
   /** Fetches what is missing of a recording, unless it is on its way already. */
-  pull(session: string): Pull
+  pull(session: string, lazily?: boolean): Pull
   /** What the gateway says of a session now; a copy that shall not be kept any more is removed. @throws ConsoleError */
   sessionAt(api: GatewayApi, token: string, session: string): Promise<Session | undefined>
   /** Gives up a copy that doesn't open; being pinned stays. */
@@ -55,7 +55,7 @@ export function createKeeping(options: LibraryOptions, catalogue: Catalogue, fil
     await checkRoom(folder, reserve)
   }
 
-  function pull(session: string): Pull {
+  function pull(session: string, lazily = false): Pull {
     const underway = pulls.get(session)
     if (underway) return underway
     damaged.delete(session)
@@ -65,7 +65,7 @@ export function createKeeping(options: LibraryOptions, catalogue: Catalogue, fil
       if (saved) change(session, { ...row, complete: file.ended })
       else if (!catalogue.isTelling()) change(session, row)
     }
-    const begun = pullRecording({ files, asking, progress, room }, session)
+    const begun = pullRecording({ files, asking, progress, room }, session, lazily)
     pulls.set(session, begun)
     change(session, { problem: null })
     const over = (problem: string | null) => {

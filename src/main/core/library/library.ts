@@ -6,9 +6,11 @@ import { type Clock, systemClock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { SecureStorage } from '../ports/secure-storage.ts'
 import type { Store } from '../store/store.ts'
+import { createTerminals, type Terminals } from '../terminal/terminal.ts'
 import { createCatalogue } from './catalogue.ts'
 import type { Asking } from './downloads.ts'
 import { findIn } from './finding.ts'
+import { followRecording } from './following.ts'
 import { createKeeping, inWords } from './keeping.ts'
 import { findKeptCommands, saysAll } from './kept-commands.ts'
 import { createKeptFiles, type Held } from './kept-files.ts'
@@ -60,6 +62,13 @@ export interface Library extends AsyncDisposable {
   download(session: string): void
   cancelDownload(session: string): void
   forgetCached(): Promise<void>
+  /**
+   * Fetches what is new of a session that goes on, again and again, and tells it by `tail`.
+   * @returns once its end is here  @throws ConsoleError where it isn't to be had any more
+   */
+  follow(session: string, work: string, signal: AbortSignal): Promise<void>
+  /** What was said in channels of SSH. */
+  readonly terminals: Terminals
   /** A recording whole, for an export: fetched first where it isn't here. */
   whole(session: string, signal: AbortSignal): Promise<{ session: Session; held: Held }>
   /** The bundle that is kept, if one is. @throws ConsoleError damaged-copy */
@@ -86,6 +95,7 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
   const { rows, pulls, damaged, now, rowOf, change, itemOf, usage, kept, damagedCopy } = catalogue
   const keeping = createKeeping(options, catalogue, files, clock)
   const { pull, sessionAt, anew, trim } = keeping
+  const terminals = createTerminals(reading, options.say)
 
   if (!secrets.persistent) {
     // Sealed under a key that has ended with the process that had it.
@@ -211,6 +221,9 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
       }
       return found
     },
+    terminals,
+    follow: (session, work, signal) =>
+      followRecording({ asking, pull, reading, terminals, say: options.say, clock }, session, work, signal),
     async whole(session, signal) {
       const asked = await asking()
       const fetched = asked !== undefined && !(await isWhole(session))
@@ -247,8 +260,12 @@ export async function createLibrary(options: LibraryOptions): Promise<Library> {
     wake: keeping.wake,
     sessionsChanged: keeping.sessionsChanged,
     trim,
-    forget: keeping.forget,
+    async forget() {
+      terminals.forget()
+      await keeping.forget()
+    },
     async [Symbol.asyncDispose]() {
+      terminals[Symbol.dispose]()
       await keeping[Symbol.asyncDispose]()
       await files[Symbol.asyncDispose]()
       if (!secrets.persistent) for (const { session } of rows.all()) rows.remove(session)

@@ -1,3 +1,4 @@
+import type { Parameter } from '@countersign/contract/approval'
 import type { RecordingLine } from '@countersign/contract/recording'
 import {
   countUpTo,
@@ -68,9 +69,43 @@ export interface IndexSlice {
   labels: string[]
 }
 
+/** A channel of SSH: where it stands, and what a list of channels says. Times are milliseconds since the session began. */
+export interface ChannelPlace {
+  readonly id: string
+  readonly kind: 'exec' | 'shell' | 'sftp'
+  readonly terminal: boolean
+  /** Of its command; -1 where that is not known. */
+  readonly step: number
+  /** Of its first line, and of its last one; -1 while that is not there. */
+  readonly line: number
+  exit: number
+  readonly from: number
+  /** -1 while it is not there. */
+  to: number
+  /** How many lines it has after the first. */
+  frames: number
+  /** Bytes of output that windows of steps show. */
+  head: number
+  code?: number | undefined
+  signal?: string | undefined
+}
+
+/** So much of a channel's output stands with its step; the rest is asked for by itself. */
+const headBytes = 16 * 1024
+
+/**
+ * A line of a channel isn't its step's own: a shell's would be all of it. It is `-(2 + 2 × place of the channel)`, one
+ * less where windows of steps show it all the same.
+ */
+const frameOf = (channel: number, inWindow: boolean) => -(2 + 2 * channel + (inWindow ? 1 : 0))
+const channelOf = (code: number) => (-code - 2) >> 1
+const isInWindow = (code: number) => ((-code - 2) & 1) === 1
+
 /** The names of commands that may still be spoken of; of those with a result the latest, for a release after a hold. */
 const openCommands = 65_536
 const settledCommands = 1024
+/** Lists of a channel's lines that are kept in memory. */
+const framesKept = 16
 const momentMs = 100
 
 /**
@@ -81,13 +116,17 @@ export class LineIndex {
   /** As it was saved, until something of it is needed that isn't told as it is: opening is what a person waits for. */
   #saved: { columns: Uint8Array; lines: Uint8Array } | undefined
   #unpacked: Columns | undefined
-  /** Of each line its step, -1 for none. */
+  /** Of each line its step, -1 for none; of a channel's lines as `frameOf` says. */
   #stepOfLine: Growing<Int32Array> | undefined
   readonly #labels: string[]
   readonly #labelAt: Map<string, number>
   readonly #open: Map<string, number>
   readonly #settled: Map<string, number>
   readonly #holdOf = new Map<number, number>()
+  readonly #channels: ChannelPlace[]
+  /** Where those are that have not ended. */
+  readonly #openChannels: Map<string, number>
+  #framesOf: { channel: number; upTo: number; lines: Growing<Uint32Array> }[] = []
   /** Lines sorted by step, made when it is first asked for after a change. */
   #byStep: { starts: Uint32Array; lines: Uint32Array } | undefined
   length = 0
@@ -101,6 +140,8 @@ export class LineIndex {
     this.#open = new Map(rest.open)
     this.#settled = new Map(rest.settled)
     this.length = rest.length
+    this.#channels = (rest.channels ?? []).map((channel) => ({ ...channel }))
+    this.#openChannels = new Map(this.#channels.flatMap(({ id, exit }, i) => (exit < 0 ? [[id, i]] : [])))
   }
 
   get #columns(): Columns {
@@ -147,7 +188,37 @@ export class LineIndex {
 
   /** The step of a line; -1 where it has none. */
   stepOf(line: number): number {
-    return this.#lineStep.at(line)
+    const code = this.#lineStep.at(line)
+    return code < -1 ? this.#channels[channelOf(code)]!.step : code
+  }
+
+  /** The step in whose window a line stands; -1 where it stands in none. */
+  #windowOf(code: number): number {
+    if (code >= -1) return code
+    return isInWindow(code) ? this.#channels[channelOf(code)]!.step : -1
+  }
+
+  /** In the order in which they began. */
+  get channels(): readonly Readonly<ChannelPlace>[] {
+    return this.#channels
+  }
+
+  /** Numbers of a channel's lines after its first, rising: its frames. Whoever keeps it has what was there then. */
+  framesOf(channel: number): Uint32Array {
+    let known = this.#framesOf.find((one) => one.channel === channel)
+    if (!known) {
+      const { line } = this.#channels[channel]!
+      known = { channel, upTo: line + 1, lines: new Growing(new Uint32Array(0)) }
+      this.#framesOf = [known, ...this.#framesOf.slice(0, framesKept - 1)]
+    }
+    const codes = this.#lineStep.from(0)
+    const one = frameOf(channel, false)
+    const other = frameOf(channel, true)
+    for (; known.upTo < codes.length; known.upTo++) {
+      const code = codes[known.upTo]
+      if (code === one || code === other) known.lines.push(known.upTo)
+    }
+    return known.lines.from(0)
   }
 
   add(line: RecordingLine): void {
@@ -163,15 +234,48 @@ export class LineIndex {
     }
     // A clock that went back must not make a column fall that is searched by halves.
     this.length = Math.max(this.length, line.t)
-    const step = this.#place(line)
-    this.#lineStep.push(step)
+    const frame = this.#frame(line)
+    const step = frame === undefined ? this.#place(line) : this.#channels[channelOf(frame)]!.step
+    this.#lineStep.push(frame ?? step)
     const { moments } = this.#columns
     if (moments.length === 0 || this.length - moments.at(moments.length - 1) >= momentMs) moments.push(this.length)
     if (step < 0) return
-    const masked = line.type === 'rows' && this.#flags(step).masked
-    const marker = masked ? undefined : markerOf(line)
+    const masks = line.type === 'rows' || line.type === 'output'
+    const marker = masks && this.#flags(step).masked ? undefined : markerOf(line)
     if (marker) this.#mark(step, marker.kind, marker.label)
-    if (line.type === 'rows' && marker) this.#change(step, { masked: true })
+    if (masks && marker) this.#change(step, { masked: true })
+  }
+
+  /** What stands for a line of a channel; undefined where it is none. */
+  #frame(line: Exclude<RecordingLine, { type: 'header' }>): number | undefined {
+    switch (line.type) {
+      case 'output':
+      case 'input':
+      case 'resize':
+      case 'signal':
+      case 'exit':
+        break
+      default:
+        return undefined
+    }
+    const at = this.#openChannels.get(line.channel)
+    if (at === undefined) return undefined
+    const channel = this.#channels[at]!
+    channel.frames += 1
+    if (line.type === 'exit') {
+      channel.exit = line.seq
+      channel.to = this.length
+      if (line.code !== undefined) channel.code = line.code
+      if (line.signal !== undefined) channel.signal = line.signal
+      this.#openChannels.delete(line.channel)
+      return frameOf(at, true)
+    }
+    if (line.type !== 'output') return frameOf(at, false)
+    // What is shown of a terminal is its screen; but that something of it is masked is its step's to say.
+    const masks = line.masked !== undefined && channel.step >= 0 && !this.#flags(channel.step).masked
+    const shown = !channel.terminal && channel.head < headBytes
+    if (shown) channel.head += sizeOf(line.data)
+    return frameOf(at, shown || masks)
   }
 
   #place(line: Exclude<RecordingLine, { type: 'header' }>): number {
@@ -215,6 +319,14 @@ export class LineIndex {
           this.#settled.set(line.command, step)
           if (this.#settled.size > settledCommands) this.#settled.delete(first(this.#settled))
         }
+        return step
+      }
+      case 'channel': {
+        const step = this.#known(line.command) ?? -1
+        this.#openChannels.set(line.channel, this.#channels.length)
+        const { channel: id, kind, terminal } = line
+        const place = { id, kind, terminal: terminal !== undefined, step, line: line.seq, from: this.length }
+        this.#channels.push({ ...place, exit: -1, to: -1, frames: 0, head: 0 })
         return step
       }
       default:
@@ -267,11 +379,17 @@ export class LineIndex {
   #sorted() {
     const starts = new Uint32Array(this.steps + 1)
     const all = this.#lineStep.from(0)
-    for (const step of all) if (step >= 0) starts[step + 1]!++
+    for (const code of all) {
+      const step = this.#windowOf(code)
+      if (step >= 0) starts[step + 1]!++
+    }
     for (let i = 1; i < starts.length; i++) starts[i]! += starts[i - 1]!
     const next = starts.slice(0, -1)
     const lines = new Uint32Array(starts.at(-1) ?? 0)
-    for (const [line, step] of all.entries()) if (step >= 0) lines[next[step]!++] = line
+    for (const [line, code] of all.entries()) {
+      const step = this.#windowOf(code)
+      if (step >= 0) lines[next[step]!++] = line
+    }
     return { starts, lines }
   }
 
@@ -293,7 +411,7 @@ export class LineIndex {
     if (have.seq === 0) step = hold = 0
     else
       for (let line = have.seq + 1; line < this.lines; line++) {
-        const touched = this.#lineStep.at(line)
+        const touched = this.#windowOf(this.#lineStep.at(line))
         if (touched < 0) continue
         step = Math.min(step, touched)
         hold = Math.min(hold, this.#holdOf.get(touched) ?? hold)
@@ -324,7 +442,13 @@ export class LineIndex {
 
   /** For the disk; the constructor takes it back. */
   save(): { columns: Uint8Array; lines: Uint8Array; rest: SavedNames } {
-    const rest = { labels: this.#labels, open: [...this.#open], settled: [...this.#settled], length: this.length }
+    const rest = {
+      labels: this.#labels,
+      open: [...this.#open],
+      settled: [...this.#settled],
+      length: this.length,
+      channels: this.#channels,
+    }
     if (this.#saved) return { ...this.#saved, rest }
     const packer = new Packer()
     packer.uint(this.#lineStep.length)
@@ -346,6 +470,8 @@ export interface SavedNames {
   open: [string, number][]
   settled: [string, number][]
   length: number
+  /** Absent in what was saved before there were any. */
+  channels?: ChannelPlace[] | undefined
 }
 
 function nothing() {
@@ -354,6 +480,10 @@ function nothing() {
     lines: new Uint8Array(1),
     rest: { labels: [], open: [], settled: [], length: 0 } as SavedNames,
   }
+}
+
+function sizeOf(data: Parameter): number {
+  return typeof data === 'string' ? data.length : data === null ? 0 : data.base64.length
 }
 
 const first = (map: Map<string, number>) => map.keys().next().value!

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto'
-import { readdir, rm } from 'node:fs/promises'
+import { createHmac, randomBytes } from 'node:crypto'
+import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib'
 import { RecordingHeader, RecordingLine } from '@countersign/contract/recording'
@@ -50,6 +50,24 @@ const Meta = z.object({
     open: z.array(z.tuple([z.string(), z.number()])),
     settled: z.array(z.tuple([z.string(), z.number()])),
     length: z.number(),
+    channels: z
+      .array(
+        z.object({
+          id: z.string(),
+          kind: z.enum(['exec', 'shell', 'sftp']),
+          terminal: z.boolean(),
+          step: z.number(),
+          line: z.number(),
+          exit: z.number(),
+          from: z.number(),
+          to: z.number(),
+          frames: z.number(),
+          head: z.number(),
+          code: z.number().optional(),
+          signal: z.string().optional(),
+        }),
+      )
+      .optional(),
   }),
 })
 type Meta = z.infer<typeof Meta>
@@ -80,6 +98,7 @@ export class RecordingFile {
   #begun: Buffer[] = []
   #begunBytes = 0
   #saved = true
+  #savedBytes = 0
   #turn: Promise<unknown> = Promise.resolve()
   header: RecordingHeader | undefined
   /** Whether its last line is there. */
@@ -106,6 +125,7 @@ export class RecordingFile {
     this.#tailFirst = meta.tail.first
     this.header = meta.header
     this.ended = meta.ended
+    this.#savedBytes = this.bytes
   }
 
   static async create(place: RecordingPlace, key: Buffer): Promise<RecordingFile> {
@@ -116,7 +136,7 @@ export class RecordingFile {
     const file = `${name}.${randomBytes(6).toString('hex')}.chunks`
     await rm(place.index, { force: true })
     for (const old of await readdir(folder))
-      if (old.startsWith(`${name}.`) && old.endsWith('.chunks')) await rm(join(folder, old), { force: true })
+      if (old.startsWith(`${name}.`) && /\.(chunks|beside)$/.test(old)) await rm(join(folder, old), { force: true })
     const chunks = await ChunkFile.open(join(folder, file), sealer, [])
     const meta = { file, header: undefined, ended: false, tail: { first: 0 }, firsts: [] }
     return new RecordingFile(place, sealer, salt, chunks, meta, new LineIndex(), Buffer.alloc(0))
@@ -160,6 +180,10 @@ export class RecordingFile {
   /** Bytes on disk, but for the index. */
   get stored(): number {
     return this.#chunks.stored + this.#tailBytes
+  }
+  /** Bytes that would be gone, and have to be fetched again, where this process ended now. */
+  get unsaved(): number {
+    return this.bytes - this.#savedBytes
   }
   get lastSeq(): number {
     return Math.max(0, this.#index.lines - 1)
@@ -257,6 +281,7 @@ export class RecordingFile {
       const parts = [Buffer.from(JSON.stringify(meta)), columns, lines, Buffer.concat(this.#tail)]
       await writeSealed(this.#place.index, this.#salt, this.#sealer, zstdCompressSync(joined(parts)))
       this.#saved = true
+      this.#savedBytes = this.bytes
     })
   }
 
@@ -279,6 +304,18 @@ export class RecordingFile {
     return starts[number - first + 1]! - starts[number - first]!
   }
 
+  /** Which chunk a line is in: how many must be opened for a run of lines. */
+  placeOf(number: number): number {
+    if (number >= this.#tailFirst) return this.#firsts.length
+    let low = 0
+    for (let high = this.#firsts.length; low < high; ) {
+      const middle = (low + high) >> 1
+      if (this.#firsts[middle]! <= number) low = middle + 1
+      else high = middle
+    }
+    return low - 1
+  }
+
   /** Runs of whole lines, from the first on: not kept in memory. @throws Damaged */
   async *blocks(): AsyncGenerator<Block> {
     const count = this.#chunks.chunks.length
@@ -289,12 +326,7 @@ export class RecordingFile {
   async #blockOf(number: number): Promise<Block> {
     if (number < 0 || number >= this.#index.lines) throw new RangeError(`there is no line ${number}`)
     if (number >= this.#tailFirst) return this.#lastBlock()
-    let i = this.#firsts.length - 1
-    for (let low = 0; low <= i; ) {
-      const middle = (low + i) >> 1
-      if (this.#firsts[middle]! <= number) low = middle + 1
-      else i = middle - 1
-    }
+    const i = this.placeOf(number)
     const known = this.#cache.get(i)
     if (known) {
       this.#cache.delete(i)
@@ -329,11 +361,37 @@ export class RecordingFile {
     await this.#chunks.close()
   }
 
+  /** Keeps something that was made of this recording, and can be made of it again. */
+  async keepBeside(name: string, plain: Uint8Array): Promise<void> {
+    const path = this.#beside(name)
+    const sealed = this.#sealer.seal(zstdCompressSync(plain), `beside\n${this.edition}\n${name}`)
+    await writeFile(`${path}.new`, sealed, { mode: 0o600 })
+    await rename(`${path}.new`, path)
+  }
+
+  /** What was kept under that name; undefined where nothing was, or where it doesn't open any more. */
+  async besides(name: string): Promise<Buffer | undefined> {
+    try {
+      const sealed = await readFile(this.#beside(name))
+      return zstdDecompressSync(this.#sealer.open(sealed, `beside\n${this.edition}\n${name}`))
+    } catch {
+      return undefined
+    }
+  }
+
+  #beside(name: string): string {
+    const hidden = createHmac('sha256', this.#salt).update(name).digest('hex').slice(0, 16)
+    return join(dirname(this.#place.index), `${this.#file.slice(0, -'chunks'.length)}${hidden}.beside`)
+  }
+
   /** Takes it from the disk; it is closed then. */
   async remove(): Promise<void> {
     await this.close()
+    const folder = dirname(this.#place.index)
     await rm(this.#place.index, { force: true })
-    await rm(join(dirname(this.#place.index), this.#file), { force: true })
+    const own = this.#file.slice(0, -'chunks'.length)
+    for (const file of await readdir(folder).catch(() => []))
+      if (file.startsWith(own)) await rm(join(folder, file), { force: true })
   }
 }
 
