@@ -64,7 +64,7 @@ test('what has its result is forgotten, and so is the oldest of what never gets 
   expect(counting.counts.held).toBe(6 * HELD_KNOWN)
 })
 
-test('notes the classes that commands and results touched, whatever the agent saw of them', () => {
+test('notes the classes that commands, results and output touched, whatever the agent saw of them', () => {
   const counting = new Counting()
   const rows = (...classes: string[]): NewRecordingEvent => ({
     type: 'rows',
@@ -77,5 +77,6 @@ test('notes the classes that commands and results touched, whatever the agent sa
   })
   for (const event of [command('a', 'allow'), rows('ssn', 'card'), rows()]) counting.add(event)
   counting.add({ ...command('b', 'deny'), classes: ['email', 'ssn'] } as NewRecordingEvent)
-  expect([...counting.classes].sort()).toEqual(['card', 'email', 'ssn'])
+  counting.add({ type: 'output', channel: '1', stream: 'stdout', data: '[masked: jwt]', masked: ['jwt'] })
+  expect([...counting.classes].sort()).toEqual(['card', 'email', 'jwt', 'ssn'])
 })

@@ -37,6 +37,8 @@ export class Counting {
       if (told.state === 'denied') this.#addDenied(told.command)
     } else if (told.type === 'rows') {
       for (const { masked } of told.columns) if (masked) for (const mark of masked) this.classes.add(mark.class)
+    } else if (told.type === 'output') {
+      if (told.masked) for (const one of told.masked) this.classes.add(one)
     } else if (told.type === 'result') {
       if (told.status === 'failed') this.counts.errors++
       if (this.#held.size > 0) this.#held.delete(told.command)

@@ -1,6 +1,8 @@
 import {
   CommandEvent,
+  InputEvent,
   type NewRecordingEvent,
+  OutputEvent,
   ResultEvent,
   RowsEvent,
   VerdictRecord,
@@ -64,6 +66,20 @@ const event = fc.oneof(
       fc.record({ tag: text, rows: fc.nat(), sqlstate: text, message: text }, some),
     )
     .map(([always, sometimes]) => ({ ...always, ...sometimes }) as NewRecordingEvent),
+  fc
+    .tuple(
+      fc.record({
+        type: fc.constant('output'),
+        channel: text,
+        stream: fc.constantFrom('stdout', 'stderr'),
+        data: value,
+      }),
+      fc.record({ notice: fc.boolean(), masked: fc.array(text, { maxLength: 2 }) }, some),
+    )
+    .map(([always, sometimes]) => ({ ...always, ...sometimes }) as NewRecordingEvent),
+  fc
+    .tuple(fc.record({ type: fc.constant('input'), channel: text }), fc.record({ data: value, hidden: fc.nat() }, some))
+    .map(([always, sometimes]) => ({ ...always, ...sometimes }) as NewRecordingEvent),
   fc.record({ type: fc.constant('note'), text }).map((it) => it as NewRecordingEvent),
 )
 
@@ -99,4 +115,6 @@ it('knows every member that such an event may have', () => {
     members(RowsEvent).sort(),
   )
   expect(written({ ...whole(ResultEvent), type: 'result' }).sort()).toEqual(members(ResultEvent).sort())
+  expect(written({ ...whole(OutputEvent), type: 'output' }).sort()).toEqual(members(OutputEvent).sort())
+  expect(written({ ...whole(InputEvent), type: 'input' }).sort()).toEqual(members(InputEvent).sort())
 })

@@ -3,6 +3,8 @@ import type { NewRecordingEvent } from '@countersign/contract/recording'
 type Command = Extract<NewRecordingEvent, { type: 'command' }>
 type Rows = Extract<NewRecordingEvent, { type: 'rows' }>
 type Result = Extract<NewRecordingEvent, { type: 'result' }>
+type Output = Extract<NewRecordingEvent, { type: 'output' }>
+type Input = Extract<NewRecordingEvent, { type: 'input' }>
 
 /**
  * An event as a line of NDJSON, `seq` first. The events of every command are put together by hand, with what their
@@ -19,6 +21,10 @@ export function lineOf(event: NewRecordingEvent, seq: number, micros: number): s
       return `${head}${rowsMembers(event)}}\n`
     case 'result':
       return `${head}${resultMembers(event)}}\n`
+    case 'output':
+      return `${head}${outputMembers(event)}}\n`
+    case 'input':
+      return `${head}${inputMembers(event)}}\n`
     default: {
       const { type: _, ...members } = event
       return `${head}${JSON.stringify(members).slice(1)}\n`
@@ -54,14 +60,33 @@ function resultMembers({ command, status, tag, rows, sqlstate, message, transfer
   return `${members},"ms":${millis(Math.round(ms * 1000))}`
 }
 
+function outputMembers({ channel, stream, data, notice, masked }: Output): string {
+  let members = `"channel":${quoted(channel)},"stream":"${stream}","data":${value(data)}`
+  if (notice !== undefined) members += `,"notice":${notice}`
+  if (masked !== undefined) members += `,"masked":${JSON.stringify(masked)}`
+  return members
+}
+
+function inputMembers({ channel, data, hidden }: Input): string {
+  let members = `"channel":${quoted(channel)}`
+  if (data !== undefined) members += `,"data":${value(data)}`
+  if (hidden !== undefined) members += `,"hidden":${hidden}`
+  return members
+}
+
 function values(row: Command['parameters']): string {
   let all = '['
   for (let at = 0; at < row.length; at++) {
-    const value = row[at]!
     if (at > 0) all += ','
-    all += typeof value === 'string' ? quoted(value) : JSON.stringify(value)
+    all += value(row[at]!)
   }
   return `${all}]`
+}
+
+function value(given: Command['parameters'][number]): string {
+  if (typeof given === 'string') return quoted(given)
+  // Base64 has nothing to escape; to look at all of it would be felt where files pass.
+  return given === null ? 'null' : `{"base64":"${given.base64}"}`
 }
 
 /** What JSON must escape, and what UTF-8 has no form of. */

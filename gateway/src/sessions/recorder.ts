@@ -26,8 +26,8 @@ export interface Mark {
 const marksEvery = 256
 /** Where they have become so many, every other one goes, and from then on half as many are made. */
 export const MOST_MARKS = 1024
-/** Lines are encoded here: each is written before anything else is. */
-const scratch = Buffer.allocUnsafeSlow(64 << 10)
+/** Lines are encoded here: each is written before anything else is. A packet of a file that passes fits. */
+const scratch = Buffer.allocUnsafeSlow(256 << 10)
 /** What a power cut may cost of commands that nobody had to approve. */
 const groupSyncMs = 500
 
