@@ -65,7 +65,7 @@ export interface Recorder {
   /** How many rows and bytes of one command's result are kept. */
   readonly resultBound: { rows: number; bytes: number }
   /** How many bytes of each stream of a channel are kept. */
-  readonly outputBound?: number
+  readonly outputBound: number
 }
 
 export class RecordingError extends Error {

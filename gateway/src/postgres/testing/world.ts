@@ -175,6 +175,7 @@ export class TestLive implements LiveSession {
       get resultBound() {
         return sessions.resultBound
       },
+      outputBound: 0,
     }
   }
 

@@ -21,6 +21,10 @@ export class LedgeredRecorder implements Recorder {
     return this.#recorder.resultBound
   }
 
+  get outputBound(): number {
+    return this.#recorder.outputBound
+  }
+
   /** @throws LedgerStopped for a command that is about to be forwarded; what comes of others is still recorded */
   append(...events: NewRecordingEvent[]): void {
     const stopped = this.#ledger.stopped ?? this.#ledger.lost(this.#session)
