@@ -97,6 +97,12 @@ export class Commands {
     return [...this.#run].some((running) => !this.mayGoOn(running))
   }
 
+  /** Whether output of this data class may be seen as it is, as policy is now. */
+  reveals(dataClass: string): boolean {
+    const { agent, connection } = this.#live
+    return this.#gate.reveals({ agent, connection, session: this.session }, dataClass)
+  }
+
   /**
    * Asks the gate, waits for people where it says so, and records; at once where nobody has to be asked. What runs may be
    * forwarded when this answers. Never throws for a refusal.
