@@ -1,6 +1,7 @@
 import type { RecordingEvent, RecordingLine } from '@countersign/contract/recording'
 import { type CallName, ConsoleError, type ConsoleEvent } from '../../console-api.ts'
-import type { TerminalFrame, TerminalHit, TerminalMarker, TerminalSummary } from '../../terminal-api.ts'
+import { Sights } from '../../main/core/terminal/sights.ts'
+import type { TerminalFrame, TerminalHit, TerminalSummary } from '../../terminal-api.ts'
 
 /** The part of the double that tells what was said in channels: whole, from the first frame on. */
 
@@ -58,18 +59,10 @@ function channelsOf(lines: readonly RecordingLine[]): Map<string, Channel> {
   return channels
 }
 
-function markersOf({ frames }: Channel): TerminalMarker[] {
-  return frames.flatMap((frame, at): TerminalMarker[] => {
-    const mark = (kind: TerminalMarker['kind'], label: string) => [{ t: frame.t, at, seq: frame.seq, kind, label }]
-    if (frame.type === 'output' && frame.masked) return mark('mask', `masked: ${frame.masked.join(', ')}`)
-    if (frame.type === 'output' && frame.notice) return mark('notice', frame.text.trim())
-    if (frame.type === 'input' && frame.hidden) return mark('hidden', `${frame.hidden} bytes typed without an echo`)
-    if (frame.type === 'input' && frame.text.includes('\r')) return mark('line', 'a line was typed')
-    if (frame.type === 'resize') return mark('resize', `${frame.columns} × ${frame.rows}`)
-    if (frame.type === 'signal') return mark('signal', frame.signal)
-    if (frame.type === 'exit') return mark(frame.code === 0 ? 'exit' : 'error', `exit ${frame.code ?? ''}`)
-    return []
-  })
+function sightsOf({ event, frames }: Channel): Sights {
+  const sights = new Sights(event.t, event.terminal !== undefined)
+  for (const [at, frame] of frames.entries()) sights.see(frame, at)
+  return sights
 }
 
 export function terminalAnswers(options: {
@@ -123,10 +116,8 @@ export function terminalAnswers(options: {
           columns: Math.max(event.terminal?.columns ?? 0, ...sizes.map((frame) => frame.columns)),
           rows: Math.max(event.terminal?.rows ?? 0, ...sizes.map((frame) => frame.rows)),
         },
-        idle: frames
-          .slice(1)
-          .flatMap((frame, i): [number, number][] => (frame.t - frames[i]!.t >= 1000 ? [[frames[i]!.t, frame.t]] : [])),
-        markers: markersOf(found),
+        idle: sightsOf(found).idle,
+        markers: sightsOf(found).markers,
       }
     },
     terminalAt: ({ session, channel, t }: { session: string; channel: string; t: number }) => {

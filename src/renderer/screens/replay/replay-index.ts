@@ -106,15 +106,21 @@ function joined(before: IndexColumns, told: IndexColumns, from: RecordingSummary
   }
 }
 
-/** How much happened in each of `count` equal parts of the recording, 0 to 1. */
-export function activity(index: ReplayIndex, length: number, count: number): number[] {
+/** How much happened in each of `count` equal parts of the recording, 0 to 1: commands, or whatever was said. */
+export function activity(
+  index: ReplayIndex,
+  length: number,
+  count: number,
+  busy: 'steps' | 'moments' = 'steps',
+): number[] {
   const bars = new Array<number>(count).fill(0)
-  const { t, flags } = index.columns.steps
-  for (let i = 0; i < t.length; i++) {
-    // Commands, those that were never forwarded too; notes and ends aren't the agent's doing.
-    if ((flags[i]! & 3) > 1) continue
-    bars[Math.min(count - 1, Math.floor((t[i]! / Math.max(1, length)) * count))]! += 1
+  const add = (t: number) => {
+    bars[Math.min(count - 1, Math.floor((t / Math.max(1, length)) * count))]! += 1
   }
+  const { t, flags } = index.columns.steps
+  // Commands, those that were never forwarded too; notes and ends aren't the agent's doing.
+  if (busy === 'steps') for (let i = 0; i < t.length; i++) (flags[i]! & 3) > 1 || add(t[i]!)
+  else for (const moment of index.moments) add(moment)
   const most = bars.reduce((a, b) => Math.max(a, b), 1)
   return bars.map((n) => (n === 0 ? 0 : Math.sqrt(n / most)))
 }

@@ -187,7 +187,9 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
           <p>{live ? 'Commands appear here as the agent sends them.' : 'The session ended without a command.'}</p>
         </Notice>
       ) : (
-        <div className="grid min-h-0 flex-1 grid-cols-[minmax(0,1fr)_252px] gap-4 @max-[720px]:grid-cols-1">
+        <div
+          className={`grid min-h-0 flex-1 gap-4 @max-[720px]:grid-cols-1 ${terminals.pane ? 'grid-cols-[minmax(0,1fr)_212px]' : 'grid-cols-[minmax(0,1fr)_252px]'}`}
+        >
           {terminals.pane ?? (
             <TranscriptPane
               recording={recording}
@@ -197,11 +199,20 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
               onOpen={terminals.open}
             />
           )}
-          {annotating.side(<StepIndex index={index} windows={windows} fine={fine} player={player} onSeek={seek} />)}
+          {annotating.side(
+            terminals.side ?? <StepIndex index={index} windows={windows} fine={fine} player={player} onSeek={seek} />,
+            terminals.side ? 'Moments' : 'Steps',
+          )}
         </div>
       )}
       {annotating.bar}
-      <Timeline index={index} length={length} player={player} onSeek={seek}>
+      <Timeline
+        index={index}
+        length={length}
+        player={player}
+        busy={session.protocol === 'ssh' ? 'moments' : 'steps'}
+        onSeek={seek}
+      >
         {terminals.marks}
         {annotating.marks}
       </Timeline>

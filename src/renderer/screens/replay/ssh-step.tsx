@@ -5,7 +5,8 @@ import { size } from '../../parts/size.ts'
 import { duration } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { Line, Verdict } from './step-verdict.tsx'
-import { type Piece, Pieces, WholeOutput } from './terminal/output.tsx'
+import { Pieces, WholeOutput } from './terminal/output.tsx'
+import { type ClippedPiece, clippedTo, piecesOf } from './terminal/pieces.ts'
 import { exitWords } from './terminal/words.ts'
 
 interface Props {
@@ -85,7 +86,8 @@ function Said(props: {
   const head = useMemo(() => headOf(channel.head, until, told), [channel.head, until, told])
   const all = channel.exit ? channel.exit.bytes.stdout + channel.exit.bytes.stderr : undefined
   const masked = channel.head.some((each) => each.masked)
-  const rest = all === undefined ? channel.head.length > 0 : !masked && all > bytesOf(channel.head)
+  const clipped = head.some((piece) => piece.clipped)
+  const rest = clipped || (all === undefined ? channel.head.length > 0 : !masked && all > bytesOf(channel.head))
   const row = (): ChannelRow => ({
     ...{ channel: event.channel, kind: event.kind, terminal: event.terminal !== undefined, command: step.event.text },
     ...{ step: 0, from: event.t, to: channel.exit?.t ?? null, frames: 0 },
@@ -93,8 +95,8 @@ function Said(props: {
   const link = 'font-semibold text-accent hover:underline'
   return (
     <>
-      {event.terminal || event.kind === 'sftp' ? null : whole && Number.isFinite(until) === false ? (
-        <WholeOutput session={session} channel={event.channel} count={1} />
+      {event.terminal || event.kind === 'sftp' ? null : whole && !Number.isFinite(until) ? (
+        <WholeOutput session={session} channel={event.channel} />
       ) : (
         <Pieces pieces={head} />
       )}
@@ -145,20 +147,13 @@ function Ended({ exit, since }: { exit: NonNullable<ChannelOfStep['exit']>; sinc
   )
 }
 
-function headOf(head: ChannelOfStep['head'], until: number, withoutNotices: boolean): Piece[] {
-  const pieces: Piece[] = []
-  for (const each of head) {
-    // What the gateway said of a hold or denial stands above, in the words of the record.
-    if (each.t > until || (each.notice && withoutNotices)) continue
-    const by = each.notice ? 'gateway' : each.stream
-    const text = textOf(each.data)
-    const last = pieces.at(-1)
-    const masked = each.masked ?? []
-    if (last?.by === by)
-      pieces[pieces.length - 1] = { ...last, text: last.text + text, masked: [...last.masked, ...masked] }
-    else pieces.push({ key: String(each.seq), by, text, masked })
-  }
-  return pieces
+/** So many lines are read at a glance; the rest is a click away. */
+const HEAD_LINES = 16
+
+function headOf(head: ChannelOfStep['head'], until: number, withoutNotices: boolean): ClippedPiece[] {
+  // What the gateway said of a hold or denial stands above, in the words of the record.
+  const shown = head.filter(({ t, notice }) => t <= until && !(notice && withoutNotices))
+  return clippedTo(HEAD_LINES, piecesOf(shown.map(({ data, ...each }) => ({ ...each, text: textOf(data) }))))
 }
 
 function textOf(data: ChannelOfStep['head'][number]['data']): string {

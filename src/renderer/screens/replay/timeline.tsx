@@ -14,15 +14,17 @@ export function Timeline(props: {
   index: ReplayIndex
   length: number
   player: PlayerStore
+  /** What its picture counts: what was asked for, or everything that happened. */
+  busy?: 'steps' | 'moments'
   onSeek: (t: number) => void
   /** More marks, placed by their part of the length. */
   children?: ReactNode
 }) {
-  const { index, player, onSeek } = props
+  const { index, player, busy = 'steps', onSeek } = props
   const length = Math.max(1, props.length)
   const fine = length < 60_000
   const t = player((state) => state.t)
-  const bars = useMemo(() => activity(index, length, BARS), [index, length])
+  const bars = useMemo(() => activity(index, length, BARS, busy), [index, length, busy])
   const spans = useMemo(() => holdSpans(index, length), [index, length])
   const dots = useMemo(() => foremost(index, length), [index, length])
   const place = useRef<HTMLDivElement>(null)

@@ -22,8 +22,8 @@ export interface Annotating {
   /** Whether notes may be written, for a button that does what N does. */
   readonly mayAnnotate: boolean
   begin(): void
-  /** The side column: its steps, or the notes. */
-  side(steps: ReactNode): ReactNode
+  /** The side column: its steps (or what else stands there, by its name), or the notes. */
+  side(steps: ReactNode, name?: string): ReactNode
 }
 
 /**
@@ -139,11 +139,11 @@ export function useAnnotating(options: {
           }}
         />
       ) : null,
-    side: (steps) => (
+    side: (steps, name = 'Steps') => (
       <div
         className={`flex min-h-0 flex-col overflow-hidden rounded-box border border-line bg-panel ${listed && !writing ? '@max-[720px]:h-56' : '@max-[720px]:hidden'}`}
       >
-        <Tabs listed={listed} count={notes.items.length} onListed={setListed} />
+        <Tabs name={name} listed={listed} count={notes.items.length} onListed={setListed} />
         {listed ? (
           <NoteList notes={notes} fine={fine} selected={selected} withdrawing={withdrawing} actions={actions} />
         ) : (
@@ -154,14 +154,14 @@ export function useAnnotating(options: {
   }
 }
 
-function Tabs(props: { listed: boolean; count: number; onListed(listed: boolean): void }) {
+function Tabs(props: { name: string; listed: boolean; count: number; onListed(listed: boolean): void }) {
   const { listed, count, onListed } = props
   const look = (on: boolean) =>
     `h-8 flex-1 border-b-2 text-fine outline-offset-[-2px] ${on ? 'border-accent font-semibold' : 'border-transparent text-dim hover:text-ink'}`
   return (
     <div className="flex shrink-0 border-b border-line">
       <button type="button" aria-pressed={!listed} className={look(!listed)} onClick={() => onListed(false)}>
-        Steps
+        {props.name}
       </button>
       <button type="button" aria-pressed={listed} className={look(listed)} onClick={() => onListed(true)}>
         Notes {count > 0 ? <span className="tabular-nums">{count.toLocaleString('en-US')}</span> : null}

@@ -4,35 +4,7 @@ import { wordsOf } from '../../../app/api.ts'
 import { core } from '../../../app/store.ts'
 import { VisibleText } from '../../../parts/visible-text.tsx'
 import { type Colour, colouredRuns, grounds, inks, plain } from './coloured.ts'
-
-/** A piece of what a command said: by whom, and whether something of it is masked. */
-export interface Piece {
-  readonly key: string
-  readonly by: 'stdout' | 'stderr' | 'gateway'
-  readonly text: string
-  readonly masked: readonly string[]
-}
-
-/** Frames as pieces: what follows one another from the same stream is one. */
-export function piecesOf(frames: readonly TerminalFrame[]): Piece[] {
-  const pieces: Piece[] = []
-  for (const frame of frames) {
-    if (frame.type !== 'output') continue
-    const by = frame.notice ? 'gateway' : frame.stream
-    const last = pieces.at(-1)
-    const masked = frame.masked ?? []
-    if (last?.by === by && last.text.length < 32_768)
-      pieces[pieces.length - 1] = {
-        ...last,
-        text: last.text + frame.text,
-        masked: [...new Set([...last.masked, ...masked])],
-      }
-    else pieces.push({ key: String(frame.seq), by, text: frame.text, masked })
-  }
-  return pieces
-}
-
-const GATEWAY = { stdout: '', stderr: '', gateway: 'the gateway' } as const
+import { type Piece, piecesOf } from './pieces.ts'
 
 /** What a command said, errors told apart by a line beside them, colours as it chose them, nothing else obeyed. */
 export function Pieces({ pieces }: { pieces: readonly Piece[] }) {
@@ -51,7 +23,7 @@ export function Pieces({ pieces }: { pieces: readonly Piece[] }) {
         title={piece.by === 'stdout' ? undefined : piece.by === 'stderr' ? 'stderr' : 'said by the gateway'}
       >
         {piece.by === 'stderr' ? <span className="sr-only">stderr: </span> : null}
-        {piece.by === 'gateway' ? <span className="sr-only">{GATEWAY.gateway}: </span> : null}
+        {piece.by === 'gateway' ? <span className="sr-only">the gateway: </span> : null}
         {runs.map((run, i) => (
           <span
             // biome-ignore lint/suspicious/noArrayIndexKey: a run is its place
@@ -81,14 +53,14 @@ const LOOKS: Record<Piece['by'], string> = {
 /** So much of it is put into the page at most; the rest is for the terminal, or a file. */
 const MOST_CHARACTERS = 4_000_000
 
-/** All that a command said, a piece at a time. `count` frames are there. */
-export function WholeOutput(props: { session: string; channel: string; count: number }) {
-  const { session, channel, count } = props
+/** All that a command said, a piece at a time. */
+export function WholeOutput(props: { session: string; channel: string }) {
+  const { session, channel } = props
   const [frames, setFrames] = useState<readonly TerminalFrame[]>([])
   const [next, setNext] = useState(0)
   const [wanted, setWanted] = useState(1)
   const [problem, setProblem] = useState('')
-  const [there, setThere] = useState(count)
+  const [there, setThere] = useState(0)
   const characters = useMemo(
     () => frames.reduce((n, frame) => n + (frame.type === 'output' ? frame.text.length : 0), 0),
     [frames],

@@ -12,6 +12,8 @@ import type { Drawing, Shown } from './feed.ts'
 const FONT = '"JetBrains Mono Variable"'
 const LARGEST = 14
 const SMALLEST = 7
+/** Smaller letters than these are hard to read. */
+export const READABLE = 9
 /** Of JetBrains Mono, by its size: how wide a character, how high a line. */
 const WIDE = 0.6
 const HIGH = 1.34
@@ -134,8 +136,10 @@ export class Screen implements Drawing {
     this.#terminal.options.fontSize = Math.max(SMALLEST, Math.floor(fits * 4) / 4)
   }
 
-  get size(): { columns: number; rows: number } {
-    return { columns: this.#terminal.cols, rows: this.#terminal.rows }
+  /** Its size, and how large its letters are, in pixels. */
+  get size(): { columns: number; rows: number; letters: number } {
+    const { cols, rows, options } = this.#terminal
+    return { columns: cols, rows, letters: options.fontSize ?? LARGEST }
   }
 
   /** What stands on the screen, a line a row. */

@@ -3,14 +3,14 @@ import type { ChannelRow, TerminalSummary } from '../../../../terminal-api.ts'
 import { oneLine } from '../../../../visible.ts'
 import { wordsOf } from '../../../app/api.ts'
 import { core } from '../../../app/store.ts'
-import { Button, Chip, Notice } from '../../../parts/basics.tsx'
+import { Button, Chip, Key, Notice } from '../../../parts/basics.tsx'
 import { size } from '../../../parts/size.ts'
 import { playhead } from '../../../parts/time.ts'
 import { VisibleText } from '../../../parts/visible-text.tsx'
 import type { PlayerStore } from '../player.ts'
 import type { Told } from './channels.ts'
 import { Feed } from './feed.ts'
-import { Screen } from './screen.ts'
+import { READABLE, Screen } from './screen.ts'
 import { exitWords } from './words.ts'
 
 interface Props {
@@ -28,6 +28,8 @@ interface Props {
 
 /** What screen readers are told of a screen that changes isn't told oftener than this. */
 const TOLD_EVERY_MS = 1000
+/** Around the terminal, in pixels. */
+const PADDING = 12
 let works = 0
 
 /** A terminal as it looked at the player's time. */
@@ -39,7 +41,7 @@ export function TerminalPane(props: Props) {
   const held = useRef<{ screen: Screen; feed: Feed } | undefined>(undefined)
   const marked = useRef(words)
   marked.current = words
-  const [shown, setShown] = useState({ text: '', columns: 0, rows: 0 })
+  const [shown, setShown] = useState({ text: '', columns: 0, rows: 0, letters: 14 })
   const [arrived, setArrived] = useState(false)
   const [problem, setProblem] = useState<{ words: string } | undefined>(undefined)
   const [round, setRound] = useState(0)
@@ -74,7 +76,7 @@ export function TerminalPane(props: Props) {
     goTo(player.getState())
     const stop = player.subscribe(goTo)
     const watcher = new ResizeObserver(() => {
-      if (room.current) screen.fit(room.current.clientWidth - 32, room.current.clientHeight - 24)
+      if (room.current) screen.fit(room.current.clientWidth - 2 * PADDING, room.current.clientHeight - 2 * PADDING)
     })
     watcher.observe(room.current!)
     held.current = { screen, feed }
@@ -107,7 +109,7 @@ export function TerminalPane(props: Props) {
       className="flex min-h-0 min-w-0 flex-col overflow-hidden rounded-box border border-line bg-terminal text-ink"
       style={{ colorScheme: 'dark' }}
     >
-      <div ref={room} className="relative min-h-0 flex-1 overflow-auto px-4 py-3">
+      <div ref={room} className="relative min-h-0 flex-1 overflow-auto p-3">
         <div ref={host} aria-hidden="true" className={failure ? 'hidden' : 'w-fit'} />
         <section className="sr-only" aria-label="Text of the screen">
           <pre>{shown.text}</pre>
@@ -145,7 +147,7 @@ const RECENT_MS = 4000
 function Status(props: {
   row: ChannelRow
   summary: TerminalSummary | undefined
-  shown: { columns: number; rows: number }
+  shown: { columns: number; rows: number; letters: number }
   player: PlayerStore
   fine: boolean
 }) {
@@ -173,6 +175,11 @@ function Status(props: {
       ) : (
         <span>without a terminal</span>
       )}
+      {shown.letters < READABLE ? (
+        <span className="flex items-center gap-1">
+          <Key>F</Key> larger
+        </span>
+      ) : null}
       {row.kind === 'shell' ? <span className="text-warn">recorded, not policed</span> : null}
       {summary?.exit?.truncated ? (
         <Chip tone="warn" title={`Past the bound it is only counted and hashed: ${summary.exit.truncated.join(', ')}`}>

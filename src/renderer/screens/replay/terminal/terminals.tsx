@@ -11,6 +11,7 @@ import type { PlayerStore } from '../player.ts'
 import type { ReadyRecording } from '../recording.ts'
 import { terminalOn, useChannels, useHits, useTerminal } from './channels.ts'
 import { MARK_LOOKS } from './marks.ts'
+import { Moments } from './moments.tsx'
 import type { Screen } from './screen.ts'
 import { TerminalPane } from './terminal-pane.tsx'
 
@@ -20,6 +21,8 @@ export interface Terminals {
   readonly tabs: ReactNode
   /** The terminal, where one is to be shown in place of the transcript. */
   readonly pane: ReactNode
+  /** What is worth going to in it, for the side; undefined while the transcript is shown. */
+  readonly side: ReactNode | undefined
   /** What is found in it; undefined while the transcript is shown. */
   readonly places: Places | undefined
   /** Its marks on the timeline. */
@@ -110,6 +113,7 @@ export function useTerminals(options: {
         key={`${row.channel} ${recording.edition}`}
       />
     ) : null,
+    side: row ? <Moments markers={summary?.markers ?? []} fine={fine} player={player} onSeek={seek} /> : undefined,
     places: row
       ? {
           ...{ found: hits.map(({ t }) => t), part, problem },
