@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { setTimeout } from 'node:timers/promises'
 import type { Answer, Asked, Running } from '../commands.ts'
 import { execEffects, shellEffects, unfit } from '../effects/effects.ts'
 import { ChannelRecord } from '../record/record.ts'
@@ -24,6 +25,8 @@ const MOST = 3000
 /** What ssh itself ends with where a connection, and not the command, has failed. */
 const UNREACHED = 255
 const INTERRUPT = 3
+/** A host's channel closes before its connection does, if that goes as well (ms). */
+const CLOSING = 100
 
 /** A session channel of a client (RFC 4254, section 6), from its opening to its close. */
 export class Channel {
@@ -198,11 +201,24 @@ export class Channel {
       input: this.#input!,
       host,
       record: this.#record!,
+      masking: {
+        detect: session.target.detect,
+        reveals: (dataClass) => session.commands.reveals(dataClass),
+        terminal: this.#terminal !== undefined,
+      },
       unrecorded: (error) => this.#unrecordable(session, error),
       signal: this.#abort.signal,
     })
+    const told = exit.code !== undefined || exit.signal !== undefined
+    if (!told && !this.#abort.signal.aborted) await this.#untold(session)
     this.#ended(run, exit)
     await this.#finish(exit)
+  }
+
+  /** No word of how it ended: where the whole connection to the host is gone, that is why. */
+  async #untold(session: SshSession): Promise<void> {
+    const why = await Promise.race([session.host.closed, setTimeout(CLOSING, undefined)])
+    if (why !== undefined && !this.#ending) this.#tell({ message: `the host closed the connection: ${why}` })
   }
 
   /** What is asked of the gate; where somebody will have to see it, with the whole of its input if that comes soon. */
@@ -257,12 +273,12 @@ export class Channel {
       this.#host = host
       return host
     } catch (error) {
-      const gone = this.#abort.signal.aborted
-      if (!(error instanceof HostError) && !gone) throw error
-      const { message } = gone ? (this.#abort.signal.reason as Error) : (error as HostError)
+      const { aborted, reason } = this.#abort.signal
+      if (!(error instanceof HostError) && !aborted) throw error
+      const { message } = aborted ? (reason as Error) : (error as HostError)
       run.end({ status: 'failed', message })
+      if (!this.#ending) this.#tell(aborted ? { message: `not run: ${message}` } : upstreamDown(message))
       this.#recorded((record) => record.exit({}))
-      if (!gone) this.#tell(upstreamDown(message))
       await this.#finish({ code: UNREACHED })
       return undefined
     }

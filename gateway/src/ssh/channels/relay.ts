@@ -1,4 +1,7 @@
-import type { ChannelRecord } from '../record/record.ts'
+import type { Readable, Writable } from 'node:stream'
+import type { DetectedKind } from '../../masking/detectors.ts'
+import { PATIENCE, Redactor } from '../masked/redactor.ts'
+import type { ChannelRecord, MaskedOutput } from '../record/record.ts'
 import type { ServerChannel } from '../transport/ssh2.ts'
 import type { HostChannel, RemoteExit } from '../upstream/host.ts'
 import type { Input } from './input.ts'
@@ -8,6 +11,8 @@ export interface Relayed {
   input: Input
   host: HostChannel
   record: ChannelRecord
+  /** What is looked for in output; where nothing is, it passes untouched. */
+  masking: { detect: readonly DetectedKind[]; reveals: (dataClass: string) => boolean; terminal: boolean }
   /** Something could not be recorded: nothing more is forwarded. */
   unrecorded: (error: Error) => void
   /** Aborted when the client has gone, or must go: the host's output is thrown away from then on. */
@@ -19,40 +24,62 @@ export interface Relayed {
  * is waited for: what is under way is never more than SSH's windows.
  * @returns how the host's command ended, once all of its output is handed to the client's channel. Never rejects
  */
-export async function relay({ client, input, host, record, unrecorded, signal }: Relayed): Promise<RemoteExit> {
+export async function relay(relayed: Relayed): Promise<RemoteExit> {
+  const { client, input, host, record, unrecorded, signal } = relayed
   const { stdio, stderr } = host
-  let broken = signal.aborted
-  const give = () => {
-    broken = true
+  let stopped = signal.aborted
+  const stop = () => {
+    stopped = true
     stdio.resume()
     stderr.resume()
   }
-  signal.addEventListener('abort', give, { once: true })
+  signal.addEventListener('abort', stop, { once: true })
+  /** @returns whether it is recorded, so that it may be forwarded */
   const recorded = (write: () => void): boolean => {
-    if (broken) return false
+    if (stopped) return false
     try {
       write()
       return true
     } catch (error) {
-      broken = true
+      stop()
       unrecorded(error as Error)
       return false
     }
   }
 
-  stdio.on('data', (chunk: Buffer) => {
-    if (recorded(() => record.output('stdout', chunk)) && !client.write(chunk)) stdio.pause()
-  })
-  client.on('drain', () => stdio.resume())
-  stderr.on('data', (chunk: Buffer) => {
-    if (recorded(() => record.output('stderr', chunk)) && !client.stderr.write(chunk)) stderr.pause()
-  })
-  client.stderr.on('drain', () => stderr.resume())
+  let open = 2
+  const output = (name: 'stdout' | 'stderr', from: Readable, to: Writable) => {
+    const pass = (chunk: Buffer, masked?: MaskedOutput) => {
+      if (recorded(() => record.output(name, chunk, masked)) && !to.write(chunk)) from.pause()
+    }
+    const redactor = redacting(relayed.masking, pass)
+    from.on('data', redactor ? (chunk: Buffer) => redactor.write(chunk) : pass)
+    to.on('drain', () => from.resume())
+    from.once('end', () => {
+      redactor?.end()
+      // A command may close its output long before it ends; who reads it waits for that alone.
+      if (--open === 0 && !stopped) client.eof()
+    })
+    return () => redactor?.end()
+  }
+  const ends = [output('stdout', stdio, client), output('stderr', stderr, client.stderr)]
 
   stdio.on('drain', () => input.resume())
   input.flow(
     (chunk) => recorded(() => record.input(chunk)) && stdio.write(chunk),
     () => stdio.end(),
   )
-  return host.closed
+  const exit = await host.closed
+  for (const end of ends) end()
+  signal.removeEventListener('abort', stop)
+  return exit
+}
+
+function redacting(
+  { detect, reveals, terminal }: Relayed['masking'],
+  pass: (chunk: Buffer, masked?: MaskedOutput) => void,
+): Redactor | undefined {
+  if (detect.length === 0) return undefined
+  const patience = terminal ? PATIENCE.terminal : PATIENCE.stream
+  return new Redactor({ detect, reveals, patience, release: ({ client, masked }) => pass(client, masked) })
 }
