@@ -36,10 +36,9 @@ export class Unresolved extends Error {
  * @throws Unresolved where it can't be told; Malformed where the host doesn't speak SFTP
  */
 export async function placeOf(asking: Asking, base: string, name: string, follow: boolean): Promise<Place> {
-  const whole = name.startsWith('/') ? name : `${base}/${name}`
-  let left = partsOf(whole)
-  const slashed = /(^|\/)\.{0,2}$/.test(whole) && whole !== '' && left.length > 0
-  const found = { asked: tidied(whole), passed: [] as string[], slashed }
+  let left = partsOf(wholeOf(base, name))
+  const { asked, slashed } = asAsked(base, name)
+  const found = { asked, passed: [] as string[], slashed }
   let at: string[] = []
   let is: Place['is'] = 'directory'
   let walked = 0
@@ -86,6 +85,13 @@ export async function placeOf(asking: Asking, base: string, name: string, follow
   return { ...found, path: pathOf(at), is }
 }
 
+/** A name as it stands there: nobody has looked where it leads. */
+export function asAsked(base: string, name: string): Place {
+  const whole = wholeOf(base, name)
+  const asked = tidied(whole)
+  return { asked, path: asked, passed: [], is: 'other', slashed: /\/\.{0,2}$/.test(whole) }
+}
+
 /** The directory that a name is in. */
 export const parentOf = (path: string): string => path.slice(0, path.lastIndexOf('/')) || '/'
 
@@ -122,6 +128,8 @@ async function targetOf(asking: Asking, path: string): Promise<string> {
   if (target === '') throw new Unresolved(`the link ${path} leads nowhere`)
   return target
 }
+
+const wholeOf = (base: string, name: string): string => (name.startsWith('/') ? name : `${base}/${name}`)
 
 const partsOf = (path: string): string[] => path.split('/').filter((part) => part !== '' && part !== '.')
 

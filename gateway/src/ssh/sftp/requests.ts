@@ -18,6 +18,8 @@ export type Request = { id: number; packet: Buffer } & (
   | { op: 'fsetstat'; handle: string; attributes: Attributes }
   | { op: 'copy'; handle: string; offset: number; length: number; to: string; toOffset: number }
   | { op: 'limits' }
+  /** Names of accounts by their numbers. */
+  | { op: 'accounts' }
   /** What isn't served: an extension, or a type, by its name. */
   | { op: 'unknown'; what: string }
   /** A name that can't be decided on. */
@@ -38,6 +40,7 @@ export const extensions: ReadonlyMap<string, string> = new Map([
   ['limits@openssh.com', '1'],
   ['expand-path@openssh.com', '1'],
   ['copy-data', '1'],
+  ['users-groups-by-id@openssh.com', '1'],
 ])
 
 /** PATH_MAX of Linux, with what a host may put before a relative name. */
@@ -131,6 +134,10 @@ function extended(extension: string, fields: Fields, whole: <T extends Bare>(req
       return whole({ op: 'fsync', handle: handle(fields) })
     case 'limits@openssh.com':
       return whole({ op: 'limits' })
+    case 'users-groups-by-id@openssh.com':
+      fields.bytes()
+      fields.bytes()
+      return whole({ op: 'accounts' })
     case 'copy-data': {
       const [from, offset, length] = [handle(fields), fields.offset(), fields.offset()]
       return whole({ op: 'copy', handle: from, offset, length, to: handle(fields), toOffset: fields.offset() })
