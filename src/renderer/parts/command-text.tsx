@@ -1,4 +1,5 @@
 import { useMemo } from 'react'
+import { lexShell, type ShellTokenKind } from './shell-lexer.ts'
 import { lexSql } from './sql-lexer.ts'
 import { VisibleText } from './visible-text.tsx'
 
@@ -9,21 +10,22 @@ export type Value = string | null | { readonly base64: string }
 const COLOURED_UP_TO = 60_000
 
 /**
- * A command, whole and exactly as given: SQL in colours, with parameters' values beside their numbers (the values can't
+ * A command, whole and exactly as given: SQL and command lines in colours, with parameters' values beside their numbers (the values can't
  * be selected, so copying gives the command alone).
  */
 export function CommandText(props: { text: string; protocol: string; parameters?: readonly Value[] | undefined }) {
   const { text, protocol, parameters } = props
   const pieces = useMemo(() => {
-    if (protocol !== 'postgres' || text.length > COLOURED_UP_TO) return undefined
-    return lexSql(text)
+    if (text.length > COLOURED_UP_TO) return undefined
+    if (protocol === 'ssh') return lexShell(text).map(({ kind, text }) => ({ kind: ofShell[kind] ?? 'other', text }))
+    return protocol === 'postgres' ? lexSql(text) : undefined
   }, [text, protocol])
   if (!pieces) return <VisibleText>{text}</VisibleText>
   return (
     <bdi>
       {pieces.map((token, i) => {
         const key = i
-        if (token.kind === 'parameter') {
+        if (token.kind === 'parameter' && protocol === 'postgres') {
           const value = parameters?.[Number(token.text.slice(1)) - 1]
           return <ParameterChip key={key} name={token.text} value={value} />
         }
@@ -37,8 +39,17 @@ export function CommandText(props: { text: string; protocol: string; parameters?
   )
 }
 
+/** What of a command line is shown in which colour of SQL. */
+const ofShell: Partial<Record<ShellTokenKind, string>> = {
+  program: 'keyword',
+  string: 'string',
+  operator: 'shell-operator',
+  expansion: 'number',
+  comment: 'comment',
+}
+
 const PLAIN = /^[\x20-\x7e\n\t]*$/
-const COLOURED = new Set(['keyword', 'string', 'number', 'comment', 'quoted-name'])
+const COLOURED = new Set(['keyword', 'string', 'number', 'comment', 'quoted-name', 'shell-operator'])
 
 function ParameterChip({ name, value }: { name: string; value: Value | undefined }) {
   return (

@@ -32,6 +32,7 @@ export function Card({ approval, onBack }: { approval: Approval; onBack: () => v
       <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
         <Escalation approval={approval} />
         <Command approval={approval} />
+        <Input approval={approval} />
         <Facts approval={approval} soFar={soFar} />
         <SessionSoFar approval={approval} soFar={soFar} />
       </div>
@@ -62,7 +63,8 @@ function Command({ approval }: { approval: Approval }) {
       watcher.disconnect()
     }
   }, [])
-  const extra = extraParameters(command.text, command.parameters.length, protocol)
+  // What an SSH command reads from its input has a place of its own.
+  const extra = protocol === 'ssh' ? [] : extraParameters(command.text, command.parameters.length, protocol)
   return (
     <section
       aria-label="Command"
@@ -118,6 +120,41 @@ function Command({ approval }: { approval: Approval }) {
       </div>
     </section>
   )
+}
+
+/** What an SSH command reads from standard input: whole, where it was there when it was asked for; else that nobody saw it. */
+function Input({ approval: { command } }: { approval: Approval }) {
+  if (command.input === undefined) return null
+  if (command.input === 'not-shown')
+    return (
+      <p role="note" className="mt-3 rounded-box border border-warn bg-warn-pale px-3.5 py-2 text-warn">
+        <b className="font-semibold">Input not shown.</b>{' '}
+        {unseen[command.kind] ?? 'It may be sent anything once it runs'}: it can be approved for once only.
+      </p>
+    )
+  const [whole] = command.parameters
+  if (whole === undefined || whole === '')
+    return <p className="mt-2 text-fine text-dim">It is sent nothing on standard input.</p>
+  return (
+    <section aria-label="Standard input" className="mt-3 overflow-hidden rounded-box border border-line bg-panel">
+      <h3 className="border-b border-line px-[18px] py-1.5 text-fine text-dim">
+        Standard input, whole: it can be sent nothing else
+      </h3>
+      <pre
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a long input scrolls in here, also by keys
+        tabIndex={0}
+        className="max-h-[30vh] overflow-auto px-[18px] py-3 font-mono text-code break-words whitespace-pre-wrap outline-offset-[-2px]"
+      >
+        <ParameterValue value={whole} />
+      </pre>
+    </section>
+  )
+}
+
+const unseen: Record<string, string> = {
+  shell: 'What will be typed nobody knows yet',
+  put: 'What is in the file nobody has seen',
+  update: 'What is written into the file nobody has seen',
 }
 
 /** Parameters whose number doesn't stand in the text (or all of them, where the text isn't SQL). */

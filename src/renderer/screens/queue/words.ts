@@ -99,6 +99,20 @@ const writes: Record<string, string> = {
   select: 'locks rows of',
 }
 
+/** What operations of sftp do to the file that they write. */
+const files: Record<string, string> = {
+  put: 'writes',
+  update: 'reads and writes',
+  remove: 'removes',
+  rmdir: 'removes the folder',
+  mkdir: 'makes the folder',
+  rename: 'renames',
+  setstat: 'changes the attributes of',
+  symlink: 'links',
+  link: 'links',
+  copy: 'copies onto',
+}
+
 /** One effect in words. `resource` is without the connection's name, which stands elsewhere on the card. */
 export function effectWords(effect: Effect, connection: string): EffectWords {
   const { action, kind, bounded } = effect
@@ -107,7 +121,15 @@ export function effectWords(effect: Effect, connection: string): EffectWords {
     ? effect.resource.id.slice(connection.length + 1)
     : effect.resource.id
   const everyRow = reaches && !bounded
+  if (action === 'ssh:exec') return { verb: execVerb(effect), everyRow, bounded: false, resource }
   return { verb: verbOf(action, kind, everyRow), everyRow, bounded: reaches && bounded, resource }
+}
+
+/** `runs systemctl on`, or that a shell makes of it what it will. */
+function execVerb({ command }: Effect): string {
+  if (command?.shell === true) return 'has a shell run it on'
+  const program = typeof command?.program === 'string' ? command.program : ''
+  return program === '' || program.length > 60 ? 'runs a program on' : `runs ${program} on`
 }
 
 function verbOf(action: string, kind: string, everyRow: boolean): string {
@@ -119,6 +141,11 @@ function verbOf(action: string, kind: string, everyRow: boolean): string {
   if (action === 'sql:admin') return `${kind}: administers`
   if (action === 'sql:connect') return 'talks to'
   if (action === 'sql:unknown') return 'could not be understood: anything on'
+  if (action === 'ssh:connect') return 'connects to'
+  if (action === 'ssh:shell') return 'opens a shell on'
+  if (action === 'ssh:forward') return 'forwards connections through'
+  if (action === 'sftp:read') return 'reads'
+  if (action === 'sftp:write') return files[kind] ?? `${kind}: writes`
   return `${action} (${kind}) on`
 }
 
@@ -133,6 +160,10 @@ export function unusual(
     found.push({ tone: 'danger', text: 'touches every row' })
   if (command.effects.some((effect) => effect.action === 'sql:unknown'))
     found.push({ tone: 'danger', text: 'could not be understood' })
+  if (command.effects.some((effect) => effect.action === 'ssh:shell'))
+    found.push({ tone: 'warn', text: 'what is typed into a shell is recorded, not decided' })
+  if (command.effects.some((effect) => effect.action === 'ssh:exec' && effect.command?.shell === true))
+    found.push({ tone: 'warn', text: 'a shell makes of it what it will' })
   const texts = [command.text, ...command.parameters.filter((value) => typeof value === 'string')]
   const hidden = texts.reduce((sum, text) => sum + hiddenCount(text), 0)
   if (hidden > 0)
