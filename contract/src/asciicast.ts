@@ -24,7 +24,7 @@ const MOST_AWAITED = 256
  * driver would have added. Escape sequences stay as they were sent: it is for players, not for `cat`.
  */
 export class Asciicast {
-  readonly #channel: string
+  #channel: string | undefined
   #header: RecordingHeader | undefined
   #state: 'before' | 'during' | 'over' = 'before'
   #opening: Of<'channel'> | undefined
@@ -36,8 +36,8 @@ export class Asciicast {
   readonly #text = { stdout: new Text(), stderr: new Text(), stdin: new Text() }
   readonly #awaited = new Map<string, { text: string; holds: Of<'hold'>[] }>()
 
-  /** @param channel id of a channel in the recording */
-  constructor(channel: string) {
+  /** @param channel id of a channel in the recording; absent: the first in which a command or a shell runs */
+  constructor(channel?: string) {
     this.#channel = channel
   }
 
@@ -90,12 +90,17 @@ export class Asciicast {
       this.#awaited.set(line.command, { text: line.text, holds: [] })
     } else if (line.type === 'hold') this.#awaited.get(line.command)?.holds.push(line)
     else if (line.type === 'result') this.#awaited.delete(line.command)
-    else if (line.type === 'channel' && line.channel === this.#channel) return this.#begin(line)
+    else if (line.type === 'channel' && this.#is(line)) return this.#begin(line)
     return ''
+  }
+
+  #is({ channel, kind }: Of<'channel'>): boolean {
+    return this.#channel === undefined ? kind !== 'sftp' : channel === this.#channel
   }
 
   #begin(line: Of<'channel'>): string {
     this.#state = 'during'
+    this.#channel = line.channel
     this.#opening = line
     this.#micros = Math.round(line.t * 1000)
     const command = this.#awaited.get(line.command)

@@ -1,11 +1,13 @@
-import { pipeline } from 'node:stream'
+import { pipeline, type Readable } from 'node:stream'
 import { createGzip } from 'node:zlib'
 import { ListQuery, listOf } from '@countersign/contract/api'
+import { asciicastType } from '@countersign/contract/asciicast'
 import { EventsPage } from '@countersign/contract/recording'
 import { Session, SessionState, TerminateRequest } from '@countersign/contract/session'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import type { Principal } from '../identity/principal.ts'
+import { castOf, type NoCast } from '../sessions/cast.ts'
 import type { Retention } from '../sessions/retention/retention.ts'
 import { BadCursor, type SessionQuery, type SessionsRoom } from '../sessions/sessions.ts'
 import { HttpProblem } from './problem.ts'
@@ -22,6 +24,7 @@ import {
 } from './visibility.ts'
 
 const tags = ['sessions']
+const ndjson = 'application/x-ndjson; charset=utf-8'
 const Id = z.object({ id: z.string().max(100) })
 const instant = z.iso.datetime({ offset: true })
 const Query = ListQuery.extend({
@@ -35,6 +38,17 @@ const Query = ListQuery.extend({
 const EventsQuery = z.object({
   after: z.coerce.number().int().nonnegative().default(0).describe('sequence number of the last event already had'),
   limit: z.coerce.number().int().min(1).max(10_000).default(1000),
+})
+const RecordingQuery = z.object({
+  format: z
+    .enum(['recording', 'asciicast'])
+    .optional()
+    .describe('asciicast: one channel of an SSH session as asciicast v3, which asciinema plays'),
+  channel: z
+    .string()
+    .max(100)
+    .optional()
+    .describe('id of the channel; absent: the first in which a command or a shell runs'),
 })
 
 export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pick<Retention, 'described'>): void {
@@ -121,25 +135,39 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pi
         tags,
         summary: 'A session’s whole recording; of a live one what is there',
         description:
-          'NDJSON: a header, then events. Each playback is itself recorded. `Range: bytes=N-` goes on where another answer ended (of the plain form).',
+          'NDJSON: a header, then events. Each playback is itself recorded. `Range: bytes=N-` goes on where another answer ended (of the plain form). `format=asciicast`, or `Accept: application/x-asciicast`, has one channel as asciicast v3.',
         security: bearer,
         params: Id,
+        querystring: RecordingQuery,
         response: {
           200: {
             description: 'The recording, compressed as Accept-Encoding allows (zstd, gzip).',
-            content: { 'application/x-ndjson': { schema: z.string() } },
+            content: { 'application/x-ndjson': { schema: z.string() }, [asciicastType]: { schema: z.string() } },
           },
           206: {
             description: 'The recording from byte N on, as it is.',
             content: { 'application/x-ndjson': { schema: z.string() } },
           },
-          ...problemsOf(401, 403, 404, 416, 429, 503),
+          ...problemsOf(400, 401, 403, 404, 416, 429, 503),
         },
       },
     },
-    async ({ caller, params, headers }, reply) => {
+    async ({ caller, params, query, headers }, reply) => {
       const session = await visible(sessions, recordingScope(caller), params.id)
       if (!(await sessions.events(session.id, 0, 1))) throw noRecording(session.id)
+      void reply.header('vary', 'accept, accept-encoding')
+      if (wantsCast(query, headers.accept)) {
+        const found = await castOf(sessions.recordingStream(session.id), query.channel)
+        if ('channels' in found) throw noCast(session.id, query.channel, found.channels)
+        try {
+          await sessions.playedBack(session.id, caller, 'recording')
+        } catch (error) {
+          found.cast.destroy()
+          throw error
+        }
+        void reply.header('content-disposition', `attachment; filename="${session.id}-${safe(found.channel)}.cast"`)
+        return sendPacked(found.cast, asciicastType, reply, headers['accept-encoding'])
+      }
       const from = rangeFrom(headers.range)
       // Who goes on behind a cut, or follows a live session, reads on as by pages of events: one playback, not many.
       await sessions.playedBack(session.id, caller, from ? 'events' : 'recording')
@@ -196,11 +224,15 @@ function nameOf(caller: Principal): string {
 async function sendRecording(sessions: SessionsRoom, id: string, reply: FastifyReply, accept: string | undefined) {
   const accepted = acceptedEncodings(accept)
   // A string of another type than JSON is sent as it is, a stream in any case.
-  void reply.header('content-type', 'application/x-ndjson; charset=utf-8').header('vary', 'accept-encoding')
+  void reply.header('content-type', ndjson)
   const sealed = accepted.has('zstd') ? await sessions.sealedRecording(id) : undefined
   if (sealed) return reply.header('content-encoding', 'zstd').header('content-length', sealed.bytes).send(sealed.stream)
-  const plain = sessions.recordingStream(id)
-  if (!accepted.has('gzip')) return reply.send(plain)
+  return sendPacked(sessions.recordingStream(id), ndjson, reply, accept)
+}
+
+function sendPacked(plain: Readable, type: string, reply: FastifyReply, accept: string | undefined) {
+  void reply.header('content-type', type)
+  if (!acceptedEncodings(accept).has('gzip')) return reply.send(plain)
   const gzip = createGzip({ level: 4 })
   plain.on('error', (error) => gzip.destroy(error))
   gzip.on('close', () => plain.destroy())
@@ -219,7 +251,7 @@ function sendRest(sessions: SessionsRoom, { id, recording }: Session, from: numb
   pipeline(plain, rest, () => {})
   return reply
     .code(206)
-    .header('content-type', 'application/x-ndjson; charset=utf-8')
+    .header('content-type', ndjson)
     .header('content-range', `bytes ${from}-${bytes - 1}/${bytes}`)
     .header('content-length', bytes - from)
     .send(rest)
@@ -234,6 +266,22 @@ export function acceptedEncodings(header: string | undefined): Set<string> {
   }
   return accepted
 }
+
+/** What is asked for by name counts, else what is accepted. */
+function wantsCast({ format }: z.infer<typeof RecordingQuery>, accept: string | undefined): boolean {
+  return format === undefined ? acceptedEncodings(accept).has(asciicastType) : format === 'asciicast'
+}
+
+function noCast(id: string, asked: string | undefined, channels: NoCast['channels']): HttpProblem {
+  const kinds = channels.map(({ channel, kind }) => `${channel} (${kind})`).join(', ')
+  const there = channels.length === 0 ? 'it has no channels' : `it has ${kinds}`
+  if (asked !== undefined && channels.some(({ channel, kind }) => channel === asked && kind === 'sftp'))
+    return new HttpProblem(404, `Channel ${asked} of ${id} is sftp: its operations are commands of the recording.`)
+  return new HttpProblem(404, `The recording of ${id} has no such channel with a command or a shell: ${there}.`)
+}
+
+/** For the name of a file. */
+const safe = (channel: string) => channel.replace(/[^\w-]/g, '_')
 
 function noRecording(id: string): HttpProblem {
   return new HttpProblem(404, `The recording of ${id} is not there any more.`)
