@@ -22,8 +22,7 @@ interface Lane {
  * - what was left of a write was sent again once stderr had some left, too, and stderr waited for stdout to end;
  * - `end()` closed the channel with stderr still unsent, and its exit status unsaid;
  * - a write to a channel that had closed was never called back;
- * - the bytes of all channels went into the socket whether or not anybody read them;
- * - a host's channel was closed as soon as both had said EOF, before the exit status was there.
+ * - the bytes of all channels went into the socket whether or not anybody read them.
  *
  * Of a server's channel: `eof()` says that nothing more comes, `exit(…)` how it ended, `end()` both and closes it, all
  * of them in that order, whatever they were called in, and after everything that was written to either stream.
@@ -41,7 +40,7 @@ export const patchedChannel = (Base: ChannelClass): ChannelClass =>
     constructor(client: Connection, info: ChannelInfo, options?: { server?: boolean; allowHalfOpen?: boolean }) {
       super(client, info, options)
       info.outgoing.packetSize = Math.min(info.outgoing.packetSize, PACKET.most)
-      // A stream of Node's destroys itself once both of its sides have ended, which would close the channel.
+      // A stream of Node's destroys itself once both of its sides have ended, which closes the channel too early.
       const states = this as unknown as { _readableState: State; _writableState: State }
       states._readableState.autoDestroy = states._writableState.autoDestroy = false
       // Nobody who listens is no reason to end the gateway: what matters is told by close, exit and the connection.

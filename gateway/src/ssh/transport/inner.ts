@@ -80,6 +80,7 @@ export interface Protocol {
   parse(chunk: Buffer, at: number, end: number): void
   cleanup(): void
   rekey(): void
+  session(id: number, window: number, packetSize: number): void
   disconnect(reason: number): void
   channelData(id: number, bytes: Buffer): void
   channelExtData(id: number, bytes: Buffer, type: number): void

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
+import Module, { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import type * as ssh2 from 'ssh2'
 
@@ -27,12 +27,32 @@ export function privateCopy(amend: (part: Part) => void): typeof ssh2 {
   const others = Object.entries(require.cache).filter(([file]) => belongs(file))
   for (const [file] of others) delete require.cache[file]
   try {
+    largerPackets(join(root, 'lib/protocol/crypto.js'))
     amend((path) => require(join(root, 'lib', path)))
     return require('ssh2')
   } finally {
     for (const file of Object.keys(require.cache).filter(belongs)) delete require.cache[file]
     for (const [file, module] of others) require.cache[file] = module
   }
+}
+
+/** As large as OpenSSH takes them (packet.c, PACKET_MAX_SIZE). */
+const LARGEST_PACKET = 256 * 1024
+
+/**
+ * ssh2 1.17 breaks the connection off over packets of more than 35,000 bytes, the least that RFC 4253, section 6.1 asks
+ * for: so over every longer command. The number is a constant of its module, so its source is read with another.
+ */
+function largerPackets(file: string): void {
+  const source = readFileSync(file, 'utf8')
+  const amended = source.replace('const MAX_PACKET_SIZE = 35000;', `const MAX_PACKET_SIZE = ${LARGEST_PACKET};`)
+  if (amended === source) throw new Error(`${file} doesn't say how large packets may be, as it did: read it`)
+  const module = new Module(file) as NodeJS.Module & { _compile(source: string, file: string): void }
+  module.filename = file
+  module.paths = require.resolve.paths(file) ?? []
+  require.cache[file] = module
+  module._compile(amended, file)
+  module.loaded = true
 }
 
 /** For the module whose exports are the class itself. */

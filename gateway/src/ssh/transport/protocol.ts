@@ -9,8 +9,8 @@ const KEXINIT = 20
 const WINDOW_ADJUST = 93
 const DATA = 94
 
-/** What a change of keys costs us, in packets that bring nothing. */
-const REKEY_COST = 500
+/** What a change of keys costs, in packets that bring nothing, where less than so many bytes came between two of them. */
+const REKEY = { cost: 100, bytes: 65_536 }
 
 /** What may come before a peer's identification (RFC 4253, section 4.2 lets a server greet), bytes. */
 const BEFORE_IDENT = 65_536
@@ -149,7 +149,8 @@ export const patchedProtocol = (Base: ProtocolClass, fatal: Fatal): ProtocolClas
       const { burst, perSecond } = this.limits.idlePackets
       const refill = ((now - (this.#refilled ?? now)) * perSecond) / 1000
       this.#refilled = now
-      this.#tokens = Math.min(burst, this.#tokens + refill) - (type === KEXINIT ? REKEY_COST : 1)
+      this.#tokens =
+        Math.min(burst, this.#tokens + refill) - (type === KEXINIT && this.#bytes < REKEY.bytes ? REKEY.cost : 1)
       return this.#tokens < 0 ? fatal(this, 'too many packets that bring nothing') : undefined
     }
 
