@@ -5,7 +5,7 @@ import { execEffects, shellEffects, unfit } from '../effects/effects.ts'
 import { ChannelRecord } from '../record/record.ts'
 import type { SshSession, Visitor } from '../session.ts'
 import { serveSftp } from '../sftp/sftp.ts'
-import type { Connection, ServerChannel, Session } from '../transport/ssh2.ts'
+import type { ServerChannel, Session } from '../transport/ssh2.ts'
 import { type HostChannel, HostError, type RemoteExit, type Terminal } from '../upstream/host.ts'
 import { heldNotice, onStderr, REFUSED, upstreamDown, type Words } from '../words.ts'
 import type { ChannelsOptions } from './channels.ts'
@@ -32,7 +32,6 @@ const CLOSING = 100
 export class Channel {
   /** Resolves when it is over. Never rejects. */
   readonly gone: Promise<void>
-  readonly #client: Connection
   readonly #visitor: Visitor
   readonly #options: ChannelsOptions
   readonly #environment = new Environment()
@@ -50,9 +49,8 @@ export class Channel {
   #closed = false
   #served: Promise<void> = Promise.resolve()
 
-  constructor(client: Connection, session: Session, visitor: Visitor, options: ChannelsOptions) {
+  constructor(session: Session, visitor: Visitor, options: ChannelsOptions) {
     this.gone = this.#over.promise
-    this.#client = client
     this.#visitor = visitor
     this.#options = options
     session.on('env', (accept, reject, { key, val }) => answer(this.#environment.set(key, val), accept, reject))
@@ -150,11 +148,7 @@ export class Channel {
       this.#input = new Input(stream, KEPT_INPUT, this.#terminal && ((typed) => this.#interrupted(typed)))
     if (wrong !== undefined) return this.#refuse({ message: wrong })
     const begun = await this.#visitor.begin(wishes, { tell: (words) => this.#tell(words), signal: this.#abort.signal })
-    if ('refused' in begun) {
-      await this.#refuse(begun.refused)
-      if (begun.fatal) this.#client.end()
-      return
-    }
+    if ('refused' in begun) return this.#refuse(begun.refused)
     if (wanted.kind === 'subsystem') return this.#subsystem(begun, wanted.name, stream)
     await this.#command(begun, wanted)
   }

@@ -43,7 +43,7 @@ export function serveChannels(client: Connection, visitor: Visitor, options: Cha
       return reject()
     }
     const session = accept()
-    const channel = new Channel(client, session, visitor, options)
+    const channel = new Channel(session, visitor, options)
     bySession.set(session, channel)
     channels.add(channel)
     void channel.gone.then(() => channels.delete(channel))
