@@ -3,6 +3,8 @@ import { Fields, FX, FXP, idOf, Malformed, MOST_PACKET, packet, underId } from '
 
 /** Hears the answer of one request; it may keep the packet. @throws Malformed where it is not one */
 export type Heard = (answer: Buffer) => void
+/** Hears that no answer will come. */
+export type Lost = (why: Error) => void
 
 /** What may answer each type of request, beside STATUS. */
 const answers: ReadonlyMap<number, number> = new Map([
@@ -30,8 +32,9 @@ export interface Status {
  */
 export class Asking {
   readonly #host: Duplex
-  readonly #waiting = new Map<number, { type: number; heard: Heard }>()
+  readonly #waiting = new Map<number, { type: number; heard: Heard; lost: Lost | undefined }>()
   #next = 0
+  #over: Error | undefined
 
   constructor(host: Duplex) {
     this.#host = host
@@ -52,20 +55,38 @@ export class Asking {
     this.#host.write(init)
   }
 
-  /** Sends a packet under an id of ours, written into it. */
-  send(request: Buffer, heard: Heard): void {
+  /** Sends a packet under an id of ours, written into it. Where the channel ends before the answer, `lost` is told. */
+  send(request: Buffer, heard: Heard, lost?: Lost): void {
+    if (this.#over) {
+      lost?.(this.#over)
+      return
+    }
     const id = this.#free()
-    this.#waiting.set(id, { type: request[4]!, heard })
+    this.#waiting.set(id, { type: request[4]!, heard, lost })
     this.#host.write(underId(request, id))
   }
 
-  /** Asks something for the gateway itself. Never resolves where the channel ends first. */
+  /** The host answers nothing any more. */
+  end(why: Error): void {
+    this.#over ??= why
+    const waiting = [...this.#waiting.values()]
+    this.#waiting.clear()
+    for (const { lost } of waiting) lost?.(why)
+  }
+
+  /** Asks something for the gateway itself. Rejects where the channel ends first. */
   ask(type: number, ...fields: (string | Buffer | number)[]): Promise<Told> {
-    return new Promise((resolve) => {
-      this.send(packet(type, 0, ...fields), (answer) => {
+    return this.askWith(packet(type, 0, ...fields))
+  }
+
+  /** The same with a packet that is made already. */
+  askWith(request: Buffer): Promise<Told> {
+    return new Promise((resolve, reject) => {
+      const heard = (answer: Buffer) => {
         const type = answer[4]!
         resolve(type === FXP.STATUS ? { refused: statusOf(answer) } : { type, fields: new Fields(answer, 9) })
-      })
+      }
+      this.send(request, heard, reject)
     })
   }
 

@@ -56,12 +56,12 @@ export class Handles {
 
   /**
    * Has the host open something.
-   * @returns its handle, which the client may use from now on; or what the host said, which ends its run
+   * @returns its handle, which the client may use from now on; or what the host said. Rejects where the channel ends
    */
   open(send: Buffer, opening: Opening): Promise<{ handle: string; answer: Buffer } | { answer: Buffer }> {
     this.#coming++
-    return new Promise((resolve) => {
-      this.#asking.send(send, (answer) => {
+    return new Promise((resolve, reject) => {
+      const heard = (answer: Buffer) => {
         this.#coming--
         if (answer[4] !== FXP.HANDLE) return resolve({ answer })
         const handle = new Fields(answer, 9).word()
@@ -71,7 +71,8 @@ export class Handles {
         this.#open.set(handle, file)
         this.#all.add(file)
         resolve({ handle, answer })
-      })
+      }
+      this.#asking.send(send, heard, reject)
     })
   }
 

@@ -26,6 +26,10 @@ export interface Operation {
   /** What people read behind its kind; the names' where absent. */
   words?: (names: string[]) => string[]
   meaning: Record<string, unknown>
+  /** Whether it changes where names lead: nothing else of the agent follows names meanwhile. */
+  alone?: true
+  /** Whether all that is in a directory goes along, from the first name to the second. */
+  moves?: true
   /** What the host gets: the names that were decided, not those that were asked for. */
   packet(paths: string[]): Buffer
 }
@@ -85,6 +89,7 @@ export function operationOf(request: NamedRequest): Operation {
           { name: to, follow: false, accesses: WRITE },
         ],
         meaning: { operation: extension ?? 'rename' },
+        ...{ alone: true, moves: true },
         packet: ([from = '', to = '']) =>
           extension === undefined ? packet(FXP.RENAME, 0, from, to) : packet(FXP.EXTENDED, 0, extension, from, to),
       }
@@ -112,6 +117,7 @@ export function operationOf(request: NamedRequest): Operation {
         ],
         words: ([link = '', target = '']) => [link, target],
         meaning: { target: request.to },
+        alone: true,
         packet: ([link = '']) => packet(FXP.SYMLINK, 0, request.to, link),
       }
   }
@@ -133,7 +139,7 @@ export const copying = (from: readonly Named[], to: readonly Named[], meaning: R
     ...from.map((named) => ({ ...named, accesses: READ })),
     ...to.map((named) => ({ ...named, accesses: WRITE })),
   ],
-  meaning: { ...meaning, input: 'not shown' },
+  meaning,
   packet: () => Buffer.alloc(0),
 })
 
@@ -147,12 +153,18 @@ export function accessesOf(flags: number): { reads: boolean; writes: boolean } {
 
 /**
  * An operation as the gate is asked: each of its names, as it was asked for and as it leads, with each access.
- * @param base where the channel begins: whoever is there knows of the directories above
+ * @param found.base where the channel begins: whoever is there knows of the directories above
+ * @param found.members what moves along, relative to the places
  */
-export function askedOf(connection: string, base: string, operation: Operation, places: readonly Place[]): Asked {
+export function askedOf(
+  connection: string,
+  operation: Operation,
+  { base, places, members = [] }: { base: string; places: readonly Place[]; members?: readonly string[] },
+): Asked {
   const { kind, words, meaning } = operation
   const names = places.map(shown)
-  const text = [kind, ...(words?.(names) ?? [...new Set(names)])].join(' ')
+  const along = members.length === 0 ? [] : [`(and ${members.length} in it)`]
+  const text = [kind, ...(words?.(names) ?? [...new Set(names)]), ...along].join(' ')
   const asked = [kind, ...places.map(({ asked }) => quoted(asked))].join(' ')
   const command: Effect['command'] = { argv: asked, program: kind, shell: false }
   const effects = new Map<string, Effect>()
@@ -164,6 +176,7 @@ export function askedOf(connection: string, base: string, operation: Operation, 
     for (const access of operation.names[n]!.accesses) {
       add(access, place.asked)
       add(access, place.path)
+      for (const member of members) add(access, `${place.path === '/' ? '' : place.path}/${member}`)
     }
     // Otherwise `DIRECTORY/../known` would tell whether there is such a directory.
     for (const passed of place.passed)
@@ -173,7 +186,11 @@ export function askedOf(connection: string, base: string, operation: Operation, 
     text,
     kind,
     effects: [...effects.values()],
-    meaning: { ...meaning, places: places.map(({ asked, path }) => [asked, path]) },
+    meaning: {
+      ...meaning,
+      places: places.map(({ asked, path }) => [asked, path]),
+      ...(members.length > 0 && { members }),
+    },
   }
 }
 

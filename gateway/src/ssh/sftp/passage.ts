@@ -59,8 +59,10 @@ export class Passage {
     const exit = await this.#host.closed
     signal.removeEventListener('abort', gone)
     const why = this.#broken ?? (signal.aborted ? (signal.reason as Error).message : undefined)
-    this.#serving.ended(why ?? 'the channel ended before it was closed')
     this.#broken ??= 'it has ended'
+    const lost = why ?? 'the channel ended before it was done'
+    this.#asking.end(new Error(lost))
+    this.#serving.ended(lost)
     return why === undefined ? exit : { code: 1 }
   }
 

@@ -1,9 +1,12 @@
 import type { Asked, Running } from '../commands.ts'
 import type { SshSession } from '../session.ts'
-import { heldNotice } from '../words.ts'
+import { heldNotice, type Words } from '../words.ts'
 import { type Asking, statusOf } from './asking.ts'
+import { contentsOf } from './contents.ts'
 import { flagsOf, Handles, LONGEST_READ, MOST_OPEN } from './handles.ts'
+import { membersOf } from './members.ts'
 import {
+  accessesOf,
   askedOf,
   baseOf,
   copying,
@@ -18,7 +21,26 @@ import { asAsked, oneName, type Place, placeOf, Unresolved } from './places.ts'
 import { Replies } from './replies.ts'
 import { extensions, type Of, requestOf } from './requests.ts'
 import type { SftpWays } from './sftp.ts'
+import { turn } from './turns.ts'
 import { Fields, FX, FXP, greeting, Malformed, packetWith, underId } from './wire.ts'
+
+/** What changes where names lead is waited for so long (ms), and waits so long itself. */
+const PATIENCE = 10_000
+
+const late: Words = {
+  message: 'not done: other operations of this agent on files of this connection don’t end',
+  hint: 'Try it again once they have.',
+}
+const full: Words = {
+  message: `not done: ${MOST_OPEN} files are open in this channel already`,
+  hint: 'Close some first.',
+}
+
+/** Where names lead, and what moves along. */
+interface Found {
+  places: Place[]
+  members: string[]
+}
 
 /** Serves the requests of one channel: decides each, has the host do what was let pass, and records what became of it. */
 export class Serving {
@@ -29,6 +51,11 @@ export class Serving {
   readonly #handles: Handles
   /** What was let pass and is answered once, while the host hasn't. */
   readonly #under = new Set<Running>()
+  /** Turns that end with the host's answer. */
+  readonly #turns = new Set<() => void>()
+  /** Aborted once the channel has ended, whoever ended it. */
+  readonly #gone = new AbortController()
+  readonly #signal: AbortSignal
   #greeting: 'awaited' | 'asked' | 'done' = 'awaited'
   #greeted = Promise.withResolvers<void>()
   /** Where relative names begin; undefined while the host hasn't said it. */
@@ -41,6 +68,7 @@ export class Serving {
     this.#session = session
     this.#asking = asking
     this.#ways = ways
+    this.#signal = AbortSignal.any([ways.signal, this.#gone.signal])
     this.#replies = new Replies(reply, ways.tell)
     this.#handles = new Handles(asking, this.#replies, session.commands)
   }
@@ -114,8 +142,10 @@ export class Serving {
 
   /** Nothing more will pass: what is under way has ended. */
   ended(why: string): void {
+    this.#gone.abort(new Error(why))
     for (const run of this.#under) run.end({ status: 'failed', message: why })
     this.#under.clear()
+    for (const end of [...this.#turns]) end()
     this.#handles.ended(why)
   }
 
@@ -137,31 +167,69 @@ export class Serving {
   async #named(request: NamedRequest): Promise<void> {
     const { id, op } = request
     const operation = operationOf(request)
-    const found = await this.#found(id, operation)
-    if (!found) return
-    const { places, asked } = found
-    const still = async () => JSON.stringify(await this.#places(operation)) === JSON.stringify(places)
-    const run = await this.#decided(id, asked, still)
-    if (!run) return
-    const nowhere = places.map(({ is }) => (typeof is === 'object' ? is.unreachable : undefined)).find(Boolean)
-    if (nowhere) {
-      run.end({ status: 'failed', message: nowhere.message })
-      return this.#replies.status(id, nowhere.code, nowhere.message)
+    let end = await this.#turn(operation)
+    if (!end) return this.#replies.refuse(id, FX.FAILURE, operation.kind, late)
+    try {
+      const found = await this.#found(id, operation)
+      if (!found) return
+      const { asked, places, held } = found
+      // Nobody else has to wait for people; what was shown to them is looked at again once they have decided.
+      if (held) end = end()
+      const still = async () => {
+        end = await this.#turn(operation)
+        return end !== undefined && sameAs(found, await this.#look(operation))
+      }
+      const run = await this.#decided(id, asked, still)
+      if (!run) return
+      const nowhere = places.map(({ is }) => (typeof is === 'object' ? is.unreachable : undefined)).find(Boolean)
+      if (nowhere) {
+        run.end({ status: 'failed', message: nowhere.message })
+        return this.#replies.status(id, nowhere.code, nowhere.message)
+      }
+      const send = operation.packet(places.map(sentAs))
+      if (op === 'open' || op === 'opendir') return await this.#open(request, run, operation, places, send)
+      this.#pass(id, send, run, end)
+      end = undefined
+    } finally {
+      end?.()
     }
-    const send = operation.packet(places.map(sentAs))
-    if (op !== 'open' && op !== 'opendir') return this.#pass(id, send, run)
-    if (this.#handles.full) {
-      run.end({ status: 'failed', message: 'too many files are open' })
-      return this.#replies.refuse(id, FX.FAILURE, run.command.text, {
-        message: `not done: ${MOST_OPEN} files are open in this channel already`,
-        hint: 'Close some first.',
-      })
+  }
+
+  async #open(request: NamedRequest, run: Running, { names }: Operation, places: Place[], send: Buffer): Promise<void> {
+    const { id } = request
+    const refuse = (code: number, words: Words) => {
+      run.end({ status: 'refused', message: words.message })
+      return this.#replies.refuse(id, code, run.command.text, words)
     }
+    if (this.#handles.full) return refuse(FX.FAILURE, full)
     this.#under.add(run)
-    const opened = await this.#handles.open(send, { run, places, names: operation.names, flags: flagsOf(request) })
+    const flags = flagsOf(request)
+    const opened = await this.#handles.open(send, { run, places, names, flags })
+    if ('handle' in opened) {
+      const { handle } = opened
+      const withheld = flags === undefined || !accessesOf(flags).reads ? undefined : await this.#withheld(handle)
+      if (withheld) {
+        refuse(FX.PERMISSION_DENIED, withheld)
+        this.#handles.close(handle, () => {})
+        return
+      }
+    } else run.end(endingOf(opened.answer))
     this.#under.delete(run)
-    if (!('handle' in opened)) run.end(endingOf(opened.answer))
     this.#replies.send(underId(opened.answer, id))
+  }
+
+  /** Why a file that was opened to be read is not handed out, by what it holds. */
+  async #withheld(handle: string): Promise<Words | undefined> {
+    const { target, commands } = this.#session
+    const kinds = target.detect.filter((kind) => !commands.reveals(kind))
+    if (kinds.length === 0) return undefined
+    const { holds, ...more } = await contentsOf(this.#asking, handle, kinds)
+    if (holds === 'nothing') return undefined
+    const why = 'why' in more ? more.why : `it holds what is to be masked (${(holds as string[]).join(', ')})`
+    return {
+      message: `not handed out: ${why}`,
+      hint: 'Files can’t be masked on their way. Read it by a command, whose output is, or ask for data:reveal.',
+    }
   }
 
   async #fsetstat({ id, packet, handle, attributes }: Of<'fsetstat'>): Promise<void> {
@@ -199,17 +267,19 @@ export class Serving {
   }
 
   /** What is answered once, and ends with it. */
-  #pass(id: number, send: Buffer, run: Running): void {
+  #pass(id: number, send: Buffer, run: Running, end?: () => void): void {
     this.#under.add(run)
     this.#asking.send(send, (answer) => {
+      end?.()
       this.#under.delete(run)
       run.end(endingOf(answer))
       this.#replies.send(underId(answer, id))
     })
   }
 
-  #asked(operation: Operation, places: readonly Place[]): Asked {
-    return askedOf(this.#session.target.ref.name, this.#base ?? '/', operation, places)
+  #asked(operation: Operation, places: readonly Place[], members?: string[]): Asked {
+    const found = { base: this.#base ?? '/', places, ...(members && { members }) }
+    return askedOf(this.#session.target.ref.name, operation, found)
   }
 
   /**
@@ -217,14 +287,17 @@ export class Serving {
    * not looked for: nobody learns what is there, or where a link leads.
    * @returns undefined where that can't be told: the client has its answer then
    */
-  async #found(id: number, operation: Operation): Promise<{ places: Place[]; asked: Asked } | undefined> {
+  async #found(id: number, operation: Operation): Promise<(Found & { asked: Asked; held: boolean }) | undefined> {
+    const { commands } = this.#session
     try {
       const unseen = this.#unseen(operation)
       const asked = this.#asked(operation, unseen)
-      if (this.#session.commands.preview(asked).outcome === 'deny') return { places: unseen, asked }
-      const places = await this.#places(operation)
-      const plain = places.every(({ asked, path, passed }) => asked === path && passed.length === 0)
-      return { places, asked: plain ? asked : this.#asked(operation, places) }
+      if (commands.preview(asked).outcome === 'deny') return { places: unseen, members: [], asked, held: false }
+      const { places, members } = await this.#look(operation)
+      const plain =
+        members.length === 0 && places.every(({ asked, path, passed }) => asked === path && passed.length === 0)
+      const meant = plain ? asked : this.#asked(operation, places, members)
+      return { places, members, asked: meant, held: commands.preview(meant).outcome === 'hold' }
     } catch (error) {
       if (!(error instanceof Unresolved)) throw error
       const text = [operation.kind, ...operation.names.map(({ name }) => quoted(name))].join(' ')
@@ -232,11 +305,27 @@ export class Serving {
     }
   }
 
-  async #places({ names }: Operation): Promise<Place[]> {
+  async #look({ names, moves }: Operation): Promise<Found> {
     const places: Place[] = []
     for (const named of names)
       places.push(await placeOf(this.#asking, this.#baseOf(named, places), named.name, named.follow))
-    return places
+    const [first] = places
+    const members = moves && first?.is === 'directory' ? await membersOf(this.#asking, first.path) : []
+    return { places, members }
+  }
+
+  async #turn({ alone }: Operation): Promise<(() => undefined) | undefined> {
+    const { live } = this.#session
+    const ended = await turn(`${live.connection.name}\n${live.agent.id}`, alone === true, PATIENCE)
+    if (!ended) return undefined
+    const end = () => {
+      this.#turns.delete(end)
+      ended()
+      return undefined
+    }
+    if (this.#gone.signal.aborted) return end()
+    this.#turns.add(end)
+    return end
   }
 
   #unseen({ names }: Operation): Place[] {
@@ -253,11 +342,11 @@ export class Serving {
 
   /** @returns undefined where it isn't let pass: the client has its answer then */
   async #decided(id: number, asked: Asked, still?: () => Promise<boolean>): Promise<Running | undefined> {
-    const { signal, hold } = this.#ways
+    const { hold } = this.#ways
     const answer = await this.#session.commands.submit({
       ...asked,
       ...(still && { still }),
-      ...{ signal, hold: hold() },
+      ...{ signal: this.#signal, hold: hold() },
       onHeld: (notice) => this.#replies.notice(asked.text, heldNotice(notice).message),
     })
     if ('run' in answer) {
@@ -269,6 +358,9 @@ export class Serving {
     return undefined
   }
 }
+
+const sameAs = ({ places, members }: Found, again: Found): boolean =>
+  JSON.stringify([places, members]) === JSON.stringify([again.places, again.members])
 
 /** How a request ended that is answered once. */
 function endingOf(answer: Buffer): Parameters<Running['end']>[0] {
