@@ -32,6 +32,7 @@ export function guarded(handlers: Handlers, fatal: Fatal): Handlers {
     },
 
     CHANNEL_DATA: (protocol, id: number, bytes: Buffer) => {
+      if (isSftp(protocol, id)) return call('CHANNEL_DATA', protocol, id, bytes)
       const channel = channelOf(protocol, id)
       if (!channel) return undefined
       const wrong = overrun(channel, bytes)
@@ -56,6 +57,7 @@ export function guarded(handlers: Handlers, fatal: Fatal): Handlers {
     },
 
     CHANNEL_WINDOW_ADJUST: (protocol, id: number, amount: number) => {
+      if (isSftp(protocol, id)) return call('CHANNEL_WINDOW_ADJUST', protocol, id, amount)
       const outgoing = outgoingOf(protocol, id)
       if (!outgoing) return undefined
       if (outgoing.window + amount > MOST_WINDOW) return fatal(protocol, 'a window grew beyond 4 GiB')
@@ -104,10 +106,21 @@ export function guarded(handlers: Handlers, fatal: Fatal): Handlers {
 }
 
 function channelOf(protocol: Protocol, id: number): PatchedChannel | undefined {
-  const found = protocol.owner?._chanMgr.get(id)
-  if (typeof found !== 'object' || found === null) return undefined
-  if ('_chanInfo' in found) return (found as Session)._channel as PatchedChannel | undefined
-  return 'receive' in found ? (found as PatchedChannel) : undefined
+  const found = endOf(protocol, id)
+  return typeof found === 'object' && found !== null && 'receive' in found ? (found as PatchedChannel) : undefined
+}
+
+/** ssh2's own SFTP in the place of a channel, which the gateway has none of: it is left to ssh2. */
+function isSftp(protocol: Protocol, id: number): boolean {
+  const found = endOf(protocol, id)
+  return typeof found === 'object' && found !== null && !('receive' in found) && !('_chanInfo' in found)
+}
+
+/** What is told of a channel's data. */
+function endOf(protocol: Protocol, id: number): unknown {
+  const found: unknown = protocol.owner?._chanMgr.get(id)
+  if (typeof found !== 'object' || found === null || !('_chanInfo' in found)) return found
+  return (found as Session)._channel ?? found
 }
 
 function sessionOf(protocol: Protocol, id: number): Session | undefined {

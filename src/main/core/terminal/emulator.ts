@@ -1,6 +1,9 @@
-import unicode11 from '@xterm/addon-unicode11'
+import * as unicode11 from '@xterm/addon-unicode11'
 import headless from '@xterm/headless'
 import { terminalOptions } from '../../../terminal.ts'
+
+// Node gives what it exports as the default, a bundler by its names.
+const { Unicode11Addon } = ('default' in unicode11 ? unicode11.default : unicode11) as typeof unicode11
 
 /** A terminal without a screen, made as the one that a person looks at (terminal.ts). */
 export type Emulator = InstanceType<typeof headless.Terminal>
@@ -8,7 +11,7 @@ export type Emulator = InstanceType<typeof headless.Terminal>
 export function createEmulator(columns: number, rows: number): Emulator {
   const { scrollback, unicode } = terminalOptions
   const terminal = new headless.Terminal({ cols: columns, rows, scrollback, allowProposedApi: true, logLevel: 'off' })
-  terminal.loadAddon(new unicode11.Unicode11Addon())
+  terminal.loadAddon(new Unicode11Addon())
   terminal.unicode.activeVersion = unicode
   return terminal
 }
