@@ -3,6 +3,7 @@ import { create } from 'zustand'
 import type { Capabilities } from '../../console-api.ts'
 import { type ExportFormat, exportFormats } from '../../library-api.ts'
 import { type CampaignExport, campaignExports } from '../../reviews-api.ts'
+import { type TerminalExport, terminalExports } from '../../terminal-api.ts'
 import { oneLine } from '../../visible.ts'
 import { wordsOf } from './api.ts'
 import { core, say } from './store.ts'
@@ -42,6 +43,22 @@ export const dismiss = (work: string) =>
 export function startExport(session: string, format: ExportFormat): Promise<void> {
   const { name } = exportFormats.find(({ id }) => id === format)!
   return follow({ name, of: session }, (work) => core().call('exportSession', { session, format, work }))
+}
+
+/** The terminal, or the output of a command, that is on the screen: it can be written to a file by itself. */
+export interface ShownChannel {
+  readonly session: string
+  readonly channel: string
+  readonly command: string
+  readonly terminal: boolean
+}
+
+export const useShownChannel = create<{ readonly shown: ShownChannel | undefined }>()(() => ({ shown: undefined }))
+
+/** Writes a channel to a file. */
+export function startTerminalExport({ session, channel }: ShownChannel, format: TerminalExport): Promise<void> {
+  const { name } = terminalExports.find(({ id }) => id === format)!
+  return follow({ name, of: session }, (work) => core().call('exportTerminal', { session, channel, format, work }))
 }
 
 /** Writes a campaign’s pack, report or table to a file; `recordings`: a pack with those that it cites. */

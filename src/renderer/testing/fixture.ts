@@ -49,7 +49,7 @@ export interface FixtureOptions {
   readonly policy?: PolicyKind
   /** Campaigns, for a reviewer; `none`, as it is without, for whom sees none. */
   readonly reviews?: ReviewsKind
-  /** Sessions with hosts, where this is `usual`. */
+  /** Sessions with hosts, where this is given. */
   readonly ssh?: SshKind
   readonly theme?: 'light' | 'dark' | 'system'
   /** How often the recording's story repeats; 1,430 makes 10,000 commands. */
@@ -85,7 +85,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
   usual.forEach((approval, i) => {
     sessions.set(approval.session, sessionOf(approval, now - (4 + i * 23) * 60_000))
   })
-  if (options.ssh === 'usual') for (const session of sshSessions(now)) sessions.set(session.id, session)
+  if (options.ssh && options.ssh !== 'none') for (const session of sshSessions(now)) sessions.set(session.id, session)
   if (world === 'many') for (const session of manySessions(now, 10_000)) sessions.set(session.id, session)
   let settings: Snapshot['settings'] = {
     gateway: 'https://gw.prod.example',
@@ -180,6 +180,7 @@ export function fixture(options: FixtureOptions = {}): Fixture {
     },
   })
   const terminals = terminalAnswers({
+    damaged: options.ssh === 'damaged',
     linesOf: (id) => [...sshRecordingOf(sessions.get(id)!), ...(told.get(id) ?? [])],
     endedOf: (id) => sessions.get(id)?.state !== 'open',
     emit: (event) => emit(event),

@@ -17,7 +17,8 @@ const patch: AgentRef = {
 const E = '\x1b'
 const hash = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855'
 
-export type SshKind = 'none' | 'usual'
+/** `damaged`: its terminals can’t be read. */
+export type SshKind = 'none' | 'usual' | 'damaged'
 
 /** `se_ssh1` ran commands, `se_ssh2` had a shell, `se_ssh3` moved files, `se_ssh4` has a shell that goes on. */
 export function sshSessions(now: number): Session[] {

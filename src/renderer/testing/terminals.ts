@@ -68,9 +68,12 @@ function sightsOf({ event, frames }: Channel): Sights {
 export function terminalAnswers(options: {
   linesOf(session: string): readonly RecordingLine[]
   endedOf(session: string): boolean
+  damaged: boolean
   emit(event: ConsoleEvent): void
 }): { answers: Partial<Record<CallName, (input: never) => unknown>>; tell(session: string): void } {
   const of = (session: string, channel: string): Channel => {
+    if (options.damaged)
+      throw new ConsoleError('damaged-copy', 'The copy on this computer is damaged. It was thrown away: open it again.')
     const found = channelsOf(options.linesOf(session)).get(channel)
     if (!found) throw new ConsoleError('no-such-channel', 'There is no such channel in this recording.')
     return found

@@ -1,6 +1,7 @@
 import { type ReactNode, useMemo, useState } from 'react'
 import type { ChannelOfStep, CommandStep } from '../../../recording-steps.ts'
 import type { ChannelRow } from '../../../terminal-api.ts'
+import { CommandText } from '../../parts/command-text.tsx'
 import { size } from '../../parts/size.ts'
 import { duration } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
@@ -50,7 +51,7 @@ function Ran({ step, until, session, connection, onOpen }: Props) {
           <span className="font-sans text-dim">{event.kind === 'shell' ? 'a shell' : 'files, by sftp'}</span>
         ) : null}
         {own && event.text !== '' && event.text !== event.kind ? ' ' : null}
-        {own && event.text === event.kind ? null : <VisibleText>{event.text}</VisibleText>}
+        {own && event.text === event.kind ? null : <CommandText text={event.text} protocol="ssh" />}
       </pre>
       <Verdict step={step} until={until} />
       {channel && channel.event.t <= until ? (

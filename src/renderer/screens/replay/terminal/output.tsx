@@ -11,7 +11,7 @@ export function Pieces({ pieces }: { pieces: readonly Piece[] }) {
   const coloured = useMemo(() => {
     let colour: Colour = plain
     return pieces.map((piece) => {
-      const { runs, end } = colouredRuns(piece.text.replace(/\n$/, ''), piece.by === 'gateway' ? plain : colour)
+      const { runs, end } = colouredRuns(piece.text.replace(/\r?\n$/, ''), piece.by === 'gateway' ? plain : colour)
       if (piece.by !== 'gateway') colour = end
       return { piece, runs }
     })

@@ -16,7 +16,7 @@ const SMALLEST = 7
 export const READABLE = 9
 /** Of JetBrains Mono, by its size: how wide a character, how high a line. */
 const WIDE = 0.6
-const HIGH = 1.34
+const HIGH = 1.32
 
 /**
  * A terminal to look at: it shows what a recording says and answers nothing, neither to the host's questions nor to keys
@@ -32,6 +32,8 @@ export class Screen implements Drawing {
   /** Restored so many times: what was to be drawn before that isn't any more. */
   #restored = 0
   #over = false
+  /** It is drawn on a canvas, and not by elements. */
+  #canvas = false
   #room = { width: 0, height: 0 }
 
   /** @param onChange something else is shown */
@@ -62,8 +64,13 @@ export class Screen implements Drawing {
     if (this.#terminal.textarea) this.#terminal.textarea.disabled = true
     try {
       const webgl = new WebglAddon()
-      webgl.onContextLoss(() => webgl.dispose())
+      webgl.onContextLoss(() => {
+        webgl.dispose()
+        this.#canvas = false
+        this.#fit()
+      })
       this.#terminal.loadAddon(webgl)
+      this.#canvas = true
     } catch {
       // Without WebGL it draws by elements: slower, and the same.
     }
@@ -131,9 +138,17 @@ export class Screen implements Drawing {
   #fit(): void {
     const { width, height } = this.#room
     if (width === 0 || height === 0) return
-    const { cols, rows } = this.#terminal
-    const fits = Math.min(LARGEST, width / (cols * WIDE), height / (rows * HIGH))
-    this.#terminal.options.fontSize = Math.max(SMALLEST, Math.floor(fits * 4) / 4)
+    const { cols, rows, options } = this.#terminal
+    // A canvas has whole pixels: a cell is narrower than its letter by a part of one, and higher.
+    const pixel = this.#canvas ? 1 / window.devicePixelRatio : 0
+    const wide = (letters: number) => (pixel > 0 ? Math.floor((letters * WIDE) / pixel) * pixel : letters * WIDE)
+    const high = (letters: number) => (pixel > 0 ? Math.ceil((letters * HIGH) / pixel) * pixel : letters * HIGH)
+    let letters = LARGEST
+    const fits = () => cols * wide(letters) <= width && rows * high(letters) <= height
+    while (letters > SMALLEST && !(fits() && letters * WIDE - wide(letters) <= pixel / 2)) letters -= 0.5
+    if (letters === options.fontSize) return
+    options.fontSize = letters
+    this.#changed()
   }
 
   /** Its size, and how large its letters are, in pixels. */

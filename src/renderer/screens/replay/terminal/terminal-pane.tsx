@@ -2,6 +2,7 @@ import { useEffect, useRef, useState } from 'react'
 import type { ChannelRow, TerminalSummary } from '../../../../terminal-api.ts'
 import { oneLine } from '../../../../visible.ts'
 import { wordsOf } from '../../../app/api.ts'
+import { useShownChannel } from '../../../app/exporting.ts'
 import { core } from '../../../app/store.ts'
 import { Button, Chip, Key, Notice } from '../../../parts/basics.tsx'
 import { size } from '../../../parts/size.ts'
@@ -93,6 +94,11 @@ export function TerminalPane(props: Props) {
       setProblem(undefined)
     }
   }, [session, channel, row.terminal, player, onScreen, round])
+  useEffect(() => {
+    const { terminal, command } = row
+    useShownChannel.setState({ shown: { session, channel, command, terminal } })
+    return () => useShownChannel.setState({ shown: undefined })
+  }, [session, channel, row])
   // biome-ignore lint/correctness/useExhaustiveDependencies: `seq` says that there is more
   useEffect(() => held.current?.feed.grew(), [seq])
   useEffect(() => held.current?.screen.mark(words), [words])

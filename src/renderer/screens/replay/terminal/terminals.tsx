@@ -71,6 +71,11 @@ export function useTerminals(options: {
     screen.current = now
   }, [])
   const { lines, others: marks } = useMemo(() => sorted(summary?.markers ?? []), [summary?.markers])
+  const open = (chosen: ChannelRow) => {
+    setView({ of: 'channel', row: chosen })
+    const { t } = player.getState()
+    if (t < chosen.from || (chosen.to !== null && t > chosen.to)) seek(chosen.from)
+  }
   const toggle = () => setView(row ? { of: 'transcript' } : { of: 'terminal' })
   useKeys({
     v: () => {
@@ -100,11 +105,7 @@ export function useTerminals(options: {
           row={row}
           onTranscript={() => setView({ of: 'transcript' })}
           onTerminal={() => setView({ of: 'terminal' })}
-          onRow={(chosen) => {
-            setView({ of: 'channel', row: chosen })
-            const { t } = player.getState()
-            if (t < chosen.from || (chosen.to !== null && t > chosen.to)) seek(chosen.from)
-          }}
+          onRow={open}
         />
       ),
     pane: row ? (
@@ -128,7 +129,7 @@ export function useTerminals(options: {
     lineBefore: timeBefore,
     lineAfter: timeAfter,
     copied,
-    open: (chosen) => setView({ of: 'channel', row: chosen }),
+    open,
   }
 }
 

@@ -1,0 +1,230 @@
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { AxeBuilder } from '@axe-core/playwright'
+import { type Browser, chromium, type Page } from '@playwright/test'
+import { build, type PreviewServer, preview } from 'vite'
+import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+
+/** Replay of SSH in a real Chromium, under the policy that the shells serve it with, on a double of the core. */
+
+const csp =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; img-src 'self'; connect-src 'self'"
+let out: string
+let server: PreviewServer
+let browser: Browser
+let base: string
+let page: Page
+let complaints: string[] = []
+
+beforeAll(async () => {
+  out = await mkdtemp(join(tmpdir(), 'countersign-renderer-'))
+  const configFile = join(import.meta.dirname, 'vite.config.ts')
+  await build({ configFile, logLevel: 'error', build: { outDir: out, minify: false } })
+  server = await preview({
+    configFile,
+    logLevel: 'error',
+    build: { outDir: out },
+    preview: { host: '127.0.0.1', port: 0, headers: { 'content-security-policy': csp } },
+  })
+  base = `${server.resolvedUrls!.local[0]}testing/dev.html`
+  const system = '/usr/bin/chromium'
+  browser = await chromium.launch({ args: ['--no-sandbox'], ...(existsSync(system) ? { executablePath: system } : {}) })
+  const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] })
+  page = await context.newPage()
+  page.setDefaultTimeout(10_000)
+  page.on('pageerror', (error) => complaints.push(error.message))
+  page.on('console', (message) => {
+    // A browser without a graphics card says how slow that is.
+    if (/GPU stall|task queue exceeded/.test(message.text())) return
+    if (/^(error|warning)$/.test(message.type()) && !/favicon/.test(message.location().url))
+      complaints.push(message.text())
+  })
+}, 180_000)
+
+vi.setConfig({ testTimeout: 60_000 })
+
+afterAll(async () => {
+  await browser?.close()
+  await server?.close()
+  await rm(out, { recursive: true, force: true })
+})
+
+/** Opens the console; whatever the page complains about fails the test. */
+async function open(query: string, hash: string) {
+  complaints = []
+  await page.goto('about:blank')
+  await page.setViewportSize({ width: 1280, height: 800 })
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' })
+  await page.goto(`${base}?${query}${hash}`)
+  await page.getByRole('heading', { level: 1 }).waitFor()
+}
+afterEach(() => expect(complaints).toEqual([]))
+
+const screen = () => page.getByRole('region', { name: 'Text of the screen' })
+const transcript = () => page.getByRole('region', { name: 'Transcript' })
+const place = () => page.getByRole('slider', { name: 'Place in the recording' })
+const at = () => place().getAttribute('aria-valuenow').then(Number)
+const moment = (text: string) => page.getByRole('option').filter({ hasText: text })
+const shows = (text: string) => expect.poll(() => screen().textContent()).toContain(text)
+const showsNot = (text: string) => expect.poll(() => screen().textContent()).not.toContain(text)
+const press = async (...keys: string[]) => {
+  for (const key of keys) await page.keyboard.press(key)
+}
+const copied = () => page.evaluate(() => navigator.clipboard.readText())
+
+test('a terminal as it looked at any time: sought, stepped by lines, played to its end, copied', async () => {
+  await open('ssh=usual', '#/replay/se_ssh2')
+  await page.getByText('begins at 0.30 s').waitFor()
+  await page.getByText('recorded, not policed').waitFor()
+  await moment('./srv/deploy.sh').click()
+  await shows('./srv/deploy.sh')
+  await showsNot('warning')
+  expect(await at()).toBe(71)
+  // Line by line, back and on; marks stand for what is no line.
+  await press(',')
+  expect(await at()).toBe(8)
+  await showsNot('deploy.sh\n')
+  await press('.', '.')
+  await page.getByText('110 × 30').first().waitFor()
+  await press(']')
+  await press('v')
+  await transcript().getByText('a shell').waitFor()
+  await press('v')
+  // The other screen of a full-screen program, and back.
+  await press('4')
+  await press('[')
+  await moment('echo "contact').click()
+  await shows('contact')
+  await showsNot('what to look at')
+  await page.getByRole('option').filter({ hasText: 'less' }).click()
+  await press('ArrowRight')
+  await shows('what to look at after a deploy, part 28')
+  await showsNot('Last login')
+  await press('0', '>', '>', 'Space')
+  await expect.poll(at, { timeout: 30_000 }).toBe(357)
+  await page.getByText(/^exit 0 · 5 KiB$/).waitFor()
+  await shows('[masked:email]')
+  await press('c')
+  await expect.poll(copied).toContain('deploy@web-1:~$ exit')
+  // By itself, too, it can be written to a file.
+  await press('e')
+  await page.getByRole('dialog').getByRole('button', { name: /^Text/ }).click()
+  await page.getByRole('region', { name: 'Exports' }).getByText('countersign-terminal.cast').waitFor()
+  expect(
+    await page.evaluate(() => window.fixture.calls.findLast(({ name }) => name === 'exportTerminal')?.input),
+  ).toMatchObject({ session: 'se_ssh2', channel: '1', format: 'text' })
+  // What the host asked for changed nothing here.
+  expect(await page.title()).not.toContain('deploy@')
+})
+
+test('found in a terminal: times are gone to one after the other', async () => {
+  await open('ssh=usual', '#/replay/se_ssh2')
+  await press('/')
+  const field = page.getByRole('textbox', { name: 'Find in this terminal' })
+  await field.fill('slow')
+  await press('Enter')
+  await page.getByText('1 of 1').waitFor()
+  await shows('2 hosts behind the balancer were slow')
+  await field.fill('deploy@')
+  await page
+    .getByText(/^7|^8|^9/)
+    .first()
+    .waitFor()
+  await press('Enter')
+  await field.fill('no such words')
+  await page.getByText('nowhere').waitFor()
+})
+
+test('commands with their output: errors beside, colours, sequences made visible, long ones at length', async () => {
+  await open('ssh=usual', '#/replay/se_ssh1')
+  await transcript().getByText('apt-get -s upgrade | head -4').waitFor()
+  expect(await transcript().locator('p [style*="color"]').first().textContent()).toBe('nginx')
+  await transcript().getByText('nginx-module-03').waitFor()
+  expect(await transcript().getByText('nginx-module-40').count()).toBe(0)
+  await transcript()
+    .getByRole('button', { name: /^Show all of it/ })
+    .click()
+  await transcript().getByText('nginx-module-40').waitFor()
+  await press(']', ']')
+  await transcript().getByText('denied by no-secrets').waitFor()
+  await press('End')
+  await transcript().getByText('unknown directive').waitFor()
+  expect(await transcript().getByText('stderr:').count()).toBe(1)
+  const hidden = transcript().getByText('reload for')
+  expect(await hidden.textContent()).toContain('U+001B]0;not your titleU+0007')
+  expect(await hidden.textContent()).toContain('U+202E')
+  await transcript().getByText('masked: email, secret').waitFor()
+  expect(await page.getByRole('radio', { name: 'Terminal' }).count()).toBe(0)
+  await transcript().getByRole('button', { name: 'Play its output' }).last().click()
+  await shows('[masked:email], key [masked:secret]')
+  await page.getByText('without a terminal').waitFor()
+  await page.getByRole('radio', { name: 'Transcript' }).click()
+  await transcript().waitFor()
+})
+
+test('operations on files are a list, with how much went and what was refused', async () => {
+  await open('ssh=usual', '#/replay/se_ssh3')
+  await transcript().getByText('put /srv/app/release.tar.gz').waitFor()
+  await transcript().getByText('46.0 MiB written').waitFor()
+  await transcript()
+    .getByText(/^sha256 e3b0c4/)
+    .first()
+    .waitFor()
+  await press('End')
+  await transcript().getByText('denied by no-secrets').waitFor()
+  await transcript().getByText('No such file').waitFor()
+})
+
+test('a session that goes on is watched: what is said appears, and somebody who looked back comes to it again', async () => {
+  await open('ssh=usual', '#/replay/se_ssh4')
+  await shows('10.20.0.11')
+  const tell = (n: number) =>
+    page.evaluate((i) => {
+      const line = { seq: 100 + i, t: 130_000 + i, type: 'output', channel: '1', stream: 'stdout' } as const
+      window.fixture.tell('se_ssh4', [{ ...line, data: `news ${i}\r\n` }])
+    }, n)
+  await tell(1)
+  await shows('news 1')
+  await press('ArrowLeft', '0')
+  await showsNot('news 1')
+  await tell(2)
+  await page.getByRole('button', { name: 'Follow live' }).click()
+  await shows('news 2')
+  await page.getByRole('button', { name: 'End session' }).waitFor()
+})
+
+test('what can’t be shown says why, and is tried again', async () => {
+  await open('ssh=damaged', '#/replay/se_ssh2?t=2000')
+  const alert = page.getByRole('alert')
+  await alert.getByText('The copy on this computer is damaged').waitFor()
+  await alert.getByRole('button', { name: 'Try again' }).click()
+  await alert.getByText('The copy on this computer is damaged').waitFor()
+  await open('ssh=usual&world=forbidden', '#/replay/se_ssh2')
+  await page.getByRole('alert').getByText('Your roles don’t let you see this recording').waitFor()
+})
+
+const places: [name: string, hash: string, keys: string[]][] = [
+  ['terminal', '#/replay/se_ssh2?t=8000', ['/']],
+  ['commands', '#/replay/se_ssh1', ['5']],
+]
+test.each(places)('accessible in both themes, wide and narrow: %s', async (_name, hash, keys) => {
+  await open('ssh=usual', hash)
+  await place().waitFor()
+  if (hash.includes('se_ssh2')) await shows('deploy@')
+  await press(...keys)
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    await page.setViewportSize({ width: colorScheme === 'dark' ? 900 : 1280, height: 800 })
+    const axe = new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode()
+    if (colorScheme === 'light') axe.withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    else axe.withRules(['color-contrast', 'target-size', 'scrollable-region-focusable', 'link-in-text-block'])
+    const { violations } = await axe.analyze()
+    expect(
+      violations.map(
+        (each) => `${each.id}: ${each.nodes.map((node) => `${node.target} ${node.failureSummary}`).join('\n')}`,
+      ),
+    ).toEqual([])
+  }
+})
