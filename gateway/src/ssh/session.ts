@@ -20,7 +20,7 @@ export interface Visitor {
    * Opens the session and connects to the host, once: `ssh:connect` is decided, held where policy says so, and recorded.
    * Later calls answer the same session; where they name another purpose, a refusal of that channel alone.
    * @param how.tell says something on the stderr of the channel that waits; `how.signal` aborted: that channel has gone
-   * @returns `{ refused }`: the channel says so and ends with 126; where `fatal`, the connection goes as well
+   * @returns `{ refused }`: the channel says so and ends with 126; where `fatal`, the connection goes by itself, once it has been said
    */
   begin(
     wishes: Wishes,

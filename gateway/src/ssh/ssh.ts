@@ -52,6 +52,8 @@ type ClientInfo = Parameters<NonNullable<ConstructorParameters<typeof Server>[1]
 
 /** How long a client may take from its first byte to being signed in, as sshd's LoginGraceTime (ms). */
 const LOGIN_MS = 60_000
+/** How long a client whose session was ended may take to hang up itself (ms). */
+const GOODBYE_MS = 500
 /** How long a connection that was ended may take to go (ms). */
 const GOING_MS = 2000
 /** Connections of one agent that have signed in and asked for nothing yet. */
@@ -136,13 +138,23 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
     clearTimeout(lateness.get(socket))
     openings.delete(socket)
     const hangUp = () => {
-      client.end()
-      setTimeout(() => socket.destroy(), GOING_MS).unref()
+      if (socket.destroyed) return Promise.resolve()
+      // A client that is told of the end of its only channel goes by itself, and with that channel's exit status, which
+      // OpenSSH's forgets where it reads of a disconnect at the same time.
+      const goodbye = setTimeout(() => client.end(), GOODBYE_MS)
+      const gone = setTimeout(() => socket.destroy(), GOODBYE_MS + GOING_MS)
+      return new Promise<void>((resolve) => {
+        socket.once('close', () => {
+          clearTimeout(goodbye)
+          clearTimeout(gone)
+          resolve()
+        })
+      })
     }
     const waiting = [...visits].filter(({ agent, hasSession }) => agent.id === signedIn.agent.id && !hasSession)
     if (waiting.length >= MOST_WAITING) {
       words.warn({ agent: signedIn.agent.id }, 'a connection was closed: its agent has too many that ask for nothing')
-      hangUp()
+      void hangUp()
       return
     }
     const visit = new Visit(signedIn, hangUp, {

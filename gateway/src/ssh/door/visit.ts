@@ -34,6 +34,8 @@ type Begun = Awaited<ReturnType<Visitor['begin']>>
 const CONNECT = 'connect'
 /** How long a signed-in client may ask for nothing (ms). */
 export const IDLE_MS = 600_000
+/** How long a refused client may take to hear of it (ms). */
+const TOLD_MS = 1000
 /** So much of what nobody may do is told and recorded, of each connection. */
 const MOST_FORBIDDEN = 50
 const LONGEST_FORBIDDEN = 300
@@ -59,8 +61,8 @@ export class Visit implements Visitor {
   readonly #options: VisitOptions
   readonly #close = Promise.withResolvers<void>()
   readonly #over = new AbortController()
-  /** Ends the connection, in order. */
-  readonly #hangUp: () => void
+  /** Ends the connection, in order; resolves once it is gone. */
+  readonly #hangUp: () => Promise<void>
   #channels: Channels | undefined
   #opening:
     | { purpose: string | undefined; waiting: Set<Waiting>; answer: Promise<Begun>; given: AbortController }
@@ -72,7 +74,7 @@ export class Visit implements Visitor {
   #forbiddens = 0
   #idle: NodeJS.Timeout | undefined
 
-  constructor({ agent, user }: SignedIn, hangUp: () => void, options: VisitOptions) {
+  constructor({ agent, user }: SignedIn, hangUp: () => Promise<void>, options: VisitOptions) {
     this.wanted = user
     this.agent = agent
     this.#hangUp = hangUp
@@ -163,7 +165,7 @@ export class Visit implements Visitor {
     this.#host?.close()
     await told
     await this.#live?.close('closed', why).catch((error) => this.#log.error({ error }, 'a session could not be closed'))
-    this.#hangUp()
+    await this.#hangUp()
   }
 
   #begins(wishes: Wishes) {
@@ -179,7 +181,9 @@ export class Visit implements Visitor {
         this.#opening = undefined
         this.#waits()
       }
-      return this.#refusedBy(error)
+      const refused = this.#refusedBy(error)
+      if (this.#opening) void this.#goes(refused.refused)
+      return refused
     })
     return { purpose: wishes.purpose ?? this.agent.token?.purpose, waiting, answer, given }
   }
@@ -278,7 +282,16 @@ export class Visit implements Visitor {
     return { target, entry }
   }
 
-  #refusedBy(error: unknown): Begun {
+  /** The connection is of no use any more: it goes once its channels have been told. */
+  async #goes(words: Words): Promise<void> {
+    const late = Promise.withResolvers<void>()
+    const timer = setTimeout(late.resolve, TOLD_MS)
+    await Promise.race([this.#channels?.drain(words), late.promise])
+    clearTimeout(timer)
+    await this.end(words)
+  }
+
+  #refusedBy(error: unknown): { refused: Words; fatal: boolean } {
     const { reason } = this.#over.signal
     const refused = this.#over.signal.aborted
       ? new Refused({ message: (reason as Error).message }, (reason as Error).message)

@@ -1,0 +1,163 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { PassThrough } from 'node:stream'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { HOST, run, start } from '../testing/clients.ts'
+import { policy, type SshWorld, startSshWorld } from '../testing/world.ts'
+
+let world: SshWorld
+beforeAll(async () => {
+  world = await startSshWorld()
+})
+afterAll(() => world[Symbol.asyncDispose]())
+
+/** Something that runs, and is said to by the host. */
+async function runs(subject: string, options: { password?: string; terminal?: boolean; held?: boolean } = {}) {
+  const { password, terminal, held } = options
+  const way = await world.through({ subject, ...(password !== undefined && { password }) })
+  const child = start(way, 'ssh', [
+    ...(terminal ? ['-tt'] : []),
+    HOST,
+    `echo up; exec sleep 60${held ? ' # held' : ''}`,
+  ])
+  let said = ''
+  child.stderr!.on('data', (chunk) => {
+    said += chunk
+  })
+  const closed = once(child, 'close')
+  if (held) await world.decide('approve')
+  await up(child)
+  const session = (await world.sessions()).find((one) => one.identity.subject === subject && one.state === 'open')!
+  return {
+    session,
+    closed,
+    said: () => said,
+    /** How it ended, how long that took from now on (ms), and what its session says. */
+    async ended() {
+      const since = performance.now()
+      const [code] = await closed
+      const ms = performance.now() - since
+      const after = await closedOf(session.id)
+      return { code, said, ms, state: after.state, because: after.closedBecause }
+    },
+  }
+}
+
+function up(child: ChildProcess): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let out = ''
+    child.stdout!.on('data', (chunk) => {
+      out += chunk
+      if (out.includes('up')) resolve()
+    })
+    child.once('close', (code) => reject(new Error(`it ended with ${code} before it ran`)))
+  })
+}
+
+async function closedOf(id: string): Promise<{ state: string; closedBecause?: string }> {
+  const feed = await world.feed('aud')
+  try {
+    for (let told = 0; ; ) {
+      const is = await world.as<{ state: string }>('aud', `/v1/sessions/${id}`)
+      if (is.state !== 'open') return is
+      await feed.until((messages) => messages.length > told)
+      told = feed.messages.length
+    }
+  } finally {
+    await feed.close()
+  }
+}
+
+test.each<[string, (it: { session: { id: string; agent: string }; token: string }) => Promise<unknown>, RegExp]>([
+  [
+    'its session is terminated',
+    ({ session }) => world.as('ada', `/v1/sessions/${session.id}/terminate`, { reason: 'enough of it' }),
+    /enough of it/,
+  ],
+  [
+    'its connection is frozen',
+    () => world.as('max', '/v1/connections/web-1/freeze', { reason: 'fire' }),
+    /access ended: .*fire/,
+  ],
+  [
+    'its token is revoked',
+    ({ token }) => fetch(`${world.api}/v1/token/revoke`, { method: 'POST', body: new URLSearchParams({ token }) }),
+    /access ended: .*revoked/,
+  ],
+  [
+    'its agent is disabled',
+    ({ session }) =>
+      world.as('max', `/v1/agents/${encodeURIComponent(session.agent)}`, { disabled: true, reason: 'odd' }, 'PATCH'),
+    /access ended: .*disabled.*odd/,
+  ],
+  [
+    'policy lets it in no more',
+    async () => {
+      world.writePolicy(policy.replace('Group::"ci"', 'Group::"nobody"'))
+      await world.reload()
+    },
+    /access ended: policy was changed/,
+  ],
+  [
+    'its connection is configured otherwise',
+    async () => {
+      world.configure({ connection: { tags: ['moved'] } })
+      await world.reload()
+    },
+    /access ended: connection web-1 was configured otherwise/,
+  ],
+])('what runs ends within a second, and is told why, when %s', async (when, end, words) => {
+  for (const terminal of [false, true]) {
+    const subject = `runs-${terminal}-${when.replaceAll(' ', '-')}`
+    const token = (await world.exchange(await world.token(subject))).access_token
+    const held = when.includes('terminated')
+    const it = await runs(subject, { password: token, terminal, held })
+    await end({ session: it.session, token })
+    const ended = await it.ended()
+    expect(ended.said).toMatch(words)
+    expect(ended).toMatchObject({ code: 126 })
+    expect(ended.ms).toBeLessThan(1000)
+    expect(ended.because).toMatch(words)
+    await world.as('max', '/v1/connections/web-1/unfreeze', { reason: 'out' }).catch(() => {})
+    world.writePolicy(policy)
+    world.configure({ connection: {} })
+    await world.reload()
+  }
+})
+
+test('what runs ends when its token does', async () => {
+  const token = await world.exchange(await world.token('short'), 'web-1', { requested_token_lifetime: '2' })
+  const it = await runs('short', { password: token.access_token })
+  expect(await it.ended()).toMatchObject({
+    code: 126,
+    said: expect.stringContaining('access ended: its token has expired'),
+    state: 'closed',
+  })
+})
+
+test('a stopping gateway lets what runs finish for as long as it may, and takes nothing new', async () => {
+  const long = await runs('long')
+  const way = await world.through({ subject: 'brief' })
+  const brief = start(way, 'ssh', [HOST, 'echo up; read line; echo $line; exit 7'], { input: new PassThrough() })
+  let out = ''
+  brief.stdout!.on('data', (chunk) => {
+    out += chunk
+  })
+  await up(brief)
+  const late = await world.through({ subject: 'late' })
+  const stopping = world.stop()
+  brief.stdin!.end('done\n')
+  expect(await once(brief, 'close')).toEqual([7, null])
+  expect(out).toBe('up\ndone\n')
+  expect(await run(late, 'ssh', [HOST, 'true'])).toMatchObject({ code: 255 })
+  expect(await long.closed).toEqual([126, null])
+  expect(long.said()).toContain('countersign: the gateway is stopping\n')
+  await stopping
+  await world.serve()
+  const sessions = await world.sessions()
+  const states = sessions.slice(0, 2).map(({ state, closedBecause }) => ({ state, closedBecause }))
+  expect(states).toEqual([
+    { state: 'closed', closedBecause: 'the gateway is stopping' },
+    { state: 'closed', closedBecause: 'the gateway stopped' },
+  ])
+})
