@@ -1,4 +1,6 @@
 import type { RecordingEvent, RecordingLine } from '@countersign/contract/recording'
+import { FrameReader, noFrames } from '../terminal/frames.ts'
+import { PlainText, WordSearch } from '../terminal/text.ts'
 import type { RecordingFile } from './recording-file.ts'
 import { textOf } from './recording-file.ts'
 
@@ -11,7 +13,7 @@ export interface Hit {
 
 /**
  * Looks for `words` in everything that a recording says: commands, parameters, policies, reasons, people, results,
- * rows. Upper and lower case are alike. Chunks are opened one after the other; most lines are ruled out by their bytes,
+ * rows, and what channels of SSH show as text (across events, without escape sequences). Upper and lower case are alike. Chunks are opened one after the other; most lines are ruled out by their bytes,
  * only what may have the words is parsed. Yields after each chunk, so that the caller can tell what was found, and stop.
  * @throws Damaged
  */
@@ -23,13 +25,16 @@ export async function* findIn(
 ): AsyncGenerator<{ hits: Hit[]; done: number }> {
   const wanted = words.trim().toLowerCase()
   if (wanted === '') return
-  const needle = surely(wanted)
+  const channels = heard === wordsOf && file.index.channels.length > 0 ? new ChannelWords(wanted) : undefined
+  // What a channel says may be cut anywhere, and coloured in between: every line is parsed.
+  const needle = channels ? '' : surely(wanted)
   let done = 0
   for await (const block of file.blocks()) {
     signal.throwIfAborted()
     const hits: Hit[] = []
     for (const number of candidates(block, needle)) {
       const line = JSON.parse(textOf(block, number)) as RecordingLine
+      if (channels?.says(line)) hits.push({ line: number, step: file.index.stepOf(number) })
       for (const text of heard(line)) {
         if (typeof text !== 'string' || !text.toLowerCase().includes(wanted)) continue
         hits.push({ line: number, step: file.index.stepOf(number) })
@@ -104,6 +109,39 @@ export function* wordsOf(line: RecordingLine): Generator<unknown> {
     case 'end':
       yield line.state
       yield line.reason
+      return
+    case 'signal':
+      yield line.signal
+  }
+}
+
+/** Looks for words in what the channels of a recording say, each stream by itself. */
+class ChannelWords {
+  readonly #words: string
+  readonly #streams = new Map<string, { text: PlainText; search: WordSearch<true> }>()
+  readonly #readers = new Map<string, FrameReader>()
+
+  constructor(words: string) {
+    this.#words = words
+  }
+
+  /** Whether the words end in this line. */
+  says(line: RecordingLine): boolean {
+    if (line.type === 'channel') this.#readers.set(line.channel, new FrameReader(noFrames, line.terminal !== undefined))
+    if (line.type !== 'output' && line.type !== 'input' && line.type !== 'exit') return false
+    const frame = this.#readers.get(line.channel)?.read(line)
+    if (frame?.type === 'exit') {
+      this.#readers.delete(line.channel)
+      for (const stream of ['stdout', 'stderr', 'stdin']) this.#streams.delete(`${stream} ${line.channel}`)
+    }
+    if (frame?.type !== 'output' && frame?.type !== 'input') return false
+    const key = `${frame.type === 'output' ? frame.stream : 'stdin'} ${line.channel}`
+    let stream = this.#streams.get(key)
+    if (!stream) {
+      stream = { text: new PlainText(), search: new WordSearch<true>(this.#words, 0) }
+      this.#streams.set(key, stream)
+    }
+    return stream.search.write(stream.text.write(frame.text), true).length > 0
   }
 }
 

@@ -2,6 +2,7 @@ import type { CommandQuery, FoundCommand } from '@countersign/contract/evidence'
 import type { RecordingEvent } from '@countersign/contract/recording'
 import type { Session } from '@countersign/contract/session'
 import { ConsoleError } from '../../../console-api.ts'
+import { PlainText } from '../terminal/text.ts'
 import { commandWords, findIn, wordsOf } from './finding.ts'
 import type { RecordingFile } from './recording-file.ts'
 
@@ -115,7 +116,7 @@ async function commandsOf(
     for (const { line: number, step } of hits) {
       if (step < 0 || seen.has(step)) continue
       const [line] = await file.lines([number])
-      if (!line || !hasAll(wordsOf(line), words)) continue
+      if (!line || !hasAll(line.type === 'output' ? shownBy(line) : wordsOf(line), words)) continue
       seen.add(step)
       if (line.type === 'command') {
         add(line, 'command')
@@ -126,6 +127,10 @@ async function commandsOf(
     }
   }
   return [...found.values()]
+}
+
+function shownBy({ data }: Extract<RecordingEvent, { type: 'output' }>): string[] {
+  return typeof data === 'string' ? [new PlainText().write(data)] : []
 }
 
 async function* allLines(file: RecordingFile, signal: AbortSignal): AsyncGenerator<RecordingEvent> {

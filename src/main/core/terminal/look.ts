@@ -22,8 +22,8 @@ export interface Keyframe {
 }
 
 /** What lies between two keyframes at most, so that a seek is short: characters to write, frames to read. */
-const charactersBetween = 192 * 1024
-const framesBetween = 2000
+const charactersBetween = 96 * 1024
+const framesBetween = 1000
 /** A large screen has its keyframes wider apart: all together they are no more than a fraction of what was said. */
 const screensBetween = 8
 /** A keyframe that isn't exact is tried again after so much, and taken after so much more. */

@@ -15,6 +15,7 @@ import { createTerminals, type Terminals } from './terminal.ts'
 // Terminals over real sealed recordings; what a seek shows is held against a terminal that was given everything.
 
 const key = Buffer.alloc(32, 9)
+const ended = (exit: RecordingLine | undefined) => exit?.type === 'exit' && { to: exit.t, code: exit.code }
 const shell = [...shellRecording('se_1', 3_000_000)]
 const execs = [...execRecording('se_2', 120)]
 const of = { session: 'se_1', channel: '1' }
@@ -235,7 +236,7 @@ test('channels are listed as they began; each says how it ended', async () => {
   for (const item of items) {
     const exit = execs.find((line) => line.type === 'exit' && line.channel === item.channel)
     const said = execs.filter((line) => 'channel' in line && line.channel === item.channel && line.type !== 'channel')
-    expect(item).toMatchObject({ frames: said.length, to: exit?.t, code: (exit as { code: number }).code })
+    expect(item).toMatchObject({ frames: said.length, ...ended(exit) })
     const command = execs.find(
       (line) => line.type === 'command' && line.command === opened.find((o) => o.channel === item.channel)!.command,
     )

@@ -48,22 +48,24 @@ export interface Found<P> {
   after: string
 }
 
-const context = 40
-
 /** Looks for words in a text that comes in pieces, across their borders. Upper and lower case are alike. */
 export class WordSearch<P> {
   readonly #words: string
+  readonly #context: number
   #carry = ''
   /** Found, but what follows isn't all there yet. */
   #open: Found<P>[] = []
 
-  constructor(words: string) {
+  /** @param context how many characters around what was found are told */
+  constructor(words: string, context = 40) {
     this.#words = lower(words)
+    this.#context = context
   }
 
   /** @returns what was found and is told whole now */
   write(text: string, piece: P): Found<P>[] {
     if (text === '') return []
+    const context = this.#context
     for (const found of this.#open) found.after += text.slice(0, context - found.after.length)
     const all = this.#carry + text
     const low = lower(all)

@@ -135,11 +135,12 @@ export class Viewing {
         if (this.#look !== look) return
       }
       this.#settle()
-      this.#told(this)
       if (batch.length === 0) break
+      if (this.part < 1) this.#told(this)
       await new Promise((resolve) => setImmediate(resolve))
     }
     if (this.ended) await this.#keep()
+    this.#told(this)
   }
 
   async #keep(): Promise<void> {
