@@ -140,7 +140,7 @@ export const ChannelEvent = z.object({
 })
 
 /**
- * What the client received, byte for byte but for what was masked: text where the bytes are whole UTF-8, else
+ * What the client received, byte for byte but for what was masked: text where the bytes are whole UTF-8 without NUL, else
  * `{base64}`. A character that was cut by a packet's border begins in one event and ends in the next.
  */
 export const OutputEvent = z.object({
@@ -153,7 +153,10 @@ export const OutputEvent = z.object({
   masked: z.array(z.string()).optional().describe('data classes of what is masked in it; absent where nothing is'),
 })
 
-/** What the client sent. Typed while the terminal doesn’t echo (a password), or past the bound: counted, not kept. */
+/**
+ * What the client sent. With a terminal it stands here by lines, once the terminal has shown them; what it didn’t show (a
+ * password, keys of a full-screen program) is counted, as what is past the bound is in the exit event.
+ */
 export const InputEvent = z.object({
   ...base,
   type: z.literal('input'),
@@ -179,7 +182,10 @@ export const SignalEvent = z.object({
 
 const streams = <T extends z.ZodType>(each: T) => z.object({ stdin: each, stdout: each, stderr: each })
 
-/** A channel's end. `bytes` and `sha256` are of all that passed, kept or not, as the client sent and received it. */
+/**
+ * A channel's end. `bytes` and `sha256` are of all that passed, kept or not; the hash is of the masked form of what was
+ * masked, and not of what was typed unseen: a short secret could be found by it.
+ */
 export const ExitEvent = z.object({
   ...base,
   type: z.literal('exit'),

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -17,6 +17,7 @@ import { listOf } from '@countersign/contract/api'
 import { Approval } from '@countersign/contract/approval'
 import { FeedMessage } from '@countersign/contract/feed'
 import { Me } from '@countersign/contract/identity'
+import { RecordingLine } from '@countersign/contract/recording'
 import { Session } from '@countersign/contract/session'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { z } from 'zod'
@@ -295,6 +296,18 @@ describe('what people see and do', () => {
     Session.parse(await ada().json(['sessions', 'terminate', id, '--reason', 'lunch']))
     expect(held).toMatch(/^ap_/)
     expect(await psql.ended).toMatchObject({ code: 2, err: expect.stringMatching(/lunch/) })
+
+    const file = join(folder, 'recording.ndjson')
+    expect(await admin().run(['sessions', 'export', id, file])).toMatchObject({ code: 0 })
+    const recording = readFileSync(file, 'utf8').trimEnd().split('\n')
+    expect(recording.map((line) => RecordingLine.parse(JSON.parse(line)).type)).toContain('end')
+    const cast = ['sessions', 'export', id, join(folder, 'a.cast')]
+    expect(await admin().run([...cast, '--as-form', 'cast', '--channel', '1'])).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/it has no channels/),
+    })
+    expect((await admin().run([...cast, '--channel', '1'])).code).toBe(2)
+    expect(existsSync(join(folder, 'a.cast'))).toBe(false)
   })
 
   it('guesses nobody who is to decide in one’s place', async () => {

@@ -1,6 +1,8 @@
 import { Session } from '@countersign/contract/session'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { type Context, gatewayIn, runs } from '../context.ts'
+import { misuse } from '../errors.ts'
+import { download } from '../gateway/download.ts'
 import { segment } from '../gateway/gateway.ts'
 import { agentText, connectionText } from '../show/approval.ts'
 import { print } from '../show/print.ts'
@@ -11,7 +13,7 @@ import { group } from './group.ts'
 import { type ListOptions, listed, listOptions } from './list.ts'
 import { timeIn } from './options.ts'
 
-/** sessions: who is and was connected. */
+/** sessions: who is and was connected, and what was recorded of it. */
 export function sessionCommands(program: Command): void {
   const sessions = group(program, 'sessions', 'who is and was connected, and ending it')
   listOptions(sessions.command('list'))
@@ -30,7 +32,18 @@ export function sessionCommands(program: Command): void {
     .description('end a live session')
     .option('--reason <text>', 'why; its client reads it', '')
     .action(runs(terminate))
+  sessions
+    .command('export')
+    .argument('<id>')
+    .argument('<file>')
+    .description('its recording, a channel of it that asciinema plays, or an evidence bundle')
+    .addOption(new Option('--as-form <form>', 'what').choices(Object.keys(forms)).default('recording'))
+    .option('--channel <channel>', 'of a cast: which channel; without it the first with a command or a shell')
+    .action(runs(exportTo))
 }
+
+/** What there is of a session as a file. */
+const forms = { recording: '/recording', cast: '/recording?format=asciicast', bundle: '/bundle' } as const
 
 async function list(context: Context, options: ListOptions & Record<string, string | undefined>): Promise<undefined> {
   const { state, agent, connection, text } = options
@@ -64,6 +77,20 @@ async function terminate(context: Context, { reason }: { reason: string }, id: s
     sessionLines,
   )
   context.terminal.say(`told to end: ${shown(id)}`)
+}
+
+async function exportTo(
+  context: Context,
+  { asForm, channel }: { asForm: keyof typeof forms; channel?: string },
+  id: string,
+  file: string,
+): Promise<undefined> {
+  if (channel !== undefined && asForm !== 'cast') throw misuse('only a cast is of one channel: --as-form cast')
+  const one = channel === undefined ? '' : `&channel=${segment(channel)}`
+  const bytes = await download(gatewayIn(context), `/v1/sessions/${segment(id)}${forms[asForm]}${one}`, file)
+  if (context.json) context.terminal.json({ file, bytes })
+  const what = { recording: '', cast: ': asciinema plays it', bundle: ': countersign verify checks it' }[asForm]
+  context.terminal.say(`${bytes} bytes written to ${shown(file)}${what}`)
 }
 
 function sessionLines(session: Session, { bold }: Pick<Terminal, 'bold'>): string[] {
