@@ -11,27 +11,37 @@ export interface ShellToken {
   readonly text: string
 }
 
+const expansion = /\$\{[^}]*\}?|\$\(\(?|\$[A-Za-z_][A-Za-z0-9_]*|\$[0-9@*#?$!-]|\$|`/y
 const patterns: readonly (readonly [ShellTokenKind, RegExp])[] = [
   ['space', /[ \t\r]+/y],
   ['operator', /\n|&&|\|\||;;&?|<<-?|>>|>\||<>|[0-9]*[<>]&?|[;&|(){}!]/y],
   ['string', /'[^']*(?:'|$)/y],
-  ['string', /"(?:\\[\s\S]|[^"\\$`])+"?|"(?=[$`])|""/y],
-  ['expansion', /\$\{[^}]*\}?|\$\(\(?|\$[A-Za-z_][A-Za-z0-9_]*|\$[0-9@*#?$!-]|\$|`|[*?[\]~]/y],
+  ['string', /"/y],
+  ['expansion', expansion],
+  ['expansion', /[*?[\]~]/y],
   ['comment', /#[^\n]*/y],
   ['word', /(?:\\[\s\S]?|[^\s'"\\$`;&|(){}<>*?[\]~!])+/y],
+]
+/** Within double quotes, where only some things mean more than themselves. */
+const quotedPatterns: readonly (readonly [ShellTokenKind, RegExp])[] = [
+  ['string', /(?:\\[\s\S]?|[^"\\$`])*"?/y],
+  ['expansion', expansion],
 ]
 
 /** Tokens of a command line. Never throws. */
 export function lexShell(text: string): ShellToken[] {
   const tokens: ShellToken[] = []
   let at = 0
+  let quoted = false
   /** Whether a command begins here: what comes next is its program. */
   let begins = true
   /** Whether what came before ends a word: only there `#` begins a comment. */
   let apart = true
   while (at < text.length) {
-    const { kind, piece } = next(text, at, apart)
+    const { kind, piece } = next(quoted ? quotedPatterns : patterns, text, at, apart)
     at += piece.length
+    if (quoted ? kind === 'string' && piece.endsWith('"') && !/(?:^|[^\\])(?:\\\\)*\\"$/.test(piece) : piece === '"')
+      quoted = !quoted
     const program = begins && (kind === 'word' || kind === 'string')
     // `A=1 id`: the program comes after.
     const assigns = program && kind === 'word' && /^[A-Za-z_][A-Za-z0-9_]*=/.test(piece)
@@ -44,8 +54,13 @@ export function lexShell(text: string): ShellToken[] {
   return tokens
 }
 
-function next(text: string, at: number, apart: boolean): { kind: ShellTokenKind; piece: string } {
-  for (const [kind, pattern] of patterns) {
+function next(
+  among: typeof patterns,
+  text: string,
+  at: number,
+  apart: boolean,
+): { kind: ShellTokenKind; piece: string } {
+  for (const [kind, pattern] of among) {
     if (kind === 'comment' && !apart) continue
     pattern.lastIndex = at
     const found = pattern.exec(text)
