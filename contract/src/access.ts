@@ -396,6 +396,10 @@ export const Endpoints = z.object({
   token_endpoint: z.string(),
   postgres: z.string().optional().describe('HOST:PORT'),
   ssh: z.string().optional(),
+  ssh_host_key: z
+    .string()
+    .optional()
+    .describe('the gateway’s, as known_hosts has it behind a host: `ssh-ed25519 AAAA…`'),
   http: z.string().optional(),
   tls: z.boolean().describe('whether the listeners of protocols need TLS'),
 })

@@ -18,7 +18,13 @@ export async function check(file: string, { connect = false }: { connect?: boole
   const warnings: Problem[] = [...loaded.warnings]
   let policies: LoadResult | undefined
   let passed = 0
+  let hostKey: string | undefined
   if (loaded.ok) {
+    const { config, lineOf } = loaded
+    const shown = config.ssh && (await hostKeyOf(config.data))
+    if (shown instanceof Error)
+      problems.push({ file, line: lineOf(['ssh']), message: shown.message, mend: 'see docs/operating.md' })
+    else hostKey = shown
     policies = await loadPolicies(loaded.config.policy)
     const inFolder = placed(loaded.config.policy)
     if (policies.ok) {
@@ -38,7 +44,7 @@ export async function check(file: string, { connect = false }: { connect?: boole
     process.exitCode = 1
     return
   }
-  if (loaded.ok && policies?.ok) for (const line of fine(loaded.config, policies, passed)) say(line)
+  if (loaded.ok && policies?.ok) for (const line of fine(loaded.config, policies, passed, hostKey)) say(line)
 }
 
 /** Keys of `data_classes` that name no columns of their databases, and databases that can't be asked. */
@@ -83,8 +89,26 @@ async function testsOf(folder: string): Promise<{ problems: Problem[]; passed: n
   return { problems: [...check.problems, ...failed], passed: check.tests.length - failed.length }
 }
 
+/** How the gateway shows who it is to SSH clients, in words. */
+async function hostKeyOf(data: string): Promise<string | Error> {
+  const { HOST_KEY_FILE, keptHostKey } = await import('./ssh/door/host-key.ts')
+  const { DataFolderError } = await import('./config/data-folder.ts')
+  try {
+    const kept = await keptHostKey(data)
+    return kept ? `${kept.fingerprint} (${HOST_KEY_FILE})` : 'is made at the first start'
+  } catch (error) {
+    if (error instanceof DataFolderError) return error
+    throw error
+  }
+}
+
 /** What was checked and found good. */
-function fine(config: LoadedConfig, policies: LoadResult & { ok: true }, passed: number): string[] {
+function fine(
+  config: LoadedConfig,
+  policies: LoadResult & { ok: true },
+  passed: number,
+  hostKey: string | undefined,
+): string[] {
   const { issuers } = config.identity
   const listeners = [`api ${formatListen(config.api.listen)}`]
   if (config.postgres) listeners.push(`postgres ${formatListen(config.postgres.listen)}`)
@@ -92,6 +116,7 @@ function fine(config: LoadedConfig, policies: LoadResult & { ok: true }, passed:
   return [
     `configuration is good: ${config.file}`,
     `  listens    ${listeners.join(', ')}`,
+    ...(hostKey === undefined ? [] : [`  host key   ${hostKey}`]),
     `  issuers    ${issuers.map((i) => `${i.issuer} (${i.for})`).join(', ')}`,
     `  connects   ${[...config.connections.values()].map((c) => `${c.name} (${c.kind} ${c.host}:${c.port}${c.kind === 'postgres' ? `, tls ${c.tls.mode}` : ''})`).join(', ') || 'to nothing'}`,
     `  policy     ${count(policies.policies.list.length, 'policy', 'policies')} in ${config.policy}${passed > 0 ? `, ${count(passed, 'test')} passed` : ''}`,

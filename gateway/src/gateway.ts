@@ -239,6 +239,7 @@ export async function startGateway(config: LoadedConfig, options: GatewayOptions
         listeners: {
           postgres: postgres?.address,
           ssh: ssh?.address,
+          sshHostKey: hostKey?.publicKey,
           tls: config.postgres !== undefined && needsTls(config, config.postgres.listen),
         },
         identity,

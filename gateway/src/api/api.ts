@@ -72,7 +72,7 @@ export interface ApiOptions {
   /** PEM. Plain HTTP where it answers undefined, which is for loopback only. Asked again by `renewTls`. */
   tls?: () => { cert: string; key: string } | undefined
   /** Where the listeners of protocols are, and whether they need TLS: what clients are told. */
-  listeners?: Listeners & { tls: boolean }
+  listeners?: Listeners & { tls: boolean; sshHostKey?: string | undefined }
   identity: Identity
   access: Access
   reviews: Reviews
@@ -183,6 +183,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
         http: listeners?.http && reached(listeners.http, options.url),
       },
       tls: listeners?.tls ?? false,
+      sshHostKey: listeners?.sshHostKey,
     }))
     reviewRoutes(typed, options)
     const feed = feedRoute(typed, {

@@ -29,8 +29,11 @@ describe('what clients are told', () => {
   }
 
   it('is where it listens, where nobody says how others reach it', async () => {
-    const { api, endpoints, server, resource } = await told({ listeners: { ...listeners, tls: false } })
-    const hosts = { postgres: `${hostname()}:7432`, ssh: '127.0.0.1:7422', http: '[::1]:7443' }
+    const { api, endpoints, server, resource } = await told({
+      listeners: { ...listeners, tls: false, sshHostKey: 'ssh-ed25519 AAAA' },
+    })
+    const ssh = { ssh: '127.0.0.1:7422', ssh_host_key: 'ssh-ed25519 AAAA' }
+    const hosts = { postgres: `${hostname()}:7432`, ...ssh, http: '[::1]:7443' }
     expect(endpoints).toEqual({ api, token_endpoint: `${api}/v1/token`, ...hosts, tls: false })
     expect(server).toMatchObject({ issuer: api, revocation_endpoint: `${api}/v1/token/revoke` })
     expect(resource).toMatchObject({ resource: api })

@@ -15,6 +15,8 @@ export interface Reached {
   listeners: Listeners
   /** Whether those need TLS. */
   tls: boolean
+  /** As known_hosts has it behind a host. */
+  sshHostKey?: string | undefined
 }
 
 /**
@@ -62,13 +64,14 @@ export function discoveryRoutes(
   })
 
   app.get('/.well-known/countersign', schemaOf('Where clients connect', Endpoints), async () => {
-    const { api, listeners, tls } = options.reached()
+    const { api, listeners, tls, sshHostKey } = options.reached()
     const { postgres, ssh, http } = listeners
     return {
       api,
       token_endpoint: `${api}/v1/token`,
       ...(postgres && { postgres: formatListen(postgres) }),
       ...(ssh && { ssh: formatListen(ssh) }),
+      ...(ssh && sshHostKey !== undefined && { ssh_host_key: sshHostKey }),
       ...(http && { http: formatListen(http) }),
       tls,
     }

@@ -16,7 +16,7 @@ import type { SshTarget } from './target.ts'
 import { type Connection, Server } from './transport/ssh2.ts'
 import type { Words } from './words.ts'
 
-export { gatewayHostKey, HOST_KEY_FILE, type HostKey } from './door/host-key.ts'
+export { gatewayHostKey, HOST_KEY_FILE, type HostKey, keptHostKey } from './door/host-key.ts'
 export type { SshTarget }
 
 export interface SshOptions {

@@ -32,7 +32,7 @@ const LARGEST = 16_384
  */
 export async function gatewayHostKey(folder: string): Promise<HostKey> {
   const path = join(folder, HOST_KEY_FILE)
-  const found = await read(path)
+  const found = await keptHostKey(folder)
   if (found) return found
   const made = utils.generateKeyPairSync('ed25519', { comment: 'countersign' })
   try {
@@ -62,7 +62,12 @@ async function put(path: string, text: string, mode: number): Promise<void> {
   await rename(beside, path)
 }
 
-async function read(path: string): Promise<HostKey | undefined> {
+/**
+ * The key that is there; undefined where none was made yet.
+ * @throws DataFolderError
+ */
+export async function keptHostKey(folder: string): Promise<HostKey | undefined> {
+  const path = join(folder, HOST_KEY_FILE)
   try {
     await using file = await open(path, 'r')
     const stat = await file.stat()
