@@ -157,7 +157,7 @@ test('commands with their output: errors beside, colours, sequences made visible
   expect(await hidden.textContent()).toContain('U+202E')
   await transcript().getByText('masked: email, secret').waitFor()
   expect(await page.getByRole('radio', { name: 'Terminal' }).count()).toBe(0)
-  await transcript().getByRole('button', { name: 'Play its output' }).last().click()
+  await transcript().getByRole('button', { name: 'As a terminal' }).last().click()
   await shows('[masked:email], key [masked:secret]')
   await page.getByText('without a terminal').waitFor()
   await page.getByRole('radio', { name: 'Transcript' }).click()

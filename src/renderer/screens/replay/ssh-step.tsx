@@ -120,7 +120,7 @@ function Said(props: {
         ) : null}
         {event.kind === 'sftp' ? null : (
           <button type="button" className={link} onClick={() => onOpen(row())}>
-            {event.terminal ? 'Show its terminal' : 'Play its output'}
+            {event.terminal ? 'Show its terminal' : 'As a terminal'}
           </button>
         )}
       </p>

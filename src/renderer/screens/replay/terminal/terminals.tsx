@@ -74,7 +74,9 @@ export function useTerminals(options: {
   const open = (chosen: ChannelRow) => {
     setView({ of: 'channel', row: chosen })
     const { t } = player.getState()
-    if (t < chosen.from || (chosen.to !== null && t > chosen.to)) seek(chosen.from)
+    // A terminal is played from its beginning; what a command merely said is all there at its end.
+    if (t < chosen.from || (chosen.to !== null && t > chosen.to))
+      seek(chosen.terminal ? chosen.from : (chosen.to ?? chosen.from))
   }
   const toggle = () => setView(row ? { of: 'transcript' } : { of: 'terminal' })
   useKeys({
