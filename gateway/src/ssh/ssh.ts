@@ -35,7 +35,21 @@ export interface SshOptions {
   gate: Gate
   approvals: () => { hold: 'wait' | 'fail' }
   log: Logger
+  /** Other bounds than those that are good for everybody. */
+  bounds?: Partial<SshBounds>
 }
+
+/** Milliseconds. */
+export interface SshBounds {
+  /** From a client's first byte until it is signed in, as sshd's LoginGraceTime. */
+  loginMs: number
+  /** How late a wrong answer is said to be wrong. */
+  wrongAfterMs: number
+  /** How long a signed-in client may ask for nothing. */
+  idleMs: number
+}
+
+const sshBounds: SshBounds = { loginMs: 60_000, wrongAfterMs: 500, idleMs: 600_000 }
 
 export interface SshListener extends AsyncDisposable {
   address: { host: string; port: number }
@@ -50,8 +64,6 @@ export interface SshListener extends AsyncDisposable {
 
 type ClientInfo = Parameters<NonNullable<ConstructorParameters<typeof Server>[1]>>[1]
 
-/** How long a client may take from its first byte to being signed in, as sshd's LoginGraceTime (ms). */
-const LOGIN_MS = 60_000
 /** How long a client whose session was ended may take to hang up itself (ms). */
 const GOODBYE_MS = 500
 /** How long a connection that was ended may take to go (ms). */
@@ -82,6 +94,7 @@ const anew: Words = { message: 'the gateway was configured anew', hint: 'Connect
  */
 export async function listenSsh(options: SshOptions): Promise<SshListener> {
   const { log } = options
+  const bounds = { ...sshBounds, ...options.bounds }
   const openings = new Openings()
   const pace = new Pace()
   const visits = new Set<Visit>()
@@ -101,7 +114,7 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
     }
     const place = placeOf(socket.remoteAddress, socket.remotePort)
     silent.set(place, socket)
-    const late = setTimeout(() => socket.destroy(), LOGIN_MS)
+    const late = setTimeout(() => socket.destroy(), bounds.loginMs)
     socket.once('close', () => {
       silent.delete(place)
       openings.delete(socket)
@@ -133,7 +146,14 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
     const address = info.ip
     const words = log.child({ address })
     const { identity, keys, signIns } = options
-    const signedIn = await signIn(client, { identity, keys, signIns, address, log: words })
+    const signedIn = await signIn(client, {
+      identity,
+      keys,
+      signIns,
+      address,
+      log: words,
+      wrongAfter: bounds.wrongAfterMs,
+    })
     if (!signedIn) return
     clearTimeout(lateness.get(socket))
     openings.delete(socket)
@@ -159,6 +179,7 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
     }
     const visit = new Visit(signedIn, hangUp, {
       ...options,
+      idleMs: bounds.idleMs,
       address,
       application: info.header.versions.software.slice(0, 100),
       log: words.child({ connection: signedIn.user.slice(0, 100), agent: signedIn.agent.id }),

@@ -4,6 +4,7 @@ import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { HOST, run, start } from '../testing/clients.ts'
 import { policy, type SshWorld, startSshWorld } from '../testing/world.ts'
+import { Client } from '../transport/ssh2.ts'
 
 let world: SshWorld
 beforeAll(async () => {
@@ -134,6 +135,34 @@ test('what runs ends when its token does', async () => {
     state: 'closed',
   })
 })
+
+test('who opens a thousand channels and forwards besides gets some of them, and is recorded; others are served', async () => {
+  const client = new Client()
+  client.on('error', () => {})
+  const password = (await world.exchange(await world.token('greedy'))).access_token
+  client.connect({ host: '127.0.0.1', port: world.port, username: 'web-1', password })
+  await once(client, 'ready')
+  let [open, refused] = [0, 0]
+  await new Promise<void>((resolve) => {
+    for (let n = 0; n < 1000; n++)
+      client.exec(`echo held ${n}`, (error) => {
+        if (error) refused++
+        else open++
+        if (open + refused === 1000) resolve()
+      })
+  })
+  expect(open).toBe(100)
+  const way = await world.through({ subject: 'modest' })
+  expect(await run(way, 'ssh', [HOST, 'echo fine'])).toMatchObject({ code: 0, stdout: Buffer.from('fine\n') })
+  const { id } = (await world.sessions()).find(({ identity }) => identity.subject === 'greedy')!
+  await new Promise((resolve) => client.forwardOut('127.0.0.1', 1, '10.0.0.1', 5432, resolve))
+  client.end()
+  await closedOf(id)
+  const forwards = (await world.recorded(id)).filter((event) => event.type === 'command' && event.kind === 'forward')
+  expect(forwards).toMatchObject([
+    { text: 'forward 10.0.0.1:5432', effects: [{ action: 'ssh:forward' }], verdict: { outcome: 'deny' } },
+  ])
+}, 30_000)
 
 test('a stopping gateway lets what runs finish for as long as it may, and takes nothing new', async () => {
   const long = await runs('long')

@@ -19,7 +19,7 @@ export interface SignInOptions {
   address: string
   log: Logger
   /** How late a wrong answer is said to be wrong (ms). */
-  wrongAfter?: number
+  wrongAfter: number
 }
 
 /** Who came, and as whom the client called itself: the connection that it wants. */
@@ -32,7 +32,6 @@ export interface SignedIn {
 export const TRIES = 6
 /** Requests of any kind: keys that are only asked about are many with some clients. */
 export const MOST_REQUESTS = 40
-const WRONG_MS = 500
 /** OpenSSH's askpass gives no more (bytes). */
 const ASKPASS_BYTES = 1023
 /** Longer than any token that is taken. */
@@ -158,7 +157,7 @@ class Login {
       else if (this.#cut && context.method === 'keyboard-interactive')
         context.prompt([], '', CUT, () => context.reject(METHODS))
       else context.reject(METHODS)
-    }, this.#options.wrongAfter ?? WRONG_MS)
+    }, this.#options.wrongAfter)
     this.#client.once('close', () => clearTimeout(late))
   }
 

@@ -21,6 +21,8 @@ export interface VisitOptions {
   sessions: Sessions
   gate: Gate
   approvals: () => { hold: 'wait' | 'fail' }
+  /** How long it may ask for nothing (ms). */
+  idleMs: number
   address: string
   /** What the client calls itself (RFC 4253, section 4.2). */
   application?: string
@@ -32,8 +34,6 @@ type Waiting = Parameters<Visitor['begin']>[1]
 type Begun = Awaited<ReturnType<Visitor['begin']>>
 
 const CONNECT = 'connect'
-/** How long a signed-in client may ask for nothing (ms). */
-export const IDLE_MS = 600_000
 /** How long a refused client may take to hear of it (ms). */
 const TOLD_MS = 1000
 /** So much of what nobody may do is told and recorded, of each connection. */
@@ -91,7 +91,7 @@ export class Visit implements Visitor {
       () => {
         if (!this.#opening) void this.end({ message: 'nothing was asked for in time', hint: 'Connect again.' })
       },
-      Math.min(Math.max(left, 0), IDLE_MS),
+      Math.min(Math.max(left, 0), this.#options.idleMs),
     )
   }
 
