@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { connect as connectTcp, type Socket } from 'node:net'
 import type { Logger } from 'pino'
 import type { SshTarget } from '../target.ts'
-import { Client, type ConnectConfig } from '../transport/ssh2.ts'
+import { Client, type ConnectConfig, LIMITS, type TransportOptions } from '../transport/ssh2.ts'
 import { type ChannelRequest, type Host, type HostChannel, HostError } from './host.ts'
 import { openChannel } from './opening.ts'
 import { publicWords } from './said.ts'
@@ -21,6 +21,8 @@ export interface HostLimits {
   missed: number
   /** Between our goodbye and the end of the connection, whatever the host makes of it. */
   goodbye: number
+  /** Packets that bring nothing: LIMITS of the transport. */
+  idlePackets: { burst: number; perSecond: number }
 }
 
 export const hostLimits: HostLimits = {
@@ -30,6 +32,7 @@ export const hostLimits: HostLimits = {
   alive: 15_000,
   missed: 4,
   goodbye: 2_000,
+  idlePackets: LIMITS.idlePackets,
 }
 
 /**
@@ -79,9 +82,10 @@ export async function connectHost(
       left.splice(left.indexOf(kindOf(outcome.unknown.type)), 1)
       if (left.length > 0) continue
     } else if (!(shown.length > 0 && outcome.noKeyInCommon)) {
-      const { error } = outcome
       if (signal.aborted) throw new HostError(`the attempt was given up (${reasonOf(signal)})`)
-      throw error
+      const { host, port } = target
+      log.warn({ connection: target.ref.name, host, port, because: outcome.error.message }, 'the host can’t be used')
+      throw outcome.error
     }
     const { ref, host, port, hostKeys } = target
     log.error(
@@ -160,8 +164,8 @@ async function attempt(
     client.on('handshake', () => {
       stage = 'it lets nobody in'
     })
-    client.on('ready', () => settle({ host: standing(client, alive, line, limits), key: key! }))
-    const config: ConnectConfig = {
+    client.on('ready', () => settle({ host: standing(client, alive, limits), key: key! }))
+    const config: ConnectConfig & TransportOptions = {
       sock: socket,
       username: target.user,
       readyTimeout: 0, // ours is the signal
@@ -173,6 +177,7 @@ async function attempt(
       },
       algorithms: { serverHostKey: accepted.flatMap((kind) => kinds[kind]), compress: ['none'] },
       authHandler: ways(),
+      limits: { idlePackets: limits.idlePackets },
     }
     signal.addEventListener('abort', tooLate, { once: true })
     try {
@@ -185,10 +190,14 @@ async function attempt(
   })
 }
 
+const SILENT = 'it doesn’t say why'
+
 /** Why and when a connection ends. */
 class Liveliness {
   readonly closed: Promise<string>
   #because: string | undefined
+  #standing = false
+  #failed = false
   readonly #client: Client
   readonly #socket: Socket
   readonly #goodbye: number
@@ -199,31 +208,41 @@ class Liveliness {
     this.#goodbye = limits.goodbye
     this.closed = new Promise((resolve) => {
       socket.once('close', () => {
-        const because = this.#because ?? 'the host closed the connection'
-        log.debug({ because }, 'the connection to the host has ended')
+        const because = this.#because ?? SILENT
+        if (this.#failed) log.warn({ because }, 'the connection to the host has failed')
+        else log.debug({ because }, 'the connection to the host has ended')
         resolve(because)
       })
     })
     // What half a connection is good for ends with it.
-    socket.once('end', () => this.end('the host closed the connection'))
+    socket.once('end', () => this.end(SILENT))
+  }
+
+  /** From now on its failures are the log’s to know; before, they are the attempt’s. */
+  stands(): void {
+    this.#standing = true
   }
 
   failed(error: Error): void {
-    this.#because ??= publicWords(error.message)
-    this.end(this.#because)
+    this.#failed ||= this.#standing && this.#because === undefined
+    this.end(publicWords(error.message))
   }
 
   end(because: string): void {
     this.#because ??= because
     if (this.#socket.destroyed) return
-    this.#client.end()
     setTimeout(() => this.#socket.destroy(), this.#goodbye).unref()
+    try {
+      this.#client.end()
+    } catch {
+      // What has failed already says no goodbye.
+      this.#socket.end()
+    }
   }
 }
 
-function standing(client: Client, alive: Liveliness, log: Logger, limits: HostLimits): Host {
-  void alive.closed
-  client.on('error', (error: Error) => log.warn({ error: publicWords(error.message) }, 'the host is in error'))
+function standing(client: Client, alive: Liveliness, limits: HostLimits): Host {
+  alive.stands()
   return {
     closed: alive.closed,
     close: () => alive.end('the gateway closed the connection'),
