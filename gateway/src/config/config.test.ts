@@ -112,6 +112,15 @@ test('a secret in a file loses its last newline, and one that everybody may read
   expect(second.warnings).toEqual(['gateway.yaml:14: everybody may read /open-password; chmod it to 0600'])
 })
 
+test.each([
+  ['', 86_400_000],
+  [', token_within: 7d', 604_800_000],
+])('an agent’s keys are good for a time after its token (%s)', async (more, tokenWithin) => {
+  const { config, problems } = await load(`${good}ssh: { listen: 127.0.0.1:0${more} }\n`)
+  expect(problems).toEqual([])
+  expect(config?.ssh).toEqual({ listen: { host: '127.0.0.1', port: 0 }, tokenWithin })
+})
+
 test('a certificate is read with its key', async () => {
   const { config, problems, warnings } = await load(`${good}tls: { cert: pair.crt, key: pair.key }\n`)
   expect(problems).toEqual([])

@@ -181,7 +181,7 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
       ...options,
       idleMs: bounds.idleMs,
       address,
-      application: info.header.versions.software.slice(0, 100),
+      application: info.header.versions.software.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'),
       log: words.child({ connection: signedIn.user.slice(0, 100), agent: signedIn.agent.id }),
     })
     visits.add(visit)

@@ -145,7 +145,8 @@ class Login {
   #letIn(context: AuthContext, agent: AgentPrincipal): void {
     const { username: user } = context
     context.accept()
-    this.over({ agent, user })
+    // Where the client has left this way for another meanwhile, it isn't let in by it.
+    if (this.#client.authenticated) this.over({ agent, user })
   }
 
   /** Late, so that many guesses take long; the last one of too many ends it. */

@@ -39,6 +39,8 @@ const TOLD_MS = 1000
 /** So much of what nobody may do is told and recorded, of each connection. */
 const MOST_FORBIDDEN = 50
 const LONGEST_FORBIDDEN = 300
+/** Characters; what is longer is cut. */
+const LONGEST_PURPOSE = 1000
 
 /** Says no; the words are all that the client learns. */
 class Refused extends Error {
@@ -104,7 +106,11 @@ export class Visit implements Visitor {
     return this.#live !== undefined
   }
 
-  async begin(wishes: Wishes, how: Waiting): Promise<Begun> {
+  async begin(asked: Wishes, how: Waiting): Promise<Begun> {
+    const wishes: Wishes = {
+      ...asked,
+      ...(asked.purpose !== undefined && { purpose: asked.purpose.slice(0, LONGEST_PURPOSE).toWellFormed() }),
+    }
     const { reason } = this.#over.signal
     if (reason) return { refused: { message: (reason as Error).message }, fatal: true }
     if (this.#opening && wishes.purpose !== undefined && wishes.purpose !== this.#opening.purpose)
@@ -128,7 +134,7 @@ export class Visit implements Visitor {
 
   forbidden(text: string): void {
     if (++this.#forbiddens > MOST_FORBIDDEN) return
-    const what = text.slice(0, LONGEST_FORBIDDEN)
+    const what = text.slice(0, LONGEST_FORBIDDEN).replace(/\p{C}/gu, '\ufffd')
     const more = this.#forbiddens === MOST_FORBIDDEN && { more: 'what follows is not told' }
     this.#log.info({ what, ...more }, 'what nobody may do was refused')
     const connection = this.#live?.connection.name
