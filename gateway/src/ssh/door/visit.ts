@@ -40,7 +40,7 @@ const TOLD_MS = 1000
 const MOST_FORBIDDEN = 50
 const LONGEST_FORBIDDEN = 300
 /** Characters; what is longer is cut. */
-const LONGEST_PURPOSE = 1000
+const LONGEST_PURPOSE = 500
 
 /** Says no; the words are all that the client learns. */
 class Refused extends Error {
