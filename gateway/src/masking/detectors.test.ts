@@ -250,6 +250,14 @@ describe('in JSON text', () => {
   })
 })
 
+it.each(['17,4111111111111111,12/27', 'id,card\n17,4111 1111 1111 1111\n18,', '4111111111111111,5'])(
+  'finds a card between the commas of a table: %j',
+  (text) =>
+    expect(detect(text).map(({ kind, start, end }) => [kind, text.slice(start, end).replaceAll(' ', '')])).toEqual([
+      ['card', '4111111111111111'],
+    ]),
+)
+
 it('finds the one of several numbers that is a card', () => {
   const text = 'on 2024 4111 1111 1111 1111 12/27, ref 1 378282246310005 2'
   expect(detect(text).map(({ start, end }) => text.slice(start, end))).toEqual([

@@ -200,9 +200,9 @@ const detectors: readonly Detector[] = [
   {
     kind: 'card',
     needs: digits,
-    // In one piece, or as it is printed: 4-4-4-4(-3), 4-6-5, 4-6-4.
+    // In one piece, or as it is printed: 4-4-4-4(-3), 4-6-5, 4-6-4. A comma is a border: tables are written with it.
     pattern: bounded(
-      String.raw`${notBehind('\\dA-Za-z.,_-')}(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5})(?![\dA-Za-z_]|[.,-]\d)`,
+      String.raw`${notBehind('\\dA-Za-z._-')}(?:\d{12,19}|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?|\d{4}([ -])\d{6}\2\d{4,5})(?![\dA-Za-z_]|[.-]\d)`,
     ),
     check: when(isCard),
   },
