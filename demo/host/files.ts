@@ -152,8 +152,19 @@ export function serveFiles(sftp: SFTPWrapper, { files }: Machine): void {
       sftp.name(id, [plainly((await files.exists(path)) ? await files.realpath(path) : path)])
     }),
   )
-  sftp.on('end', () => sftp.end())
+  sftp.on('end', () => {
+    // ssh2 tells no exit status of its own sftp; scp takes a silent end for a failure.
+    const { _protocol, outgoing } = sftp as unknown as Inside
+    _protocol.exitStatus(outgoing.id, 0)
+    sftp.end()
+  })
   sftp.on('EXTENDED', (id) => sftp.status(id, UNSUPPORTED))
+}
+
+/** What ssh2 1.17 holds in it. */
+interface Inside {
+  _protocol: { exitStatus(channel: number, status: number): void }
+  outgoing: { id: number }
 }
 
 const plainly = (filename: string): FileEntry => ({ filename, longname: filename, attrs: {} as Stats })

@@ -85,4 +85,7 @@ test('files by sftp: listed, fetched, put, renamed, removed', async () => {
   expect(code).toBe(0)
   expect(out).toContain('current')
   expect(readFileSync(got, 'utf8')).toBe('x'.repeat(300_000))
+  const fetched = await run('scp', [...options(), '-P', String(host.port), `deploy@${host.host}:/etc/hostname`, got])
+  expect(fetched).toEqual({ code: 0, out: '', err: '' })
+  expect(readFileSync(got, 'utf8')).toBe('web-1\n')
 })

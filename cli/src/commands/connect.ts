@@ -103,7 +103,11 @@ async function connect(
     const { command: whole, changes } =
       kind === 'ssh'
         ? sshSetting(
-            { ...setting, self: fileURLToPath(new URL('../../bin/countersign.js', import.meta.url)) },
+            {
+              ...setting,
+              hostKey: endpoints.ssh_host_key,
+              self: fileURLToPath(new URL('../../bin/countersign.js', import.meta.url)),
+            },
             folder,
             command,
           )

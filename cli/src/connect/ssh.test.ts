@@ -36,9 +36,24 @@ function understood(config: string, host: string): Map<string, string[]> {
 }
 
 describe('an SSH client', () => {
+  it('is told who the gateway is, where the gateway says so, and takes no other key', () => {
+    const hostKey = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ'
+    using own = privateFolder({ XDG_RUNTIME_DIR: place })
+    using other = privateFolder({ XDG_RUNTIME_DIR: place })
+    const { command } = sshSetting({ ...setting, hostKey }, own, ['ssh'])
+    const settings = understood(command[2]!, 'web-1')
+    const known = settings.get('userknownhostsfile')![0]!
+    expect(readFileSync(known, 'utf8')).toBe(`[gw.example.com]:7422 ${hostKey}\n`)
+    expect(settings.get('hostkeyalias')).toEqual(['[gw.example.com]:7422'])
+    expect(settings.get('stricthostkeychecking')).toEqual(['true'])
+    expect(settings.get('globalknownhostsfile')).toEqual(['/dev/null'])
+    const without = understood(sshSetting(setting, other, ['ssh']).command[2]!, 'web-1')
+    expect(without.get('userknownhostsfile')![0]).not.toBe(known)
+  })
+
   it('is led to the gateway by the name of the connection, with the token behind a prompt', () => {
     const { command, changes } = sshSetting({ ...setting, purpose: 'look "at" logs', hold: 'fail' }, folder, ['ssh'])
-    expect(command).toEqual(['ssh', '-F', join(folder.path, 'ssh_config'), 'web-1'])
+    expect(command).toEqual(['ssh', '-F', join(folder.path, 'ssh_config'), '-oBatchMode=no', 'web-1'])
     const settings = understood(command[2]!, 'web-1')
     expect(
       Object.fromEntries(
@@ -79,11 +94,11 @@ describe('an SSH client', () => {
   it.each([
     [
       ['ssh', 'web-1', 'uptime'],
-      ['ssh', '-F', expect.any(String), 'web-1', 'uptime'],
+      ['ssh', '-F', expect.any(String), '-oBatchMode=no', 'web-1', 'uptime'],
     ],
     [
       ['/usr/bin/scp', 'a', 'web-1:'],
-      ['/usr/bin/scp', '-F', expect.any(String), 'a', 'web-1:'],
+      ['/usr/bin/scp', '-F', expect.any(String), '-oBatchMode=no', 'a', 'web-1:'],
     ],
     [
       ['rsync', '-a', '.', 'web-1:'],

@@ -10,6 +10,8 @@ export interface SshSetting {
   gateway: URL
   connection: string
   token: string
+  /** The gateway's host key, as known_hosts has it behind a host; absent: what the client knows by itself counts. */
+  hostKey?: string | undefined
   purpose?: string | undefined
   hold?: 'wait' | 'fail' | undefined
   /** The program that is run for `countersign`. */
@@ -25,12 +27,13 @@ const own = ['ssh', 'scp', 'sftp']
  * RSYNC_RSH.
  */
 export function sshSetting(
-  { listener, gateway, connection, token, purpose, hold, self }: SshSetting,
+  { listener, gateway, connection, token, hostKey, purpose, hold, self }: SshSetting,
   folder: PrivateFolder,
   command: string[],
 ): { command: string[]; changes: Record<string, string | undefined> } {
   const { host, port } = hostAndPort(listener, gateway)
-  const config = folder.write('ssh_config', configText({ connection, host, port, purpose, hold }))
+  const known = hostKey !== undefined && folder.write('known_hosts', `${keyAlias(host, port)} ${hostKey}\n`)
+  const config = folder.write('ssh_config', configText({ connection, host, port, known, purpose, hold }))
   // The prompt is an argument of the helper's, so that it must be one program.
   const askpass = folder.write(
     'askpass',
@@ -42,7 +45,8 @@ export function sshSetting(
   const destination = program !== '' && basename(program) === 'ssh' && args.length === 0 ? [connection] : []
   const withConfig = `ssh -F ${shellWord(config)}`
   return {
-    command: isOwn ? [program, '-F', config, ...args, ...destination] : command,
+    // sftp -b and scp -B turn BatchMode on, in which the prompt that the token answers isn't asked.
+    command: isOwn ? [program, '-F', config, '-oBatchMode=no', ...args, ...destination] : command,
     changes: {
       SSH_ASKPASS: askpass,
       SSH_ASKPASS_REQUIRE: 'force',
@@ -59,6 +63,8 @@ export function configText(of: {
   connection: string
   host: string
   port: string
+  /** Path of a known_hosts that says who the gateway is; false: there is none. */
+  known?: string | false
   purpose?: string | undefined
   hold?: string | undefined
 }): string {
@@ -77,6 +83,15 @@ export function configText(of: {
     '  NumberOfPasswordPrompts 1',
     // One for each listener, whatever connections are behind it.
     `  HostKeyAlias ${keyAlias(of.host, of.port)}`,
+    // Whoever told us where it listens has told us who it is: nobody need be asked, and no other key will do.
+    ...(of.known
+      ? [
+          `  UserKnownHostsFile ${configWord(of.known)}`,
+          '  GlobalKnownHostsFile /dev/null',
+          '  StrictHostKeyChecking yes',
+          '  UpdateHostKeys no',
+        ]
+      : []),
     '  ForwardAgent no',
     // A shared connection would carry the next session by this one's token.
     '  ControlPath none',
