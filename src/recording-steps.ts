@@ -135,6 +135,14 @@ export function deniedBy({ verdict }: Event<'command'>): string {
   return verdict.policies.length > 0 ? `denied by ${verdict.policies.join(', ')}` : 'denied: no policy permits it'
 }
 
+/** How a channel ended, and what the recording lacks of it: `exit 0 · 3 bytes in, 40 out, 0 on stderr`. */
+export function exitOf({ code, signal, bytes, truncated }: Event<'exit'>): string {
+  const how =
+    signal !== undefined ? `ended by SIG${signal}` : code === undefined ? 'ended without a status' : `exit ${code}`
+  const passed = `${bytes.stdin} bytes in, ${bytes.stdout} out, ${bytes.stderr} on stderr`
+  return `${how} · ${passed}${truncated ? ` · not kept whole: ${truncated.join(', ')}` : ''}`
+}
+
 /** Whether a step is the session's beginning rather than something that its agent said. */
 export function isConnect(step: Step): boolean {
   return step.kind === 'command' && step.event.kind === 'connect'

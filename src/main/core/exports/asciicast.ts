@@ -1,5 +1,8 @@
 import type { RecordingLine } from '@countersign/contract/recording'
-import { markerOf } from '../../../recording-steps.ts'
+import { exitOf, markerOf } from '../../../recording-steps.ts'
+import { FrameReader, noFrames } from '../terminal/frames.ts'
+import { PlainText } from '../terminal/text.ts'
+import { writeCast } from './channel.ts'
 import type { ExportSource } from './exports.ts'
 import { cell, linesIn, plainly, tableOf } from './reading.ts'
 
@@ -11,6 +14,13 @@ import { cell, linesIn, plainly, tableOf } from './reading.ts'
  */
 export async function* writeAsciicast(source: ExportSource): AsyncGenerator<string> {
   const { session, file } = source
+  const terminals = file.index.channels.flatMap(({ kind, id: channel }, place) =>
+    kind === 'sftp' ? [] : [{ channel, place }],
+  )
+  const [only, another] = terminals
+  // One shell, one command: then it is what was seen, byte for byte. Several are told like the commands of a database.
+  if (only && !another) return yield* writeCast({ ...source, ...only })
+  const said = new Map<string, Said>()
   const header = {
     version: 3,
     term: { cols: 120, rows: 36, type: 'xterm-256color' },
@@ -26,18 +36,61 @@ export async function* writeAsciicast(source: ExportSource): AsyncGenerator<stri
     micros = now
     return `${JSON.stringify([passed / 1e6, code, data])}\n`
   }
-  const marked = new Set<string>()
+  const masked = new Set<string>()
   for await (const line of linesIn(source)) {
     if (line.type === 'header') continue
     const marker = markerOf(line)
-    const masks = line.type === 'rows' && marked.has(line.command)
+    const masks = line.type === 'rows' && masked.has(line.command)
     if (marker && !masks) yield event(line.t, 'm', plainly(marker.label))
-    if (line.type === 'rows') marked.add(line.command)
-    if (line.type === 'result') marked.delete(line.command)
-    const text = shown(line, session.connection)
+    if (line.type === 'rows') masked.add(line.command)
+    if (line.type === 'result') masked.delete(line.command)
+    const text = shown(line, session.connection) || saidBy(line, said)
     if (text) yield event(line.t, 'o', text.replace(/\r?\n/g, '\r\n'))
     if (line.type === 'end') yield event(line.t, 'x', line.state === 'closed' ? '0' : '1')
   }
+}
+
+/** What a channel says, line by line. */
+class Said {
+  readonly reader: FrameReader
+  readonly stdout = { text: new PlainText(), begun: '' }
+  readonly stderr = { text: new PlainText(), begun: '' }
+
+  constructor(terminal: boolean) {
+    this.reader = new FrameReader(noFrames, terminal)
+  }
+
+  /** Whole lines, each marked as the host's: none passes for the gateway's words, or for a prompt. */
+  lines(stream: 'stdout' | 'stderr', more: string): string {
+    const lines = (this[stream].begun + this[stream].text.write(more)).split('\n')
+    this[stream].begun = lines.pop()!
+    return lines.map((line) => marked(stream, line)).join('')
+  }
+
+  rest(): string {
+    const { stdout, stderr } = this
+    return (stdout.begun && marked('stdout', stdout.begun)) + (stderr.begun && marked('stderr', stderr.begun))
+  }
+}
+
+const marked = (stream: 'stdout' | 'stderr', line: string) =>
+  stream === 'stderr' ? red(`! ${plainly(line)}\n`) : `< ${plainly(line)}\n`
+
+function saidBy(line: RecordingLine, channels: Map<string, Said>): string {
+  if (line.type === 'channel') {
+    channels.set(line.channel, new Said(line.terminal !== undefined))
+    return ''
+  }
+  if (line.type !== 'output' && line.type !== 'exit') return ''
+  const said = channels.get(line.channel)
+  if (line.type === 'exit') {
+    channels.delete(line.channel)
+    return `${said?.rest() ?? ''}${dim(`-- ${onOne(exitOf(line))}\n`)}`
+  }
+  const frame = said?.reader.read(line)
+  if (frame?.type !== 'output' || !said) return ''
+  if (frame.notice) return amber(`-- ${onOne(frame.text.trim())}\n`)
+  return said.lines(frame.stream, frame.text)
 }
 
 const colour = (n: number) => (text: string) => `\u001b[${n}m${text}\u001b[0m`

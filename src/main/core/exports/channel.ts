@@ -70,11 +70,17 @@ async function* writeBytes(source: ChannelSource, stream: 'stdout' | 'stderr'): 
 const linesAtOnce = 256
 
 /** A channel's lines after its first. */
-async function* framesIn({ file, place, signal, progress }: ChannelSource): AsyncGenerator<RecordingLine> {
+export async function* framesIn({
+  file,
+  place,
+  signal,
+  progress,
+}: Pick<ChannelSource, 'file' | 'place' | 'signal'> &
+  Partial<Pick<ChannelSource, 'progress'>>): AsyncGenerator<RecordingLine> {
   const numbers = file.index.framesOf(place)
   for (let at = 0; at < numbers.length; at += linesAtOnce) {
     signal.throwIfAborted()
-    progress(at, numbers.length)
+    progress?.(at, numbers.length)
     yield* await file.lines(numbers.subarray(at, at + linesAtOnce))
     await new Promise((resolve) => setImmediate(resolve))
   }

@@ -1,5 +1,9 @@
 import type { AnnotationView } from '../../../annotations-api.ts'
-import { type CommandStep, deniedBy, isConnect, type Step } from '../../../recording-steps.ts'
+import { type CommandStep, deniedBy, exitOf, isConnect, type Step } from '../../../recording-steps.ts'
+import { FrameReader, noFrames } from '../terminal/frames.ts'
+import { PlainText } from '../terminal/text.ts'
+import { placeOf } from '../terminal/viewing.ts'
+import { framesIn } from './channel.ts'
 import type { ExportSource } from './exports.ts'
 import { cell, plainly, stepsIn, tableOf } from './reading.ts'
 
@@ -29,9 +33,52 @@ export async function* writeTranscript(source: ExportSource): AsyncGenerator<str
   for await (const step of stepsIn(source)) {
     while (notes[0] && notes[0].from < step.t) yield `\n${noteOf(notes.shift()!)}\n`
     yield `\n${textOf(step)}\n`
+    if (step.kind === 'command' && step.channel) yield* saidIn(source, step)
   }
   for (const note of notes) yield `\n${noteOf(note)}\n`
 }
+
+/** So much of what a channel said stands in a transcript; all of it is in an export of the channel. Characters. */
+const mostSaid = 1024 * 1024
+
+/** What a channel said: a line of the host's is marked by `<`, one on stderr by `!`, the gateway's own by `--`. */
+async function* saidIn(source: ExportSource, { channel, t }: CommandStep): AsyncGenerator<string> {
+  const below = ' '.repeat(timeOf(t).length)
+  const { channel: id, terminal } = channel!.event
+  if (terminal) yield `${below}-- in a terminal of ${terminal.columns} × ${terminal.rows}, as text:\n`
+  const marks = { stdout: '<', stderr: '!' }
+  const texts = { stdout: new PlainText(), stderr: new PlainText() }
+  const begun = { stdout: '', stderr: '' }
+  let said = 0
+  let hidden = 0
+  const place = placeOf(source.file, id)
+  const reader = new FrameReader(noFrames, terminal !== undefined)
+  for await (const line of framesIn({ ...source, place })) {
+    const frame = reader.read(line)
+    if (frame?.type === 'input') hidden += frame.hidden ?? 0
+    if (frame?.type === 'signal') yield `${below}-- signal ${plainly(frame.signal)}\n`
+    if (frame?.type !== 'output') continue
+    if (frame.notice) {
+      yield `${below}-- the gateway said: ${plainly(frame.text.trim()).replaceAll('\n', ` ⏎ `)}\n`
+      continue
+    }
+    if (frame.masked) yield `${below}-- masked here: ${cell(frame.masked.join(', '))}\n`
+    said += frame.text.length
+    if (said > mostSaid) continue
+    const { stream } = frame
+    const lines = (begun[stream] + texts[stream].write(frame.text)).split('\n')
+    begun[stream] = lines.pop()!
+    for (const one of lines) yield `${below}${marks[stream]} ${plainly(one)}\n`
+  }
+  for (const stream of ['stdout', 'stderr'] as const)
+    if (begun[stream]) yield `${below}${marks[stream]} ${plainly(begun[stream])}\n`
+  if (said > mostSaid)
+    yield `${below}-- not all of it: it said ${said} characters; export the terminal or output by itself\n`
+  if (hidden > 0) yield `${below}-- ${hidden} bytes were typed without an echo, and not kept\n`
+  if (channel!.exit) yield `${below}-- ${plainly(exitOf(channel!.exit))}\n`
+}
+
+const timeOf = (t: number) => `[${(t / 1000).toFixed(3).padStart(10)}] `
 
 /** What a person noted, where it belongs; marked so that it can't be taken for the recording's own words. */
 function noteOf(note: AnnotationView): string {
@@ -55,7 +102,7 @@ export function standingOf(note: AnnotationView): string {
 }
 
 function textOf(step: Step): string {
-  const time = `[${(step.t / 1000).toFixed(3).padStart(10)}] `
+  const time = timeOf(step.t)
   const below = ' '.repeat(time.length)
   // What goes on in a further line is marked, or an agent could write a line as the gateway does: `-- allowed`.
   const indented = (text: string) => plainly(text).split('\n').join(`\n${below}   `)
@@ -110,6 +157,10 @@ function holdOf(hold: NonNullable<CommandStep['hold']>): string {
 export function resultOf({ result }: CommandStep): string {
   if (!result) return 'no result recorded'
   const parts = [result.status, result.tag, result.rows === undefined ? undefined : `${result.rows} rows`]
+  const { read, written, sha256 } = result.transferred ?? {}
+  if (read) parts.push(`${read} bytes read`)
+  if (written) parts.push(`${written} bytes written`)
+  if (sha256) parts.push(`SHA-256 ${sha256}`)
   parts.push(result.sqlstate, result.message, `${result.ms} ms`)
   return parts.filter((part) => part !== undefined && part !== '').join(' · ')
 }

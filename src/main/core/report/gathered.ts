@@ -2,7 +2,7 @@ import type { RecordingHeader, RecordingLine } from '@countersign/contract/recor
 import { isConnect, type MarkerKind, markerOf, type Step, stepsOf } from '../../../recording-steps.ts'
 
 /** So many commands are printed where nothing makes them remarkable; those that are, are printed up to `remarkable`. */
-export const printed = { plain: 1500, remarkable: 5000, rows: 5, columns: 8 } as const
+export const printed = { plain: 1500, remarkable: 5000, rows: 5, columns: 8, said: 600 } as const
 
 /** What a report needs of a recording, however long it is. */
 export interface Gathered {
@@ -33,6 +33,7 @@ export async function gathered(
   const kept: { number: number; step: Step }[] = []
   const markers: { t: number; kind: MarkerKind; label: string }[] = []
   const moments: number[] = []
+  const channels = new Map<string, { command: string; said: number; masks: boolean; line: Of<'channel'> }>()
   const tally = { commands: 0, denied: 0, held: 0, failed: 0, masked: 0, revealed: 0 }
   let [count, length, plain, remarkable, left] = [0, 0, 0, 0, 0]
 
@@ -63,11 +64,29 @@ export async function gathered(
       continue
     }
     length = Math.max(length, line.t)
-    const marker = markerOf(line)
+    if (line.type === 'channel') channels.set(line.channel, { command: line.command, said: 0, masks: false, line })
+    const channel = 'channel' in line ? channels.get(line.channel) : undefined
+    const marker = line.type === 'output' && channel?.masks ? undefined : markerOf(line)
+    if (marker && channel) channel.masks = true
     // The picture shows at most so many places; what is printed says each.
     if (marker && markers.length < 100_000) markers.push({ t: line.t, ...marker })
     if (line.type === 'note' || line.type === 'end') {
       finish(++count, [line])
+      continue
+    }
+    if (channel && line.type !== 'channel') {
+      const own = open.get(channel.command)
+      if (line.type === 'output') {
+        if (marker) tally.masked++
+        // What terminals show is no text; of the rest the beginning is printed.
+        if (own && !channel.line.terminal && !line.notice && channel.said < printed.said) {
+          own.push(beginning(line, printed.said - channel.said))
+          channel.said += typeof line.data === 'string' ? line.data.length : printed.said
+        } else if (own && marker) own.push(beginning(line, 0))
+      }
+      if (line.type !== 'exit') continue
+      own?.push(line)
+      channels.delete(line.channel)
       continue
     }
     if (!('command' in line)) continue
@@ -99,6 +118,13 @@ export async function gathered(
 
 const endOf = (step: Step): number =>
   step.kind === 'command' ? Math.max(step.t, (step.result?.ms ?? 0) + step.t) : step.t
+
+type Of<T extends RecordingLine['type']> = Extract<RecordingLine, { type: T }>
+
+/** What is printed of an output: so many characters of text. */
+function beginning(line: Of<'output'>, most: number): Of<'output'> {
+  return { ...line, data: typeof line.data === 'string' ? line.data.slice(0, most) : '' }
+}
 
 /** Rows that aren't printed are let go at once. */
 function briefly(line: RecordingLine): RecordingLine {

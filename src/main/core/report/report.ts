@@ -2,7 +2,8 @@ import type { Parameter } from '@countersign/contract/approval'
 import type { Annotation } from '@countersign/contract/evidence'
 import type { RecordingLine } from '@countersign/contract/recording'
 import type { Session } from '@countersign/contract/session'
-import { deniedBy, type Step } from '../../../recording-steps.ts'
+import { deniedBy, exitOf, type Step } from '../../../recording-steps.ts'
+import { PlainText } from '../terminal/text.ts'
 import { type Gathered, gathered, printed } from './gathered.ts'
 import { type Html, html } from './html.ts'
 import { clock, type Mark, tallyPicture, timelinePicture } from './picture.ts'
@@ -178,7 +179,17 @@ function stepItem(number: number, step: Step, annotations: readonly ReportNote[]
   return html`<li id="step-${number}" value="${number}" class="${kindOf(step)}"><p class="head"><span class="n">${clock(step.t, true)}</span> ${headOf(step)}</p>
 ${step.kind === 'command' && html`<pre>${step.event.text === '' ? '(empty)' : step.event.text}</pre>${step.event.parameters.length > 0 && html`<p class="code dim">${step.event.parameters.map((value, i) => html`$${i + 1} = ${shown(value)} `)}</p>`}`}
 ${step.kind === 'command' && step.rows && rowsTable(step.rows)}
+${step.kind === 'command' && step.channel && said(step.channel)}
 ${notes.map((note) => html`<p class="note">✎ ${note.by.name}: ${note.text}${standing(note) !== undefined && html` <span class="dim">(${standing(note)})</span>`}</p>`)}</li>`
+}
+
+/** The beginning of what a command said, and how it ended. */
+function said({ event, head, exit }: NonNullable<Extract<Step, { kind: 'command' }>['channel']>): Html {
+  const plain = new PlainText()
+  const text = head.map(({ data }) => (typeof data === 'string' ? plain.write(data) : '')).join('')
+  const cut = exit !== undefined && exit.bytes.stdout + exit.bytes.stderr > text.length
+  const classes = [...new Set(head.flatMap(({ masked }) => masked ?? []))]
+  return html`${text.trim() !== '' && html`<pre class="said">${text}</pre>`}${cut && !event.terminal && html`<p class="dim left">the beginning; the recording has what was kept of the rest</p>`}${event.terminal && html`<p class="dim left">in a terminal of ${event.terminal.columns} × ${event.terminal.rows}: to be played</p>`}${classes.map((name) => html` <span class="tag">masked: ${name}</span>`)}<p class="dim left">${exit ? exitOf(exit) : 'its end is not in the recording'}</p>`
 }
 
 function kindOf(step: Step): string {
