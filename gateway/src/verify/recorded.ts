@@ -9,6 +9,9 @@ import { asValue, outcomeOf, recordedOf, type SaidRows } from './said.ts'
 /** Of lines longer than this nothing is said here but that they were there; results may have as many bytes as the configuration lets them. */
 const LONGEST = 64 * 1024 * 1024
 
+/** What the database says nothing of. */
+const UNCOUNTED = new Set(['end', 'note', 'channel', 'input', 'resize', 'signal', 'exit'])
+
 /** One session while its entries and its recording go by. */
 interface Passing {
   counting: Counting
@@ -68,7 +71,9 @@ export class RecordedFacts {
 
   #line(passing: Passing, line: Buffer) {
     const type = /^\{"seq":\d+,"t":[\d.e+-]+,"type":"([a-z]+)"/.exec(line.toString('latin1', 0, 96))?.[1]
-    if (type === undefined || type === 'end' || type === 'note') return
+    if (type === undefined || UNCOUNTED.has(type)) return
+    // Most of a recording may be output, of which only this counts.
+    if (type === 'output' && !line.includes('"masked":[')) return
     let event: RecordingEvent
     try {
       event = JSON.parse(line.toString()) as RecordingEvent

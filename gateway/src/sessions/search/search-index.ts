@@ -15,6 +15,7 @@ import {
   tickOf,
   verdicts,
 } from './document.ts'
+import { OutputOf } from './output.ts'
 import { PART, Parts } from './parts.ts'
 
 export interface SearchIndexOptions {
@@ -53,6 +54,7 @@ interface Reading {
   length: number
   /** Commands whose results are still to come, by their id in the recording. */
   awaited: Map<string, Document>
+  output: OutputOf
   stale: Set<Document>
   ended: boolean
 }
@@ -138,6 +140,17 @@ export class SearchIndex implements RecordingReader, Disposable {
       case 'result':
         if (reading.awaited.size > 0) this.#cameBack(reading, line)
         break
+      case 'channel': {
+        const event = line.parsed as RecordingEvent & { type: 'channel' }
+        const document = reading.awaited.get(event.command)
+        if (document) reading.output.begin(event, document)
+        break
+      }
+      case 'output': {
+        const taken = reading.output.take(line)
+        if (taken) this.#add(reading, taken.document, 'cameBack', taken.text)
+        break
+      }
       case 'end':
         reading.ended = true
         this.#stale.add(reading)
@@ -256,6 +269,7 @@ export class SearchIndex implements RecordingReader, Disposable {
       known: new Map(),
       length: 0,
       awaited: new Map(),
+      output: new OutputOf(),
       stale: new Set(),
       ended: false,
     }

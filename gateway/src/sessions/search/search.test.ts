@@ -81,4 +81,35 @@ describe('the search', () => {
     expect(texts({ session: 'se_a' })).toHaveLength(2)
     expect(texts({ session: 'se_b' })).toEqual([])
   })
+
+  it('finds commands of SSH by what they put out first, without what a terminal would obey', () => {
+    const exec = (command: string, channel: string, text: string): Recorded['events'] => [
+      { t: 1, event: commandOf(command, text, { kind: 'exec' }) },
+      { t: 2, event: { type: 'channel', channel, command, kind: 'exec' } },
+    ]
+    const output = (channel: string, data: string, more = {}): Recorded['events'][number] => ({
+      t: 3,
+      event: { type: 'output', channel, stream: 'stdout', data, ...more },
+    })
+    const exit = { bytes: { stdin: 0, stdout: 0, stderr: 0 }, sha256: { stdin: '', stdout: '', stderr: '' } }
+    give(
+      index,
+      recorded('se_a', [
+        ...exec('c1', '1', 'uname -a'),
+        ...exec('c2', '2', 'cat /var/log/big'),
+        output('2', 'needle in hay '),
+        output('1', '\u001b[31mLinux\u001b[0m web1 \u001b]0;title\u0007'),
+        output('1', 'countersign: spoken', { notice: true }),
+        output('2', 'hay '.repeat(2000)),
+        output('2', 'toolate'),
+        { t: 4, event: { type: 'exit', channel: '1', code: 0, ...exit } },
+        { t: 4, event: { type: 'result', command: 'c1', status: 'completed', tag: 'exit 0', ms: 1 } },
+      ]),
+    )
+    index.flush()
+    const texts = (text: string) => search.commands({ limit: 10, text }).items.map(({ text, found }) => [text, found])
+    expect(texts('linux web1')).toEqual([['uname -a', 'result']])
+    expect(texts('needle')).toEqual([['cat /var/log/big', 'result']])
+    for (const none of ['31mLinux', 'title', 'spoken', 'toolate']) expect(texts(none)).toEqual([])
+  })
 })
