@@ -19,6 +19,9 @@ export interface Relayed {
   signal: AbortSignal
 }
 
+/** Output that has ended for so long (ms) has ended before its command. */
+const EARLY = 200
+
 /**
  * Lets a channel's streams pass between client and host, each byte recorded before it is forwarded. Who can't take more
  * is waited for: what is under way is never more than SSH's windows.
@@ -48,6 +51,7 @@ export async function relay(relayed: Relayed): Promise<RemoteExit> {
   }
 
   let open = 2
+  let early: NodeJS.Timeout | undefined
   const output = (name: 'stdout' | 'stderr', from: Readable, to: Writable) => {
     const pass = (chunk: Buffer, masked?: MaskedOutput) => {
       if (recorded(() => record.output(name, chunk, masked)) && !to.write(chunk)) from.pause()
@@ -57,8 +61,9 @@ export async function relay(relayed: Relayed): Promise<RemoteExit> {
     to.on('drain', () => from.resume())
     from.once('end', () => {
       redactor?.end()
-      // A command may close its output long before it ends; who reads it waits for that alone.
-      if (--open === 0 && !stopped) client.eof()
+      // A command may close its output long before it ends, and who reads it waits for that alone. Mostly both come at
+      // once; and after EOF nobody could be told any more why it ended.
+      if (--open === 0) early = setTimeout(() => stopped || client.eof(), EARLY)
     })
     return () => redactor?.end()
   }
@@ -70,6 +75,7 @@ export async function relay(relayed: Relayed): Promise<RemoteExit> {
     () => stdio.end(),
   )
   const exit = await host.closed
+  clearTimeout(early)
   for (const end of ends) end()
   signal.removeEventListener('abort', stop)
   return exit
