@@ -171,7 +171,7 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
         })
       })
     }
-    const waiting = [...visits].filter(({ agent, hasSession }) => agent.id === signedIn.agent.id && !hasSession)
+    const waiting = [...visits].filter(({ agent, isIdle }) => agent.id === signedIn.agent.id && isIdle)
     if (waiting.length >= MOST_WAITING) {
       words.warn({ agent: signedIn.agent.id }, 'a connection was closed: its agent has too many that ask for nothing')
       void hangUp()
@@ -182,7 +182,11 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
       idleMs: bounds.idleMs,
       address,
       application: info.header.versions.software.slice(0, 100).replace(/[^\x20-\x7e]/g, '?'),
-      log: words.child({ connection: signedIn.user.slice(0, 100), agent: signedIn.agent.id }),
+      log: words.child({
+        connection: signedIn.user.slice(0, 100),
+        agent: signedIn.agent.id,
+        ...(signedIn.agent.key !== undefined && { key: signedIn.agent.key }),
+      }),
     })
     visits.add(visit)
     void visit.closed.then(() => visits.delete(visit))
@@ -213,7 +217,7 @@ export async function listenSsh(options: SshOptions): Promise<SshListener> {
     const changed = new Set(connections)
     for (const visit of visits) {
       if (changed.has(visit.wanted)) void visit.end(otherwise(visit.wanted))
-      else if (!visit.hasSession) void visit.end(anew)
+      else if (visit.isIdle) void visit.end(anew)
     }
   }
   return { address: { host, port }, drain, reconfigured, [Symbol.asyncDispose]: () => drain(0) }

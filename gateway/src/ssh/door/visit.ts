@@ -102,8 +102,9 @@ export class Visit implements Visitor {
     this.#channels = channels
   }
 
-  get hasSession(): boolean {
-    return this.#live !== undefined
+  /** Nothing was begun yet, so nobody watches whether it may still come in. */
+  get isIdle(): boolean {
+    return this.#live === undefined && this.#opening === undefined
   }
 
   async begin(asked: Wishes, how: Waiting): Promise<Begun> {
