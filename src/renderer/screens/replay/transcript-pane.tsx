@@ -117,9 +117,7 @@ export function TranscriptPane(props: {
       aria-label="Transcript"
       // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys
       tabIndex={0}
-      className={`min-h-0 overflow-y-auto rounded-box border border-line py-1 ${host ? 'bg-terminal text-ink' : 'bg-panel'}`}
-      // What a host said looks as it did there: on a dark ground, whatever the rest looks like.
-      style={host ? { colorScheme: 'dark' } : undefined}
+      className={`min-h-0 overflow-y-auto rounded-box border border-line py-1 ${host ? 'on-terminal' : 'bg-panel'}`}
     >
       <div className="relative w-full" style={{ height: virtual.getTotalSize() }}>
         {items.map((item) => {

@@ -94,6 +94,14 @@ export function TerminalPane(props: Props) {
       setProblem(undefined)
     }
   }, [session, channel, row.terminal, player, onScreen, round])
+  // Of a session that goes on frames are asked for as soon as they are here: the rest of what is known of it takes longer.
+  useEffect(
+    () =>
+      core().on((event) => {
+        if (event.type === 'tail' && event.session === session) held.current?.feed.grew()
+      }),
+    [session],
+  )
   useEffect(() => {
     const { terminal, command } = row
     useShownChannel.setState({ shown: { session, channel, command, terminal } })
@@ -112,8 +120,7 @@ export function TerminalPane(props: Props) {
   return (
     <section
       aria-label={`Terminal ${channel}`}
-      className="flex min-h-0 min-w-0 flex-col overflow-hidden rounded-box border border-line bg-terminal text-ink"
-      style={{ colorScheme: 'dark' }}
+      className="flex min-h-0 min-w-0 flex-col overflow-hidden on-terminal rounded-box border border-line"
     >
       <div ref={room} className="relative min-h-0 flex-1 overflow-auto p-3">
         <div ref={host} aria-hidden="true" className={failure ? 'hidden' : 'w-fit'} />
