@@ -7,6 +7,8 @@ import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { Endpoints } from '@countersign/contract/access'
+import type { World } from './world.ts'
 
 const root = join(import.meta.dirname, '..')
 const folder = join(root, '.demo')
@@ -98,7 +100,7 @@ async function main(): Promise<void> {
   stack.defer(() => operators)
   const token = join(folder, 'token')
   const renew = async () => writeFileSync(token, await world.agents.clientCredentials('you'), { mode: 0o600 })
-  writeFileSync(join(folder, 'askpass'), `#!/bin/sh\ncat "${token}"\n`, { mode: 0o700 })
+  await sshFiles(world)
   await renew()
   const timer = setInterval(() => void renew().catch(() => {}), 30 * 60_000)
   stack.defer(() => clearInterval(timer))
@@ -110,10 +112,30 @@ async function main(): Promise<void> {
   log(`  gateway   ${world.api} (API), ${sql.host}:${sql.port} (PostgreSQL), ${ssh.host}:${ssh.port} (SSH)`)
   if (console_) log(`  console   ${console_}`)
   log(`  psql      PGPASSWORD="$(cat .demo/token)" psql "host=127.0.0.1 port=${sql.port} dbname=orders user=you"`)
-  log(`  ssh       SSH_ASKPASS=.demo/askpass SSH_ASKPASS_REQUIRE=force ssh -p ${ssh.port} web-1@127.0.0.1 uptime`)
+  log(`  ssh       SSH_ASKPASS=.demo/askpass SSH_ASKPASS_REQUIRE=force ssh -F .demo/ssh_config web-1 uptime`)
   log(`  people    sign in as Ada (on call) by default; Settings → Sign out to be Ben, Rae, Aud or Max`)
   log('')
   log('ready. Ctrl-C ends everything.')
+}
+
+/** What an SSH client needs to come as the agent `you`: where, who the gateway is, and the token behind the prompt. */
+async function sshFiles(world: World): Promise<void> {
+  const { host, port } = world.ssh!
+  const answer = await fetch(`${world.api}/.well-known/countersign`)
+  const { ssh_host_key: key } = Endpoints.parse(await answer.json())
+  writeFileSync(join(folder, 'known_hosts'), `[${host}]:${port} ${key}\n`)
+  writeFileSync(join(folder, 'askpass'), `#!/bin/sh\ncat '${join(folder, 'token')}'\n`, { mode: 0o700 })
+  const lines = [
+    'Host web-1',
+    `  HostName ${host}`,
+    `  Port ${port}`,
+    '  User web-1',
+    '  PubkeyAuthentication no',
+    `  UserKnownHostsFile "${join(folder, 'known_hosts')}"`,
+    '  StrictHostKeyChecking yes',
+    '  BatchMode no',
+  ]
+  writeFileSync(join(folder, 'ssh_config'), `${lines.join('\n')}\n`)
 }
 
 /** Takes `.demo/` for this start and empties it: two at once would pull it from under each other. */
@@ -123,7 +145,7 @@ async function takeFolder(): Promise<AsyncDisposable> {
   const taken = await takeDataFolder(folder).catch(() => {
     throw new Error('another npm start runs in this folder: end it first (Ctrl-C where it runs)')
   })
-  for (const old of ['world', 'console', 'token', 'askpass'])
+  for (const old of ['world', 'console', 'token', 'askpass', 'ssh_config', 'known_hosts'])
     rmSync(join(folder, old), { recursive: true, force: true })
   return taken
 }
