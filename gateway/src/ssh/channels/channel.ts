@@ -12,7 +12,7 @@ import type { ChannelsOptions } from './channels.ts'
 import { Environment } from './environment.ts'
 import { Input } from './input.ts'
 import { relay } from './relay.ts'
-import { terminalOf } from './terminal.ts'
+import { isSize, terminalOf } from './terminal.ts'
 
 /** What a channel is opened for. */
 type Wanted = { kind: 'exec'; text: string } | { kind: 'shell' } | { kind: 'subsystem'; name: string }
@@ -97,8 +97,11 @@ export class Channel {
 
   /** The terminal's size has changed. @returns whether there is one */
   resize(columns: number, rows: number, width: number, height: number): boolean {
-    if (!this.#terminal) return false
-    Object.assign(this.#terminal, { columns, rows, width, height })
+    const terminal = this.#terminal
+    if (!terminal || !isSize(columns, rows)) return false
+    const { columns: c, rows: r, width: w, height: h } = terminal
+    if (columns === c && rows === r && width === w && height === h) return true
+    Object.assign(terminal, { columns, rows, width, height })
     if (!this.#host || this.#abort.signal.aborted) return true
     if (!this.#recorded((record) => record.resize(columns, rows))) return false
     this.#host.resize(columns, rows, width, height)

@@ -1,8 +1,10 @@
 import type { Wishes } from '../session.ts'
 
-/** Variables of one channel that are taken in all, and characters of one of them: environments are small. */
+/** Variables of one channel, and characters of all of them: environments are small. */
 const MOST = 128
-const LONGEST = 32 * 1024
+const LONGEST = 64 * 1024
+/** Characters of a purpose: people read it. */
+const LONGEST_PURPOSE = 1000
 const NAME = /^[A-Za-z_][A-Za-z0-9_]*$/
 /** What sshd of the usual distributions takes, beside what the connection names (`AcceptEnv LANG LC_*`). */
 const USUAL = ['LANG', 'LC_*']
@@ -14,14 +16,19 @@ const OURS = 'COUNTERSIGN_'
  */
 export class Environment {
   readonly #asked = new Map<string, string>()
+  #characters = 0
   readonly #wishes: Wishes = {}
   #wrong: string | undefined
 
   /** @returns whether it is taken; what isn't allowed to pass is only known once the connection is */
   set(name: string, value: string): boolean {
     if (name.startsWith(OURS)) return this.#wish(name.slice(OURS.length), value)
-    if (!NAME.test(name) || /[\0\ufffd]/.test(value) || value.length > LONGEST) return false
-    if (this.#asked.size >= MOST && !this.#asked.has(name)) return false
+    if (!NAME.test(name) || /[\0\ufffd]/.test(value)) return false
+    const before = this.#asked.get(name)
+    if (this.#asked.size >= MOST && before === undefined) return false
+    const characters = this.#characters + value.length - (before?.length ?? -name.length)
+    if (characters > LONGEST) return false
+    this.#characters = characters
     this.#asked.set(name, value)
     return true
   }
@@ -45,8 +52,10 @@ export class Environment {
 
   #wish(name: string, value: string): boolean {
     if (name === 'PURPOSE') {
-      if (value !== '') this.#wishes.purpose = value
-      return true
+      if (value.length > LONGEST_PURPOSE || /\p{C}/u.test(value))
+        this.#wrong = `COUNTERSIGN_PURPOSE is a line of at most ${LONGEST_PURPOSE} characters`
+      else if (value !== '') this.#wishes.purpose = value
+      return this.#wrong === undefined
     }
     if (name === 'HOLD') {
       if (value === 'wait' || value === 'fail') this.#wishes.hold = value

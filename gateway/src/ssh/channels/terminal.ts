@@ -11,6 +11,9 @@ export function terminalOf(info: PseudoTtyInfo): Terminal | undefined {
   const { term, cols: columns, rows, width, height } = info
   const modes = (info as PseudoTtyInfo & { encoded?: Buffer }).encoded
   if (!modes || modes.length > MOST_MODES) return undefined
-  if (term !== '' && !TYPE.test(term)) return undefined
+  if ((term !== '' && !TYPE.test(term)) || !isSize(columns, rows)) return undefined
   return { type: term, columns, rows, width, height, modes }
 }
+
+/** Whether there are terminals of so many characters: hosts keep 16 bits of each, and players make room for all. */
+export const isSize = (columns: number, rows: number): boolean => columns < 65_536 && rows < 65_536
