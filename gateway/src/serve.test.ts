@@ -1,5 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { X509Certificate } from 'node:crypto'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { createHash, X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { connect } from 'node:tls'
+import { promisify } from 'node:util'
 import pg from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type RunningIssuer, startIssuer } from '../../demo/issuer.ts'
@@ -144,6 +145,21 @@ async function asAdmin(api: string, path: string): Promise<unknown> {
 vi.setConfig({ testTimeout: 90_000 })
 
 describe('starting and stopping', () => {
+  test('SSH is in the ready line, and shows the key that is told', async () => {
+    const gateway = serve(configure({ ssh: { listen: '127.0.0.1:0' } }))
+    const made = JSON.parse(await gateway.said(/made a host key/)) as { fingerprint: string }
+    await gateway.said(/"msg":"ready"/)
+    const line = /^countersign-gateway ready api=(\S+) postgres=\S+ ssh=(127\.0\.0\.1:(\d+))$/
+    const [, api, ssh, port] = line.exec(gateway.stdout[0]!)!
+    const told = (await (await fetch(`http://${api}/.well-known/countersign`)).json()) as Record<string, string>
+    expect(told).toMatchObject({ ssh, ssh_host_key: expect.stringMatching(/^ssh-ed25519 AAAA/) })
+    const scanned = await promisify(execFile)('ssh-keyscan', ['-t', 'ed25519', '-p', port!, '127.0.0.1'])
+    expect(scanned.stdout).toContain(told.ssh_host_key)
+    const blob = Buffer.from(told.ssh_host_key!.split(' ')[1]!, 'base64')
+    expect(made.fingerprint).toBe(`SHA256:${createHash('sha256').update(blob).digest('base64').replace(/=$/, '')}`)
+    expect(await terminated(gateway)).toBe(0)
+  })
+
   test('one line on standard output, a whole session, and SIGTERM ends it with 0', async () => {
     const gateway = await ready(configure())
     expect((await fetch(`${gateway.api}/readyz`)).status).toBe(200)
@@ -258,7 +274,17 @@ describe('what keeps it from starting', () => {
     expect(await terminated(first)).toBe(0)
   })
 
-  test.each(['api', 'postgres'])('a port of %s that another program has', async (name) => {
+  test('an SSH host key that is damaged: none is made in its place', async () => {
+    mkdirSync(join(folder, 'countersign-data', 'ssh'), { recursive: true, mode: 0o700 })
+    writeFileSync(join(folder, 'countersign-data', 'ssh', 'host_ed25519'), 'no key')
+    const gateway = serve(configure({ ssh: { listen: '127.0.0.1:0' } }))
+    expect(await gateway.exit).toBe(1)
+    expect(gateway.stderr.at(-1)).toMatch(
+      /the SSH host key .* can't be used, it holds no private key that can be used: put/,
+    )
+  })
+
+  test.each(['api', 'postgres', 'ssh'])('a port of %s that another program has', async (name) => {
     const taken = createServer().listen(0, '127.0.0.1')
     await once(taken, 'listening')
     const { port } = taken.address() as { port: number }
