@@ -102,7 +102,7 @@ export const TerminalSummary = z.object({
     .describe('the size that holds every size it had; 0 without a terminal'),
   idle: z
     .array(z.tuple([Ms, Ms]))
-    .describe('spans of a second or more in which nothing was said, rising; at most 20,000, the longest ones'),
+    .describe('spans of a second or more in which nothing was said, rising; at most 5,000, the longest ones'),
   markers: z
     .array(TerminalMarker)
     .describe('rising; at most 5,000: of `line`, `notice` and `resize` some are left out first'),

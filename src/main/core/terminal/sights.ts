@@ -2,7 +2,7 @@ import type { TerminalFrame, TerminalMarker } from '../../../terminal-api.ts'
 
 /** Less than this is no pause. Milliseconds. */
 const idleMs = 1000
-const mostIdle = 20_000
+const mostIdle = 5000
 const mostMarkers = 5000
 const longestLabel = 80
 /** What is masked, or said by the gateway, within this is one marker. */
@@ -22,7 +22,7 @@ export class Sights {
     this.#terminal = terminal
   }
 
-  /** At most 20,000, the longest ones, by time. */
+  /** At most 5,000, the longest ones, by time. */
   get idle(): [number, number][] {
     this.#thinIdle(mostIdle)
     return this.#idle

@@ -33,7 +33,7 @@ const channelsAtOnce = 500
 const longestRow = 1000
 /** Characters that a seek brings of what follows. */
 const readAhead = 48 * 1024
-const tellEveryMs = 150
+const tellEveryMs = 250
 const hitsAtMost = 10_000
 const linesAtOnce = 256
 

@@ -15,7 +15,7 @@ export class PlainText {
     out = out.replace(unseen, '')
     if (this.#return) out = `\r${out}`
     this.#return = out.endsWith('\r')
-    if (this.#return) out = out.slice(0, -1)
+    if (this.#return) out = out.replace(/\r+$/, '')
     return out.includes('\r') ? out.replace(/\r+\n?/g, '\n') : out
   }
 
