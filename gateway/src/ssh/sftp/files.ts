@@ -67,6 +67,12 @@ export class Tally {
     this.#written += bytes
   }
 
+  /** It was cut off, or made longer: right behind what has passed that changes nothing of it. */
+  cut(bytes: bigint): void {
+    if (bytes === BigInt(this.#next)) this.#ended = true
+    else this.#hash = undefined
+  }
+
   /** What passed is not all that there is to it: something failed, or changed it without passing here. */
   broken(): void {
     this.#hash = undefined

@@ -17,7 +17,7 @@ const noLonger: Words = { message: 'policy does not allow it any more' }
 
 /** A request of a handle that is bound to what was decided when it was opened. */
 export type HandleRequest = Extract<Request, { handle: string }> & {
-  op: 'read' | 'write' | 'close' | 'readdir' | 'fstat' | 'fstatvfs' | 'fsync'
+  op: 'read' | 'write' | 'close' | 'readdir' | 'fstat' | 'fstatvfs' | 'fsync' | 'fsetstat'
 }
 
 /** What a request to open was decided to be. */
@@ -103,6 +103,10 @@ export class Handles {
         return this.#pass(file, request, (answer) => {
           if (answer[4] === FXP.NAME) file.listed += new Fields(answer, 9).u32()
         })
+      case 'fsetstat':
+        if (!tally || !file.writes) return this.#not(id, 'written')
+        tally.cut(request.attributes.size ?? 0n)
+        return this.#pass(file, request)
       case 'fsync':
         if (!file.writes) return this.#not(id, 'written')
         return this.#pass(file, request)

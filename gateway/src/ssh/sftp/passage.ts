@@ -45,6 +45,7 @@ export class Passage {
     const ended = () => {
       if (requests.midPacket) this.#break('the client', new Malformed('its last packet is not whole'))
       this.#clientEnded = true
+      this.#serving.left()
       this.#pump()
     }
     const gone = () => this.#host.close()

@@ -22,7 +22,7 @@ import { Replies } from './replies.ts'
 import { extensions, type Of, requestOf } from './requests.ts'
 import type { SftpWays } from './sftp.ts'
 import { turn } from './turns.ts'
-import { Fields, FX, FXP, greeting, Malformed, packetWith, underId } from './wire.ts'
+import { type Attributes, Fields, FX, FXP, greeting, Malformed, packetWith, underId } from './wire.ts'
 
 /** What changes where names lead is waited for so long (ms), and waits so long itself. */
 const PATIENCE = 10_000
@@ -53,9 +53,10 @@ export class Serving {
   readonly #under = new Set<Running>()
   /** Turns that end with the host's answer. */
   readonly #turns = new Set<() => void>()
-  /** Aborted once the channel has ended, whoever ended it. */
+  /** Aborted once the client has gone, or the host: nobody waits for people any more. */
   readonly #gone = new AbortController()
   readonly #signal: AbortSignal
+  #over = false
   #greeting: 'awaited' | 'asked' | 'done' = 'awaited'
   #greeted = Promise.withResolvers<void>()
   /** Where relative names begin; undefined while the host hasn't said it. */
@@ -91,6 +92,9 @@ export class Serving {
       case 'fsync':
         return this.#handles.request(request)
       case 'fsetstat':
+        // Whoever may write what is open may cut it off: clients do so behind the last byte.
+        if (onlySize(request.attributes) && this.#handles.get(request.handle)?.writes)
+          return this.#handles.request(request)
         return this.#fsetstat(request)
       case 'copy':
         return this.#copy(request)
@@ -140,8 +144,14 @@ export class Serving {
     this.#greeted.resolve()
   }
 
+  /** The client sends nothing more, and so reads nothing more: what it asked for is done, but nobody is asked about it. */
+  left(): void {
+    this.#gone.abort(new Error('the client has gone'))
+  }
+
   /** Nothing more will pass: what is under way has ended. */
   ended(why: string): void {
+    this.#over = true
     this.#gone.abort(new Error(why))
     for (const run of this.#under) run.end({ status: 'failed', message: why })
     this.#under.clear()
@@ -237,7 +247,7 @@ export class Serving {
     if (!file) return this.#replies.status(id, FX.FAILURE, 'there is no such handle')
     const run = await this.#decided(id, this.#asked(setting(file.names, attributes), file.places))
     if (!run) return
-    if (attributes.size !== undefined) file.tally?.broken()
+    if (attributes.size !== undefined) file.tally?.cut(attributes.size)
     this.#pass(id, packet, run)
   }
 
@@ -323,7 +333,7 @@ export class Serving {
       ended()
       return undefined
     }
-    if (this.#gone.signal.aborted) return end()
+    if (this.#over) return end()
     this.#turns.add(end)
     return end
   }
@@ -358,6 +368,9 @@ export class Serving {
     return undefined
   }
 }
+
+const onlySize = ({ size, owner, mode, times }: Attributes): boolean =>
+  size !== undefined && owner === undefined && mode === undefined && times === undefined
 
 const sameAs = ({ places, members }: Found, again: Found): boolean =>
   JSON.stringify([places, members]) === JSON.stringify([again.places, again.members])
