@@ -88,7 +88,7 @@ export function terminalAnswers(options: {
         options.emit({ type: 'tail', work, session, edition: 'one', seq, length, complete: false })
   }
   const answers: Partial<Record<CallName, (input: never) => unknown>> = {
-    recordingChannels: ({ session }: { session: string }) => {
+    recordingChannels: ({ session, from }: { session: string; from: number }) => {
       const items = [...channelsOf(options.linesOf(session)).values()].map(
         ({ event, command, frames, exit, step }) => ({
           channel: event.channel,
@@ -101,7 +101,7 @@ export function terminalAnswers(options: {
           ...(exit?.code === undefined ? {} : { code: exit.code }),
         }),
       )
-      return { items, count: items.length }
+      return { items: items.slice(from), count: items.length }
     },
     terminal: ({ session, channel }: { session: string; channel: string }): TerminalSummary => {
       const found = of(session, channel)

@@ -1,4 +1,4 @@
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import type { ChannelRow, TerminalHit, TerminalSummary } from '../../../../terminal-api.ts'
 import { wordsOf } from '../../../app/api.ts'
 import { core } from '../../../app/store.ts'
@@ -15,21 +15,30 @@ export interface Channels {
 
 const none: Channels = { terminals: [], others: 0 }
 
-/** @param seq of the recording's last line: another one says that there may be more */
-export function useChannels(session: string, has: boolean, seq: number): Channels {
+/**
+ * @param seq of the recording's last line: another one says that there may be more. Those that have ended are not asked
+ * for again, but for another `edition`
+ */
+export function useChannels(session: string, edition: string, has: boolean, seq: number): Channels {
   const [channels, setChannels] = useState(none)
+  const known = useRef<{ of: string; rows: readonly ChannelRow[] }>({ of: '', rows: [] })
   // biome-ignore lint/correctness/useExhaustiveDependencies: `seq` says that there may be more
   useEffect(() => {
     if (!has) return
     let over = false
+    const of = `${session} ${edition}`
+    const before = known.current.of === of ? known.current.rows : []
+    const open = before.findIndex(({ to }) => to === null)
     const load = async () => {
-      const rows: ChannelRow[] = []
-      for (let from = 0; from < MOST; from += PAGE) {
+      const rows = before.slice(0, open < 0 ? before.length : open)
+      while (rows.length < MOST) {
+        const from = rows.length
         const page = await core().call('recordingChannels', { session, from, to: from + PAGE })
         if (over) return
         rows.push(...page.items)
-        if (from + PAGE >= page.count) break
+        if (page.items.length === 0 || rows.length >= page.count) break
       }
+      known.current = { of, rows }
       const terminals = rows.filter(({ terminal }) => terminal)
       setChannels({ terminals, others: rows.length - terminals.length })
     }
@@ -38,7 +47,7 @@ export function useChannels(session: string, has: boolean, seq: number): Channel
     return () => {
       over = true
     }
-  }, [session, has, seq])
+  }, [session, edition, has, seq])
   return channels
 }
 

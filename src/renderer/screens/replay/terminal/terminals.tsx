@@ -51,8 +51,8 @@ export function useTerminals(options: {
   seek(t: number): void
 }): Terminals {
   const { recording, player, length, fine, words, seek } = options
-  const { session, index, seq } = recording
-  const { terminals, others } = useChannels(session.id, session.protocol === 'ssh', seq)
+  const { session, index, seq, edition } = recording
+  const { terminals, others } = useChannels(session.id, edition, session.protocol === 'ssh', seq)
   const [view, setView] = useState<View>({ of: 'whatever is on' })
   const on = player(({ t, following }) => terminalOn(terminals, following ? Math.max(t, length) : t))
   const last = player(({ t }) => terminals.findLastIndex(({ from }) => from <= t))
@@ -113,7 +113,7 @@ export function useTerminals(options: {
     pane: row ? (
       <TerminalPane
         {...{ session: session.id, row, told, seq, player, words, fine, onScreen }}
-        key={`${row.channel} ${recording.edition}`}
+        key={`${row.channel} ${edition}`}
       />
     ) : null,
     side: row ? <Moments markers={summary?.markers ?? []} fine={fine} player={player} onSeek={seek} /> : undefined,
