@@ -149,7 +149,7 @@ test('of a peer that gives a window of 4 GiB and doesn’t read, no more waits t
   client._sock.pause()
   const connection = inside(server.connections[0])
   while (outgoing(channel).window < 2 ** 31) await new Promise(setImmediate)
-  for (let n = 0; n < 64; n++) {
+  for (let n = 0; n < 16; n++) {
     channel.write(Buffer.alloc(1024 * 1024))
     await new Promise(setImmediate)
   }
@@ -162,22 +162,17 @@ test('of a peer that gives a window of 4 GiB and doesn’t read, no more waits t
   channel.end()
   client._sock.resume()
   await once(theirs, 'close')
-  expect(read).toBe(64 * 1024 * 1024)
+  expect(read).toBe(16 * 1024 * 1024)
 })
 
 test('of a peer that asks and asks and doesn’t read the answers, the connection ends', async () => {
-  await using world = await running({ backlog: 64 * 1024, idlePackets: { burst: 10 ** 9, perSecond: 0 } })
+  await using world = await running({ backlog: 64 * 1024 })
   const { client, server } = world
   const gone = closed(server.connections[0]!)
-  client._sock.pause()
-  let over = false
-  void gone.then(() => {
-    over = true
-  })
-  for (let n = 0; !over && n < 2000; n++) {
-    for (let m = 0; m < 200; m++) send(client._protocol, GLOBAL_REQUEST, 'anything', 1)
-    await new Promise(setImmediate)
-  }
+  inside(server.connections[0])._sock.cork() // as if nothing went out any more
+  client._sock.cork()
+  for (let n = 0; n < 4_000; n++) send(client._protocol, GLOBAL_REQUEST, 'anything', 1)
+  client._sock.uncork()
   await gone
   expect(server.errors).toContain('the peer does not read what it is sent')
 })

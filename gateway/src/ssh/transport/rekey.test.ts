@@ -80,11 +80,13 @@ test('keys are changed after an hour, whatever was sent', async () => {
 })
 
 test('of a peer that doesn’t change its keys, the connection ends', async () => {
-  const limits = { rekey: { bytes: 1024, ms: LIMITS.rekey.ms, timeout: 20 } }
-  await using server = await startServer((channel) => channel.resume(), { limits })
+  await using server = await startServer((channel) => channel.resume())
   const client = await unpatchedClient(server.port)
-  const gone = closed(server.connections[0]!)
-  client._sock.pause()
+  const connection = server.connections[0]!
+  const gone = closed(connection)
+  ;(connection as unknown as Connection)._protocol.limits.rekey = { bytes: 0, ms: 0, timeout: 20 }
+  client._protocol._handlers = {}
+  ;(client._protocol as unknown as { parse: () => void }).parse = () => {} // it doesn't listen any more
   client.exec('anything', () => {})
   await gone
   expect(server.errors).toContain('the peer did not change its keys in time')

@@ -12,6 +12,7 @@
 import type * as ssh2 from 'ssh2'
 import { CIPHERS, CLIENT_KEX, HOST_KEYS, MACS, SERVER_KEX } from './algorithms.ts'
 import { patchedChannel } from './channel.ts'
+import { cipherFor, decipherFor } from './ciphers.ts'
 import type { ChannelClass, Connection, Protocol, ProtocolClass } from './inner.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { patchedManager } from './manager.ts'
@@ -53,6 +54,10 @@ export interface TransportOptions {
 
 const copy = privateCopy((part) => {
   const { doFatalError } = part<{ doFatalError(protocol: Protocol, message: string): number }>('protocol/utils.js')
+  const crypto = part<Record<'createCipher' | 'createDecipher', (config: never) => object>>('protocol/crypto.js')
+  const { createCipher, createDecipher } = crypto
+  crypto.createCipher = (config) => cipherFor(config) ?? createCipher(config)
+  crypto.createDecipher = (config) => decipherFor(config) ?? createDecipher(config)
   rawRequests(part)
   const utils = part<{ ChannelManager: Parameters<typeof patchedManager>[0] }>('utils.js')
   utils.ChannelManager = patchedManager(utils.ChannelManager)
