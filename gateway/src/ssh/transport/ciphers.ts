@@ -9,6 +9,7 @@ import {
   randomFillSync,
   timingSafeEqual,
 } from 'node:crypto'
+import { LARGEST_PACKET } from './limits.ts'
 
 /** What a change of keys has agreed on for one direction, as ssh2 hands it over. */
 interface Agreed {
@@ -44,8 +45,6 @@ export interface InboundConfig {
   }
 }
 
-/** RFC 4253, section 6.1; as ssh2 has it. */
-const MOST = 35_000
 const BLOCK = 16
 /** Up to this, a packet is written in one piece: copying it costs less than a further piece does. */
 const SMALL = 1_024
@@ -212,7 +211,7 @@ abstract class Decipher {
   /** Of the packet that begins here, with its length and its proof. */
   #size(bytes: Buffer, at: number): number {
     const length = bytes.readUInt32BE(at)
-    if (length > MOST || length < BLOCK || (length & (BLOCK - 1)) !== 0) throw new Error('Bad packet length')
+    if (length > LARGEST_PACKET || length < BLOCK || (length & (BLOCK - 1)) !== 0) throw new Error('Bad packet length')
     return 4 + length + this.#tag
   }
 

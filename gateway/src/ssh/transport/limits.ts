@@ -29,3 +29,6 @@ export const LIMITS: Limits = {
 
 /** What a peer may declare as the largest packet that it takes, and we then send: RFC 4253, section 6.1 asks for 32 KiB. */
 export const PACKET = { least: 1_024, most: 32_768 }
+
+/** Bytes of a packet that is taken, as OpenSSH takes them (packet.c, PACKET_MAX_SIZE): a command is one packet. */
+export const LARGEST_PACKET = 256 * 1024

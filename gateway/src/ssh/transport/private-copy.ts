@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import Module, { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import type * as ssh2 from 'ssh2'
+import { LARGEST_PACKET } from './limits.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -35,9 +36,6 @@ export function privateCopy(amend: (part: Part) => void): typeof ssh2 {
     for (const [file, module] of others) require.cache[file] = module
   }
 }
-
-/** As large as OpenSSH takes them (packet.c, PACKET_MAX_SIZE). */
-const LARGEST_PACKET = 256 * 1024
 
 /**
  * ssh2 1.17 breaks the connection off over packets of more than 35,000 bytes, the least that RFC 4253, section 6.1 asks
