@@ -113,7 +113,8 @@ async function listening(
       'PrintLastLog no',
       'MaxStartups 1000',
       'MaxSessions 1000',
-      `Subsystem sftp internal-sftp -d ${home}`,
+      // Of a subsystem, and of nothing else, a second line is an error.
+      ...(lines.some((line) => line.startsWith('Subsystem ')) ? [] : [`Subsystem sftp internal-sftp -d ${home}`]),
       'LogLevel VERBOSE',
     ]
     writeFileSync(config, `${given.join('\n')}\n`)
