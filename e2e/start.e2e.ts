@@ -81,6 +81,30 @@ test("the README's psql line works, held commands and all", async ({ page }) => 
   expect(code).toBe(0)
 })
 
+test("the README's ssh lines work: allowed, held and approved, denied", async ({ page }) => {
+  const readme = readFileSync(join(root, 'README.md'), 'utf8')
+  const block = /^export SSH_ASKPASS=.*\n(?:s(?:sh|cp) .*\n)+/m.exec(readme)?.[0]
+  const [setting, allowed, held, denied] = block!.trim().split('\n')
+  const run = (line: string) => {
+    const child = spawn('sh', ['-c', `${setting}\n${line}`], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+    let said = ''
+    for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => (said += text))
+    return once(child, 'close').then(([code]) => ({ code, said }))
+  }
+  expect(await run(allowed!)).toEqual({ code: 0, said: expect.stringContaining('load average') })
+  expect(await run(denied!)).toEqual({
+    code: 1,
+    said: expect.stringContaining('denied by policy secrets-of-hosts-stay'),
+  })
+
+  await page.goto(/console {3}(\S+)/.exec(output)![1]!)
+  await expect(page.getByRole('heading', { name: 'Waiting for you' })).toBeVisible()
+  const restarted = run(held!.replace('restart shop', 'restart nginx'))
+  await page.getByRole('option', { name: /systemctl restart nginx/ }).click()
+  await press(page, 'Approve')
+  expect(await restarted).toEqual({ code: 0, said: expect.stringMatching(/held for approval ap_/) })
+})
+
 test('Ctrl-C leaves no process behind', async () => {
   const before = descendants(npm.pid!)
   expect(before.length).toBeGreaterThan(3) // start.ts, PostgreSQL, gateway, console
