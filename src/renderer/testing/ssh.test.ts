@@ -108,6 +108,14 @@ test('a terminal as it looked at any time: sought, stepped by lines, played to i
   await shows('[masked:email]')
   await press('c')
   await expect.poll(copied).toContain('deploy@web-1:~$ exit')
+  // What a mouse selects is copied as anywhere else.
+  const box = (await page.locator('.xterm-screen').boundingBox())!
+  await page.mouse.move(box.x + 2, box.y + 5)
+  await page.mouse.down()
+  await page.mouse.move(box.x + 60, box.y + 5, { steps: 4 })
+  await page.mouse.up()
+  await press('ControlOrMeta+c')
+  await expect.poll(copied).toMatch(/^Linux web/)
   // By itself, too, it can be written to a file.
   await press('e')
   await page.getByRole('dialog').getByRole('button', { name: /^Text/ }).click()

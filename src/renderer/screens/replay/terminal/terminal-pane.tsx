@@ -103,6 +103,17 @@ export function TerminalPane(props: Props) {
     [session],
   )
   useEffect(() => {
+    // What is selected in a terminal the browser knows nothing of.
+    const copy = (event: ClipboardEvent) => {
+      const text = held.current?.screen.selection()
+      if (!text || getSelection()?.isCollapsed === false) return
+      event.clipboardData?.setData('text/plain', text)
+      event.preventDefault()
+    }
+    document.addEventListener('copy', copy)
+    return () => document.removeEventListener('copy', copy)
+  }, [])
+  useEffect(() => {
     const { terminal, command } = row
     useShownChannel.setState({ shown: { session, channel, command, terminal } })
     return () => useShownChannel.setState({ shown: undefined })
