@@ -57,6 +57,8 @@ afterEach(async () => {
   await listener[Symbol.asyncDispose]()
 })
 
+/** Whatever went wrong on the way. */
+const closed = (one: Socket | Client) => new Promise<void>((resolve) => one.once('close', () => resolve()))
 const dial = () => {
   const socket = connect(listener.address.port, '127.0.0.1')
   socket.on('error', () => {})
@@ -106,7 +108,7 @@ describe('who doesn’t sign in', () => {
     const socket = dial()
     does(socket)
     socket.resume()
-    await once(socket, 'close')
+    await closed(socket)
     await othersAreServed()
   })
 
@@ -115,7 +117,7 @@ describe('who doesn’t sign in', () => {
       password: 'bad',
       authHandler: () => ({ type: 'password', username: 'x', password: 'bad' }) as never,
     })
-    await once(one, 'close')
+    await closed(one)
     expect(tried).toHaveLength(TRIES)
     expect(log.some(({ why }) => why === 'it has tried too often')).toBe(true)
     await othersAreServed()
@@ -129,7 +131,7 @@ describe('who doesn’t sign in', () => {
         return { type: 'none', username: 'x' } as never
       },
     })
-    await once(one, 'close')
+    await closed(one)
     expect(asked).toBeLessThanOrEqual(MOST_REQUESTS + 1)
     await othersAreServed()
   })
@@ -137,7 +139,7 @@ describe('who doesn’t sign in', () => {
   test('tries a thousand passwords by many connections: each is refused, and told of', async () => {
     const all = Array.from({ length: 200 }, async () => {
       const one = client({ authHandler: () => ({ type: 'password', username: 'x', password: 'bad' }) as never })
-      await once(one, 'close')
+      await closed(one)
     })
     await othersAreServed()
     await Promise.all(all)
@@ -147,16 +149,16 @@ describe('who doesn’t sign in', () => {
 
   test('keeps so many connections open at most', async () => {
     const all = Array.from({ length: MOST_OPENINGS.address + 50 }, dial)
-    const closed = new Set<Socket>()
+    const shut = new Set<Socket>()
     await new Promise<void>((resolve) => {
       for (const socket of all)
         socket.resume().once('close', () => {
-          closed.add(socket)
-          if (closed.size >= 50) resolve()
+          shut.add(socket)
+          if (shut.size >= 50) resolve()
         })
     })
-    const kept = all.find((socket) => !closed.has(socket))!
-    const gone = once(kept, 'close')
+    const kept = all.find((socket) => !shut.has(socket))!
+    const gone = closed(kept)
     kept.destroy()
     await gone
     await othersAreServed()
@@ -198,14 +200,14 @@ describe('who has signed in', () => {
   test('and asks for nothing is let go', async () => {
     await listener[Symbol.asyncDispose]()
     await serve({ idleMs: 50 })
-    await once(await signedIn(), 'close')
+    await closed(await signedIn())
     await othersAreServed()
   })
 
   test('is let go by another configuration where it has begun nothing', async () => {
     const one = await signedIn()
     listener.reconfigured([])
-    await once(one, 'close')
+    await closed(one)
     await othersAreServed()
   })
 })
