@@ -1,12 +1,15 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { appendFileSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pino } from 'pino'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { SshTarget } from '../target.ts'
+import { startMadeUpHost } from '../testing/hosts.ts'
 import { type RunningSshd, startSshd } from '../testing/sshd.ts'
+import type { AuthContext } from '../transport/ssh2.ts'
 import { connectHost } from './connect.ts'
 import type { ChannelRequest, Host, HostChannel } from './host.ts'
 
@@ -99,6 +102,11 @@ describe('a host that is well', () => {
     expect(chunks.join('')).toBe('a b"c:xterm\r\n24 80\r\nready\r\n30 100\r\n')
   })
 
+  test('a terminal without a type is one without a type', async () => {
+    const channel = await host.open(exec('echo "[$TERM]"', { terminal: { ...terminal, type: '' } }), never)
+    expect((await outcome(channel)).stdout).toMatch(/^\[(dumb)?\]\r\n$/)
+  })
+
   test('a shell', async () => {
     const channel = await host.open({ kind: 'shell', text: '', environment: { GREETING: 'hi' } }, never)
     channel.stdio.end('echo $GREETING; exit 4\n')
@@ -166,6 +174,57 @@ describe('who it is', () => {
 })
 
 describe('signing in', () => {
+  test.each([
+    ['rsa', 'PEM'],
+    ['rsa', 'RFC4716'],
+    ['ecdsa', 'PEM'],
+    ['rsa', 'PKCS8'],
+    ['ecdsa', 'PKCS8'],
+  ])('by a key of %s in %s', async (type, format) => {
+    const file = join(sshd.folder, `${type}-${format}`)
+    execFileSync('ssh-keygen', [
+      '-q',
+      '-t',
+      type,
+      ...(type === 'rsa' ? ['-b', '2048'] : []),
+      '-m',
+      format,
+      '-N',
+      '',
+      '-f',
+      file,
+    ])
+    appendFileSync(`${sshd.identity}.pub`, readFileSync(`${file}.pub`))
+    const host = await connectHost(target({ privateKey: readFileSync(file, 'utf8') }), never, log)
+    expect(await outcome(await host.open(exec('echo in'), never))).toMatchObject({ stdout: 'in\n' })
+    host.close()
+  })
+
+  test('by a password, also where it is asked for', async () => {
+    const heard: unknown[] = []
+    const start = (serve: (attempt: AuthContext) => void) =>
+      startMadeUpHost((client) => client.on('authentication', serve as never))
+    await using plain = await start((attempt) => {
+      heard.push(attempt.method)
+      if (attempt.method !== 'password') return attempt.reject(['password'])
+      heard.push(attempt.password)
+      attempt.accept()
+    })
+    await using asking = await start((attempt) => {
+      heard.push(attempt.method)
+      if (attempt.method !== 'keyboard-interactive') return attempt.reject(['keyboard-interactive'])
+      const prompt = (text: string, echo: boolean) => ({ prompt: text, echo })
+      attempt.prompt([prompt('Your favourite colour?', true)], (colours) => {
+        attempt.prompt([prompt('Password:', false)], (passwords) => {
+          heard.push(colours, passwords)
+          attempt.accept()
+        })
+      })
+    })
+    for (const { target } of [plain, asking]) (await connectHost(target, never, log)).close()
+    expect(heard).toEqual(['password', 'secret', 'password', 'keyboard-interactive', [''], ['secret']])
+  })
+
   test('a key that the host doesn’t know', async () => {
     const privateKey = readFileSync(join(sshd.folder, '../host_key'), 'utf8')
     await expect(connectHost(target({ privateKey }), never, log)).rejects.toThrow('accepts neither the key nor')

@@ -416,7 +416,7 @@ describe('once it stands', () => {
             body: unknown,
           ) => {
             told.push([type, body])
-            if (type !== 'signal') return
+            if (body !== 'TERM') return
             channel.exit(body as never)
             channel.end()
           }
@@ -430,11 +430,14 @@ describe('once it stands', () => {
     channel.stdio.end()
     await once(channel.stdio, 'data')
     channel.resize(100, 30, 0, 0)
-    channel.signal('a name of its own')
+    channel.signal('flush@example.com')
+    channel.unread()
     channel.signal('TERM')
     expect(await channel.closed).toMatchObject({ signal: 'TERM' })
     expect(told).toMatchObject([
       ['window-change', { cols: 100, rows: 30 }],
+      ['signal', 'flush@example.com'],
+      ['eow@openssh.com', null],
       ['signal', 'TERM'],
     ])
     channel.signal('KILL')

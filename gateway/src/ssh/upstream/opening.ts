@@ -1,26 +1,13 @@
 import type { Duplex } from 'node:stream'
 import type { Client, ClientChannel } from '../transport/ssh2.ts'
 import { type ChannelRequest, type HostChannel, HostError, type RemoteExit } from './host.ts'
+import { askTerminal, askToRun, giveVariable, type Saying, tellSignal, tellSize, tellUnread } from './requests.ts'
 import { publicWords } from './said.ts'
 
 /** What is used of ssh2 beyond what it exports. */
 interface Inside {
   _chanMgr: { _channels: Record<string, unknown> }
-  _protocol: {
-    pty(id: number, rows: number, cols: number, height: number, width: number, term: string, modes: Buffer): void
-    env(id: number, name: string, value: string, wantReply: boolean): void
-    exec(id: number, command: string, wantReply: boolean): void
-    shell(id: number, wantReply: boolean): void
-    subsystem(id: number, name: unknown, wantReply: boolean): void
-    signal(id: number, name: string): void
-    _packetRW: {
-      write: { allocStart: number; alloc(size: number): Buffer; finalize(packet: Buffer): Buffer }
-    }
-    _kexinit: Buffer | undefined
-    _queue: Buffer[] | undefined
-    _cipher: { encrypt(packet: Buffer): void }
-    windowChange(id: number, rows: number, cols: number, height: number, width: number): void
-  }
+  _protocol: Saying & { subsystem(id: number, name: unknown, wantReply: boolean): void }
 }
 type InsideChannel = ClientChannel & {
   outgoing: { id: number; state: 'open' | 'eof' | 'closing' | 'closed' }
@@ -55,13 +42,10 @@ class Asking {
         this.withoutTerminal = true
         channel.close()
       })
-      const { rows, columns, height, width, type, modes } = terminal
-      protocol.pty(id, rows, columns, height, width, type, modes)
+      askTerminal(protocol, id, terminal)
     }
-    for (const [name, value] of Object.entries(environment)) protocol.env(id, name, value, false)
-    if (kind === 'exec') protocol.exec(id, text, true)
-    else if (kind === 'shell') protocol.shell(id, true)
-    else protocol.subsystem(id, text, true)
+    for (const [name, value] of Object.entries(environment)) giveVariable(protocol, id, name, value)
+    askToRun(protocol, id, kind, text)
   }
 }
 
@@ -155,41 +139,14 @@ function hostChannel(client: Client, channel: InsideChannel): HostChannel {
     stderr: channel.stderr,
     closed,
     resize(columns, rows, width, height) {
-      if (goesOn()) protocol.windowChange(outgoing.id, rows, columns, height, width)
+      if (goesOn()) tellSize(protocol, outgoing.id, columns, rows, width, height)
     },
     signal(name) {
-      if (!goesOn()) return
-      try {
-        protocol.signal(outgoing.id, name)
-      } catch {
-        // A name of somebody's own (RFC 4254, section 6.10): ssh2 doesn't send it, and sshd wouldn't know it.
-      }
+      if (goesOn()) tellSignal(protocol, outgoing.id, name)
     },
     unread() {
-      if (goesOn()) sendEow(protocol, outgoing.id)
+      if (goesOn()) tellUnread(protocol, outgoing.id)
     },
     close: () => channel.close(),
-  }
-}
-
-const CHANNEL_REQUEST = 98
-const EOW = 'eow@openssh.com'
-
-/** `eow@openssh.com` (OpenSSH PROTOCOL, 2.1), which ssh2 doesn't know: written as ssh2 writes its other requests. */
-function sendEow(protocol: Inside['_protocol'], id: number): void {
-  const { write } = protocol._packetRW
-  const start = write.allocStart
-  const packet = write.alloc(1 + 4 + 4 + EOW.length + 1)
-  packet[start] = CHANNEL_REQUEST
-  packet.writeUInt32BE(id, start + 1)
-  packet.writeUInt32BE(EOW.length, start + 5)
-  packet.write(EOW, start + 9, 'latin1')
-  packet[start + 9 + EOW.length] = 0
-  const whole = write.finalize(packet)
-  // While keys are changed everything waits.
-  if (protocol._kexinit === undefined) protocol._cipher.encrypt(whole)
-  else {
-    protocol._queue ??= []
-    protocol._queue.push(whole)
   }
 }

@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto'
 import type { AnyAuthMethod, AuthHandlerMiddleware } from 'ssh2'
 import type { SshTarget } from '../target.ts'
 import { utils } from '../transport/ssh2.ts'
@@ -13,13 +14,14 @@ import { publicWords } from './said.ts'
 export function signInWays({ user: username, privateKey, password }: SshTarget): () => AuthHandlerMiddleware {
   const ways: AnyAuthMethod[] = []
   if (privateKey !== undefined) {
-    const parsed = utils.parseKey(privateKey)
+    const text = ofOldFormat(privateKey)
+    const parsed = utils.parseKey(text)
     const key = Array.isArray(parsed) ? parsed[0] : parsed
     if (!key || key instanceof Error || !key.isPrivateKey())
       throw new HostError(
         `the private key of this connection can’t be used (${key instanceof Error ? publicWords(key.message) : 'it is none'})`,
       )
-    ways.push({ type: 'publickey', username, key: privateKey })
+    ways.push({ type: 'publickey', username, key: text })
   }
   if (password !== undefined) {
     ways.push({ type: 'password', username, password })
@@ -39,5 +41,17 @@ export function signInWays({ user: username, privateKey, password }: SshTarget):
         if (!offered || (offered as string[]).includes(way.type)) return way
       return false as never
     }
+  }
+}
+
+/** ssh2 reads no PKCS #8 (RFC 5958), which is what openssl writes; keys in it are RSA or EC here. */
+function ofOldFormat(privateKey: string): string {
+  if (!privateKey.includes('-----BEGIN PRIVATE KEY-----')) return privateKey
+  try {
+    const key = createPrivateKey(privateKey)
+    const type = ({ rsa: 'pkcs1', ec: 'sec1' } as const)[key.asymmetricKeyType as 'rsa' | 'ec']
+    return type === undefined ? privateKey : (key.export({ type, format: 'pem' }) as string)
+  } catch {
+    return privateKey
   }
 }
