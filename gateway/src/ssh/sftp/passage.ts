@@ -96,7 +96,9 @@ export class Passage {
           })
       })
     }
-    if (this.#clientEnded && !this.#busy && this.#waiting.length === 0) this.#host.stdio.end()
+    // OpenSSH's server drops what it has yet to answer once nothing more can come.
+    const idle = !this.#busy && this.#waiting.length === 0 && this.#asking.unanswered === 0
+    if (this.#clientEnded && idle) this.#host.stdio.end()
   }
 
   #heard(answer: Buffer): void {

@@ -53,10 +53,13 @@ export class Serving {
   readonly #under = new Set<Running>()
   /** Turns that end with the host's answer. */
   readonly #turns = new Set<() => void>()
-  /** Aborted once the client has gone, or the host: nobody waits for people any more. */
+  /** Aborted once the channel has ended. */
   readonly #gone = new AbortController()
   readonly #signal: AbortSignal
   #over = false
+  #left = false
+  /** Gives up what waits for people. */
+  #held: AbortController | undefined
   #greeting: 'awaited' | 'asked' | 'done' = 'awaited'
   #greeted = Promise.withResolvers<void>()
   /** Where relative names begin; undefined while the host hasn't said it. */
@@ -146,7 +149,8 @@ export class Serving {
 
   /** The client sends nothing more, and so reads nothing more: what it asked for is done, but nobody is asked about it. */
   left(): void {
-    this.#gone.abort(new Error('the client has gone'))
+    this.#left = true
+    this.#held?.abort(left())
   }
 
   /** Nothing more will pass: what is under way has ended. */
@@ -353,12 +357,18 @@ export class Serving {
   /** @returns undefined where it isn't let pass: the client has its answer then */
   async #decided(id: number, asked: Asked, still?: () => Promise<boolean>): Promise<Running | undefined> {
     const { hold } = this.#ways
+    const given = new AbortController()
     const answer = await this.#session.commands.submit({
       ...asked,
       ...(still && { still }),
-      ...{ signal: this.#signal, hold: hold() },
-      onHeld: (notice) => this.#replies.notice(asked.text, heldNotice(notice).message),
+      ...{ signal: AbortSignal.any([this.#signal, given.signal]), hold: hold() },
+      onHeld: (notice) => {
+        this.#replies.notice(asked.text, heldNotice(notice).message)
+        this.#held = given
+        if (this.#left) given.abort(left())
+      },
     })
+    this.#held = undefined
     if ('run' in answer) {
       if (asked.effects.some(({ action }) => action === 'sftp:read')) this.#reads = true
       return answer.run
@@ -368,6 +378,8 @@ export class Serving {
     return undefined
   }
 }
+
+const left = () => new Error('the client has gone')
 
 const onlySize = ({ size, owner, mode, times }: Attributes): boolean =>
   size !== undefined && owner === undefined && mode === undefined && times === undefined
