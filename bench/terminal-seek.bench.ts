@@ -93,6 +93,7 @@ export async function run(): Promise<void> {
 
   const terminal = createEmulator(80, 24)
   const seek = async (core: Awaited<ReturnType<typeof start>>, t: number) => {
+    const before = process.cpuUsage()
     const [asked, at] = await timed(() => core.call('terminalAt', { ...of, t }))
     const [drawn] = await timed(async () => {
       const filter = new Harmless()
@@ -108,7 +109,8 @@ export async function run(): Promise<void> {
       }
       await written(terminal, text)
     })
-    return { asked, drawn, bytes: JSON.stringify(at).length }
+    const { user, system } = process.cpuUsage(before)
+    return { asked, drawn, busy: (user + system) / 1000, bytes: JSON.stringify(at).length }
   }
   const place = (i: number) => (((i * 7919) % 100_003) / 100_003) * to
   const cold: number[] = []
@@ -126,9 +128,10 @@ export async function run(): Promise<void> {
   note('seek and draw, the console just started', cold, bound)
   await using core = await start()
   await core.call('openRecording', { session })
-  const all = { asked: [] as number[], drawn: [] as number[], both: [] as number[], bytes: 0 }
+  const all = { asked: [] as number[], drawn: [] as number[], both: [] as number[], busy: [] as number[], bytes: 0 }
   for (let i = 0; i < seeks; i++) {
-    const { asked, drawn, bytes } = await seek(core, place(i))
+    const { asked, drawn, busy, bytes } = await seek(core, place(i))
+    all.busy.push(busy)
     all.asked.push(asked)
     all.drawn.push(drawn)
     all.both.push(asked + drawn)
@@ -137,6 +140,7 @@ export async function run(): Promise<void> {
   note('seek anywhere: the answer', all.asked)
   note('seek anywhere: drawn by a terminal', all.drawn)
   note('seek and draw, anywhere', all.both, bound)
+  note('  of that, this process at work (all its threads)', all.busy)
   const heard = listenTo(core)
   for (const [name, words] of [
     ['common words', 'kettle'],

@@ -42,6 +42,8 @@ export interface Inside {
 
 export interface Buffer {
   x: number
+  /** Where the screen begins: xterm's other screen has lines before it where it was larger once. */
+  ybase: number
   y: number
   scrollTop: number
   scrollBottom: number

@@ -31,7 +31,7 @@ export function screenOf(terminal: Emulator): string {
 
 /** Everything of one buffer but its cursor; leaves attributes and character set as in a fresh terminal. */
 function drawn(buffer: Buffer, { cols, rows }: Emulator, cell: Cell): string {
-  const lines = Array.from({ length: rows }, (_, y) => buffer.lines.get(y)!)
+  const lines = Array.from({ length: rows }, (_, y) => buffer.lines.get(buffer.ybase + y)!)
   let out = ''
   // A line that goes on one which has scrolled away: it wraps at the bottom, and is moved up.
   if (lines[0]!.isWrapped) out += `\x1b[${rows};${cols}Hxx${'\n'.repeat(rows - 1)}`
@@ -134,16 +134,19 @@ function colour(base: number, mode: number, value: number): (number | string)[] 
   }
 }
 
+/** Where a saved cursor is put back, from the top of the screen. */
+const savedRow = ({ savedY, ybase }: Buffer) => Math.max(0, savedY - ybase)
+
 const hasSaved = (buffer: Buffer) =>
   buffer.savedX !== 0 ||
-  buffer.savedY !== 0 ||
+  savedRow(buffer) !== 0 ||
   buffer.savedCurAttrData.fg !== 0 ||
   buffer.savedCurAttrData.bg !== 0 ||
   buffer.savedCharset !== undefined
 
 function saved(buffer: Buffer, cols: number): string {
-  const { savedX, savedY, savedCurAttrData, savedCharset } = buffer
-  const place = `\x1b[${savedY + 1};${Math.min(savedX, cols - 1) + 1}H`
+  const { savedX, savedCurAttrData, savedCharset } = buffer
+  const place = `\x1b[${savedRow(buffer) + 1};${Math.min(savedX, cols - 1) + 1}H`
   return `${place}${look(savedCurAttrData)}${charset('(', savedCharset)}\x1b7\x1b[0m\x1b["q\x1b(B`
 }
 
@@ -177,7 +180,7 @@ function finished(buffer: Buffer, inside: Inside, terminal: Emulator, cell: Cell
   if (cursorStyle !== undefined)
     out += `\x1b[${{ block: 1, underline: 3, bar: 5 }[cursorStyle] + (cursorBlink ? 0 : 1)} q`
   // What follows a character may join it, or repeat it, or wait for the next line: then it is written last of all.
-  const before = buffer.lines.get(y)!
+  const before = buffer.lines.get(buffer.ybase + y)!
   const last = x > 0 ? (before.loadCell(x - 1, cell).getWidth() === 0 && x > 1 ? x - 2 : x - 1) : -1
   const joins = _inputHandler._parser.precedingJoinState !== 0 && last >= 0
   const waits = x >= cols
@@ -253,8 +256,14 @@ function stateOf({ coreService, optionsService, _charsetService, _inputHandler }
 }
 
 function savedDifference(a: Buffer, b: Buffer, cols: number): string | undefined {
-  const said = ({ savedX, savedY, savedCurAttrData: { fg, bg }, savedCharset }: Buffer) =>
-    JSON.stringify([Math.min(savedX, cols - 1), savedY, colourOf(fg), colourOf(bg), charset('', savedCharset)])
+  const said = ({ savedX, savedY, ybase, savedCurAttrData: { fg, bg }, savedCharset }: Buffer) =>
+    JSON.stringify([
+      Math.min(savedX, cols - 1),
+      Math.max(0, savedY - ybase),
+      colourOf(fg),
+      colourOf(bg),
+      charset('', savedCharset),
+    ])
   return said(a) === said(b) ? undefined : `saved cursor: ${said(a)} ≠ ${said(b)}`
 }
 
@@ -262,8 +271,8 @@ function differenceOf(a: Buffer, b: Buffer, { cols, rows }: Emulator): string | 
   if (a.scrollTop !== b.scrollTop || a.scrollBottom !== b.scrollBottom) return 'scroll region'
   for (let x = 0; x < cols; x++) if ((a.tabs[x] === true) !== (b.tabs[x] === true)) return `tab at ${x}`
   for (let y = 0; y < rows; y++) {
-    const one = a.lines.get(y)!
-    const other = b.lines.get(y)!
+    const one = a.lines.get(a.ybase + y)!
+    const other = b.lines.get(b.ybase + y)!
     if (one.isWrapped !== other.isWrapped) return `line ${y}: wrapped`
     for (let x = 0; x < cols; x++) {
       const i = 3 * x

@@ -114,7 +114,8 @@ export class Viewing {
     this.#running = this.#through().then(
       () => {
         this.#running = undefined
-        this.#settle()
+        // There is no more of it here: what was waited for doesn't come by waiting.
+        for (const { resolve } of this.#waiting.splice(0)) resolve()
       },
       (error: Error) => {
         this.#running = undefined
@@ -182,9 +183,8 @@ export class Viewing {
 
   #settle(): void {
     const { count, t } = this.looked
-    const over = count >= this.count && this.#running === undefined
     this.#waiting = this.#waiting.filter((one) => {
-      if (!over && count < this.count && (t < one.t || count < one.at)) return true
+      if (count < this.count && (t < one.t || count < one.at)) return true
       one.resolve()
       return false
     })
