@@ -25,6 +25,7 @@ export async function check(file: string, { connect = false }: { connect?: boole
     if (shown instanceof Error)
       problems.push({ file, line: lineOf(['ssh']), message: shown.message, mend: 'see docs/operating.md' })
     else hostKey = shown
+    problems.push(...(await unusableKeys(file, config, lineOf)))
     policies = await loadPolicies(loaded.config.policy)
     const inFolder = placed(loaded.config.policy)
     if (policies.ok) {
@@ -45,6 +46,29 @@ export async function check(file: string, { connect = false }: { connect?: boole
     return
   }
   if (loaded.ok && policies?.ok) for (const line of fine(loaded.config, policies, passed, hostKey)) say(line)
+}
+
+/** Private keys of hosts that nobody could sign in with. */
+async function unusableKeys(
+  file: string,
+  config: LoadedConfig,
+  lineOf: (path: string[]) => number,
+): Promise<Problem[]> {
+  const names = [...config.connections.values()].filter(({ kind }) => kind === 'ssh').map(({ name }) => name)
+  if (names.length === 0) return []
+  const { signInWays } = await import('./ssh/upstream/sign-in.ts')
+  const { sshTargetOf } = await import('./ssh-target.ts')
+  return names.flatMap((name) => {
+    try {
+      signInWays(sshTargetOf(config, name)!)
+      return []
+    } catch (error) {
+      const line = lineOf(['connections', name, 'private_key'])
+      return [
+        { file, line, message: (error as Error).message, mend: 'give one that ssh-keygen made, without a passphrase' },
+      ]
+    }
+  })
 }
 
 /** Keys of `data_classes` that name no columns of their databases, and databases that can't be asked. */

@@ -1,10 +1,12 @@
 import { spawn } from 'node:child_process'
+import { generateKeyPairSync } from 'node:crypto'
 import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { utils } from './ssh/transport/ssh2.ts'
 
 const bin = join(import.meta.dirname, '..', 'bin', 'countersign-gateway.js')
 let folder: string
@@ -169,6 +171,23 @@ describe('check', () => {
     writeFileSync(join(folder, 'standing', 'b.cedar'), giving)
     write('given.json', { ...config, connections, policy: './standing' })
     expect((await run(['check', '--config', 'given.json'])).stdout).not.toContain('takes a grant')
+  })
+
+  test('says which private keys of hosts nobody could sign in with', async () => {
+    const { privateKey } = generateKeyPairSync('ed25519')
+    const passphrase = { type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase: 'x' } as const
+    write('web.key', 'this is no key')
+    write('locked.key', privateKey.export(passphrase) as string)
+    write('good.key', utils.generateKeyPairSync('ed25519').private)
+    const host = { kind: 'ssh', host: '10.0.0.7', user: 'deploy', host_key: `SHA256:${'A'.repeat(43)}` }
+    const connections = Object.fromEntries(
+      ['web', 'locked', 'good'].map((name) => [name, { ...host, private_key: { file: `./${name}.key` } }]),
+    )
+    write('hosts.json', { ...config, ssh: { listen: '127.0.0.1:0' }, connections })
+    const { stdout, code } = await run(['check', '--config', 'hosts.json'])
+    const told = stdout.split('\n').filter((line) => line.includes('the private key of this connection can’t be used'))
+    expect(told).toHaveLength(2)
+    expect(code).toBe(1)
   })
 
   test('a file that is not there', async () => {

@@ -6,8 +6,6 @@ export interface Limits {
   idlePackets: { burst: number; perSecond: number }
   /** Packets before a client of ours has signed in. */
   packetsBeforeSignIn: number
-  /** Global requests that wait for our answer. */
-  unanswered: number
   /** Bytes that wait in the socket for a peer that doesn't read; beyond it the connection ends. */
   backlog: number
   /** Keys are renewed after so many bytes in both directions together, or so many milliseconds, whichever is first. */
@@ -21,7 +19,6 @@ export const LIMITS: Limits = {
   channels: 128,
   idlePackets: { burst: 20_000, perSecond: 2_000 },
   packetsBeforeSignIn: 1_000,
-  unanswered: 256,
   backlog: 16 * 1024 * 1024,
   rekey: { bytes: 1024 ** 3, ms: 3_600_000, timeout: 60_000 },
   clock: () => performance.now(),
