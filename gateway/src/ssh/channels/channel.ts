@@ -340,7 +340,10 @@ export class Channel {
 
   /** Ends the client's side: what is still to be written, the exit status, EOF, close. */
   #finish(exit: RemoteExit): Promise<void> {
-    this.#ending ??= this.#close(exit)
+    this.#ending ??= this.#close(exit).catch((error: Error) => {
+      this.#options.log.error({ error }, 'a channel could not be ended as it should')
+      this.#stream?.close()
+    })
     return this.#ending
   }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import type { RecordingEvent } from '@countersign/contract/recording'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, type Way } from '../testing/clients.ts'
-import { letIn, startMadeUpHost } from '../testing/hosts.ts'
+import { letIn, type MadeUpHost, startMadeUpHost } from '../testing/hosts.ts'
 import { type SshWorld, startSshWorld } from '../testing/world.ts'
 import { Client, type ClientChannel, type ServerChannel } from '../transport/ssh2.ts'
 
@@ -26,6 +26,16 @@ async function client(connection = 'web-1'): Promise<Client> {
   made.connect({ host: '127.0.0.1', port: world.port, username: connection, password, hostVerifier: () => true })
   await once(made, 'ready')
   return made
+}
+
+/** Makes a connection `made-up` of it. */
+async function leadsTo({ target: { port, hostKeys } }: MadeUpHost): Promise<void> {
+  writeFileSync(join(world.folder, 'password'), 'secret')
+  const [host_key] = hostKeys
+  const password = { file: './password' }
+  const made = { kind: 'ssh', host: '127.0.0.1', port, user: 'deploy', host_key, password }
+  world.configure({ connections: { 'made-up': made } })
+  await world.reload()
 }
 
 const exec = (client: Client, command: string, options = {}) =>
@@ -99,18 +109,7 @@ describe('what comes while something runs', () => {
           })
       })
     })
-    writeFileSync(join(world.folder, 'password'), 'secret')
-    const { port, hostKeys } = host.target
-    const made = {
-      kind: 'ssh',
-      host: '127.0.0.1',
-      port,
-      user: 'deploy',
-      host_key: hostKeys[0],
-      password: { file: './password' },
-    }
-    world.configure({ connections: { 'made-up': made } })
-    await world.reload()
+    await leadsTo(host)
     const one = await client('made-up')
     const channel = await exec(one, 'work')
     const ends = told(channel, {
@@ -126,6 +125,39 @@ describe('what comes while something runs', () => {
     one.end()
     expect(of(await recorded(), 'signal').map(({ signal }) => signal)).toEqual(['USR1', 'TERM'])
   })
+
+  test.each([
+    ['one of RFC 4254', 'TERM', { exit: [null, 'SIGTERM', false, ''], recorded: { signal: 'TERM' } }],
+    [
+      'one of its own',
+      'BUS@example.com',
+      { exit: [null, 'SIGBUS@example.com', false, ''], recorded: { signal: 'BUS@example.com' } },
+    ],
+    ['nothing', '', { exit: [], recorded: {} }],
+    ['what a terminal obeys', '\u001b[2J', { exit: [], recorded: {} }],
+    ['too much', 'X'.repeat(100_000), { exit: [], recorded: {} }],
+  ])(
+    'a host that names %s as the signal that ended it ends nothing else',
+    async (_, signal, { exit, recorded: kept }) => {
+      await using host = await startMadeUpHost((client) => {
+        letIn(client).on('session', (accept) => {
+          accept().on('exec', (accept) => {
+            const channel: ServerChannel = accept()
+            channel.write('out\n')
+            channel.exit(signal, false, '')
+            channel.end()
+          })
+        })
+      })
+      await leadsTo(host)
+      const one = await client('made-up')
+      expect(await told(await exec(one, 'work'))).toEqual({ stdout: 'out\n', stderr: '', exit })
+      one.end()
+      const events = await recorded()
+      const { code, signal: by } = of(events, 'exit')[0]!
+      expect({ code, signal: by }).toEqual({ code: undefined, signal: undefined, ...kept })
+    },
+  )
 
   test('sizes of the terminal reach it and are recorded', async () => {
     const one = await client()

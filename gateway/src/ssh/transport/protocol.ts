@@ -8,6 +8,7 @@ const EXT_INFO = 7
 const KEXINIT = 20
 const WINDOW_ADJUST = 93
 const DATA = 94
+const CHANNEL_REQUEST = 98
 
 /** What a change of keys costs, in packets that bring nothing, where less than so many bytes came between two of them. */
 const REKEY = { cost: 100, bytes: 65_536 }
@@ -92,6 +93,26 @@ export const patchedProtocol = (Base: ProtocolClass, fatal: Fatal): ProtocolClas
       }
       this.#bytes += end - at
       this.#renewKeys()
+    }
+
+    /** RFC 4254, section 6.10, with any name: ssh2 1.17 throws at those that it doesn't know, as names of somebody's own. */
+    override exitSignal(id: number, name: string, dumped: boolean | undefined, message = ''): void {
+      const { write } = this._packetRW
+      const fields = [string('exit-signal'), [0], string(name), [dumped ? 1 : 0], string(message), string('')]
+      const payload = Buffer.concat([
+        Buffer.from([CHANNEL_REQUEST]),
+        number(id),
+        ...fields.map((one) => Buffer.from(one)),
+      ])
+      const packet = write.alloc(payload.length)
+      payload.copy(packet, write.allocStart)
+      const whole = write.finalize(packet)
+      // While keys are changed everything waits.
+      if (this._kexinit === undefined) this._cipher.encrypt(whole)
+      else {
+        this._queue ??= []
+        this._queue.push(whole)
+      }
     }
 
     override cleanup(): void {
@@ -190,6 +211,17 @@ export const patchedProtocol = (Base: ProtocolClass, fatal: Fatal): ProtocolClas
       this._cipher.encrypt(write.finalize(packet))
     }
   }
+
+function number(value: number): Buffer {
+  const bytes = Buffer.alloc(4)
+  bytes.writeUInt32BE(value)
+  return bytes
+}
+
+function string(text: string): Buffer {
+  const bytes = Buffer.from(text)
+  return Buffer.concat([number(bytes.length), bytes])
+}
 
 export interface PatchedProtocol extends Protocol {
   own(owner: Connection): void

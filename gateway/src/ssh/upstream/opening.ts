@@ -114,6 +114,13 @@ function refusalOf({ request, channel, withoutTerminal }: Asking, error: Error &
   return `it doesn’t ${{ exec: 'run commands', shell: 'give a shell', subsystem: 'start this subsystem' }[request.kind]}`
 }
 
+/** A host may name any signal, and say anything of it; what is no name (RFC 4251, section 6) is as if nothing was said. */
+function exitBy(named: string, coreDumped: boolean | undefined, message: string | undefined): RemoteExit {
+  const signal = named.replace(/^SIG/, '')
+  if (!/^[\x21-\x7e]{1,64}$/.test(signal)) return {}
+  return { signal, coreDumped: coreDumped === true, ...(message && { message: publicWords(message) }) }
+}
+
 function hostChannel(client: Client, channel: InsideChannel): HostChannel {
   const { _protocol: protocol } = prepare(client)
   const { outgoing } = channel
@@ -126,10 +133,7 @@ function hostChannel(client: Client, channel: InsideChannel): HostChannel {
       if (--left === 0) resolve(exit)
     }
     channel.once('exit', (code: number | null, signal?: string, coreDumped?: boolean, message?: string) => {
-      exit =
-        code === null
-          ? { signal: (signal ?? '').replace(/^SIG/, ''), coreDumped: coreDumped === true, ...(message && { message }) }
-          : { code }
+      exit = code === null ? exitBy(signal ?? '', coreDumped, message) : { code }
     })
     channel.once('close', done)
     channel.stderr.once('close', done)
