@@ -11,6 +11,10 @@ const MOST_WAITING = 64 * 1024
 const PATIENCE = 16 * 1024
 /** A text of so many characters doesn't come back by chance. */
 const EVIDENT = 64
+/** So many texts that were taken back unseen are waited for in a line; with more it is hidden. */
+const MOST_UNSEEN = 8
+/** No terminal shows it as text. */
+const NEVER = ['\n\0']
 
 /**
  * Tells typed text that a terminal echoes from what it does not: passwords. The gateway can't see whether echo is on, only
@@ -45,7 +49,10 @@ export class Echo {
   shown(output: Buffer): Typed[] {
     if (!this.waits) return []
     const came = this.#screen.add(output)
-    for (const line of this.#lines) line.came += came
+    for (const line of this.#lines) {
+      line.came += came
+      if (line.unseen.length > 0) line.unseen = line.unseen.filter((texts) => !this.#isAtCursor(texts))
+    }
     return came > 0 || output.includes(13) || output.includes(10) ? this.#decided(false) : []
   }
 
@@ -60,22 +67,40 @@ export class Echo {
     let line = this.#lines.at(-1)
     if (!line || line.ended) {
       if (!line) this.#screen.drop(this.#screen.text.length)
-      line = { bytes: [], texts: [''], bare: true, ended: false, came: 0 }
+      line = { bytes: [], texts: [''], unseen: [], bare: true, ended: false, came: 0 }
       this.#lines.push(line)
     }
     line.bytes.push(byte)
     this.#waiting++
     if (this.#escape !== '' || byte === 0x1b) this.#inEscape(line, byte)
     else if (byte === 0x0d || byte === 0x0a || byte === 0x03 || byte === 0x04 || byte === 0x1a) line.ended = true
-    else if (byte === 0x7f || byte === 0x08) line.texts.push(withoutLast(line.texts.pop() ?? ''))
-    else if (byte === 0x15) line.texts = ['']
-    else if (byte === 0x17) line.texts.push((line.texts.pop() ?? '').replace(/\S*\s*$/, ''))
-    else if (byte < 0x20) line.texts.push('')
+    else if (byte === 0x7f || byte === 0x08) this.#takeBack(line, withoutLast)
+    else if (byte === 0x17) this.#takeBack(line, (text) => text.replace(/\S*\s*$/, ''))
+    else if (byte === 0x15) {
+      this.#takeBack(line, () => '')
+      line.texts = ['']
+    } else if (byte < 0x20) line.texts.push('')
     else {
       line.texts[line.texts.length - 1] += String.fromCharCode(byte)
       line.bare = false
     }
     if (line.bytes.length >= LONGEST_LINE) line.ended = true
+  }
+
+  /** What is taken back is kept with its line only where the terminal had shown it, too: a password may be begun anew. */
+  #takeBack(line: Line, shorter: (text: string) => string): void {
+    const { texts, unseen } = line
+    const whole = texts.join('')
+    // What one key after the other takes back stands in the first of it.
+    const known = unseen.some((before) => before.join('').startsWith(whole))
+    if (whole !== '' && !known && !this.#isAtCursor(texts))
+      unseen.push(unseen.length < MOST_UNSEEN ? [...texts] : NEVER)
+    texts.push(shorter(texts.pop() ?? ''))
+  }
+
+  #isAtCursor(texts: readonly string[]): boolean {
+    const dense = withoutSpace(this.#screen.text)
+    return endOf(texts, dense, [dense.length]) !== -1
   }
 
   /** A key that sends a sequence: ESC [ … final, ESC O x, ESC x. */
@@ -120,17 +145,10 @@ export class Echo {
    */
   #echoes(line: Line, atCursor: boolean): boolean {
     if (line.bare) return true
+    if (line.unseen.length > 0) return false
     const { text } = this.#screen
-    const dense = withoutSpace(text)
-    const parts = line.texts.map(withoutSpace)
-    let at = 0
-    for (const [index, part] of parts.entries()) {
-      if (part === '') continue
-      const mustEnd = index === parts.length - 1 && part.length < EVIDENT
-      const from = mustEnd ? endingIn(dense, part, at, endsOf(text, atCursor)) : dense.indexOf(part, at)
-      if (from === -1) return false
-      at = from + part.length
-    }
+    const at = endOf(line.texts, withoutSpace(text), endsOf(text, atCursor))
+    if (at === -1) return false
     // Of what was typed and taken back nothing can be told.
     if (at === 0) return false
     this.#screen.drop(behind(text, at))
@@ -142,11 +160,30 @@ interface Line {
   bytes: number[]
   /** Its text, as far as it was edited; apart where a key without text came between. latin1. */
   texts: string[]
+  /** Texts that were taken back, and have not been shown so far. */
+  unseen: (readonly string[])[]
   /** Nothing of it has a text of its own. */
   bare: boolean
   ended: boolean
   /** Visible characters that came since it was begun. */
   came: number
+}
+
+/**
+ * Where the texts end that stand in `dense` one after the other, the last one, unless it is evident, at one of these ends;
+ * -1 where they don't.
+ */
+function endOf(texts: readonly string[], dense: string, ends: number[]): number {
+  let at = 0
+  for (const [index, text] of texts.entries()) {
+    const part = withoutSpace(text)
+    if (part === '') continue
+    const mustEnd = index === texts.length - 1 && part.length < EVIDENT
+    const from = mustEnd ? endingIn(dense, part, at, ends) : dense.indexOf(part, at)
+    if (from === -1) return -1
+    at = from + part.length
+  }
+  return at
 }
 
 /** Line editors break lines in their own way. */
