@@ -101,7 +101,7 @@ export async function run(): Promise<void> {
       terminal.resize(at.columns, at.rows)
       let text = filter.write(at.screen)
       for (const frame of at.frames.slice(0, at.shown)) {
-        if (frame.type === 'output') text += filter.write(frame.text)
+        if (frame.type === 'output') text += frame.notice ? filter.notice(frame.text) : filter.write(frame.text)
         if (frame.type !== 'resize') continue
         await written(terminal, text)
         text = ''

@@ -14,6 +14,8 @@ test.each<[string, string, string]>([
   ['concealed among others, with zeros before it', `${E}[1;08;5;4m`, `${E}[1;4m`],
   ['the 8 and 5 of a colour are its own', `${E}[38;5;8;48;2;8;5;6m`, `${E}[38;5;8;48;2;8;5;6m`],
   ['a colour that isn’t whole hides nothing', `${E}[38;8m`, ''],
+  ['a colour that a terminal takes to end early, and what follows to conceal', `${E}[38;2;0:1;8;8mx`, 'x'],
+  ['marks without end on one letter', `a${'\u0301'.repeat(5000)}b\u0301`, `a${'\u0301'.repeat(8)}b\u0301`],
   ['colours with colons', `${E}[38:2::1:2:8m`, `${E}[38:2::1:2:8m`],
   ['a title', `a${E}]0;rm -rf\x07b`, 'ab'],
   ['a title ended by ST', `a${E}]2;x${E}\\b`, 'ab'],
@@ -32,7 +34,7 @@ test.each<[string, string, string]>([
     `${E}[2;5H${E}[2J${E}[1;20r${E}7${E}8${E}[?25l`,
     `${E}[2;5H${E}[2J${E}[1;20r${E}7${E}8${E}[?25l`,
   ],
-  ['a count beyond any screen', `${E}[2147483647L${E}[999999999b`, `${E}[1000L${E}[1000b`],
+  ['a count beyond any screen', `${E}[2147483647L${E}[999999999b`, `${E}[200L${E}[1000b`],
   ['line drawing', `${E}(0qqq${E}(B`, `${E}(0qqq${E}(B`],
   ['one-character forms', '\x9b31mx\x9d0;t\x9cy\x84', `${E}[31mxy${E}D`],
   ['a line feed within a sequence comes before it', `${E}[3\n1m`, `\n${E}[31m`],
@@ -48,11 +50,55 @@ test.each<[string, string, string]>([
 test('what isn’t whole waits for the rest', () => {
   const filter = new Harmless()
   expect(filter.write(`a${E}`)).toBe('a')
-  expect(filter.settled).toBe(false)
+  expect(filter.begun).toBe(E)
   expect(filter.write('[3')).toBe('')
   expect(filter.write('1mb')).toBe(`${E}[31mb`)
-  expect(filter.settled).toBe(true)
+  expect(filter.begun).toBe('')
 })
+
+test('marks are as many however they are cut', () => {
+  const filter = new Harmless()
+  const all = Array.from({ length: 500 }, (_, i) => filter.write(i === 0 ? 'a' : '\u0301')).join('')
+  expect(all).toBe(`a${'\u0301'.repeat(8)}`)
+})
+
+test.each([
+  ...[`${E}[1000S`, `${E}[999T`, `${E}[9999L`, `${E}[1000M`, `a${E}[1000b`, `${E}c`, `${E}[2J`, `${E}#8`],
+  ...[`${E}[?1049h${E}[?1049l`, `${E}[1000'}`],
+])('what keeps a terminal busy is bounded in one piece, and told: %j', (sequence) => {
+  const filter = new Harmless()
+  const out = filter.write(sequence.repeat(20_000))
+  expect(filter.work).toBeGreaterThan(100_000)
+  expect(filter.work).toBeLessThanOrEqual(128 * 1024)
+  expect(out.length).toBeLessThan(sequence.length * 20_000)
+  // The next piece may again.
+  expect(filter.write(sequence)).not.toBe('')
+})
+
+test.each([
+  ...['', E, `${E}[`, `${E}[1;3`, `${E}[?`, `${E}(`, `${E}]0;title`, `${E}Pq`, `${E}_x`, `\x9d0;`],
+  `${E}[${'1;'.repeat(200)}`,
+])('where a sequence goes on, another filter can take it up: %j', (begun) => {
+  for (const rest of ['8mx', 'Bx', '\x07x', `${E}\\x`, 'é']) {
+    const whole = new Harmless()
+    const first = whole.write(begun)
+    const other = new Harmless()
+    expect(other.write(whole.begun)).toBe('')
+    expect(first + other.write(rest)).toBe(new Harmless().write(begun + rest))
+  }
+})
+
+test.each([`${E}]0;`, `${E}P`, `${E}[31;`, `${E}(0`, '\x0e', E])(
+  'what the gateway says is drawn as it is, whatever the host began: %j',
+  async (begun) => {
+    const filter = new Harmless()
+    const terminal = new xterm.Terminal({ cols: 40, rows: 3, allowProposedApi: true })
+    const text = filter.write(`${E})0${begun}`) + filter.notice('denied')
+    await new Promise<void>((resolve) => terminal.write(text, resolve))
+    expect(terminal.buffer.active.getLine(0)!.translateToString(true)).toBe('denied')
+    terminal.dispose()
+  },
+)
 
 /** Pieces of which hostile output is made: any of them may stand beside any other. */
 const piece = fc.oneof(

@@ -30,6 +30,8 @@ const screensBetween = 8
 const tryAgainAfter = 16 * 1024
 const giveInAfter = 4 * 1024 * 1024
 const flushAt = 64 * 1024
+/** What another size costs, in characters. */
+const perResize = 4 * 1024
 
 /** What looking through a channel came to, as far as one has looked. */
 export interface Looked {
@@ -57,6 +59,8 @@ export class Look implements Looked, Disposable {
   readonly #filter = new Harmless()
   #terminal: { shown: Emulator; spare: Emulator } | undefined
   #pending = ''
+  /** What that costs beyond its length. */
+  #busy = 0
   /** Since the last keyframe. */
   #said = 0
   #frames = 0
@@ -98,20 +102,25 @@ export class Look implements Looked, Disposable {
     if (frame.type === 'output') {
       this.characters += frame.text.length
       this.#said += frame.text.length
-      if (this.#terminal) this.#pending += this.#filter.write(frame.text)
+      if (this.#terminal) {
+        this.#pending += frame.notice ? this.#filter.notice(frame.text) : this.#filter.write(frame.text)
+        this.#said += this.#filter.work
+        this.#busy += this.#filter.work
+      }
     } else if (frame.type === 'resize' && this.#terminal) {
       await this.#flush()
       this.#terminal.shown.resize(frame.columns, frame.rows)
+      this.#said += perResize
       const { columns, rows } = this.largest
       this.largest = { columns: Math.max(columns, frame.columns), rows: Math.max(rows, frame.rows) }
     }
-    if (this.#pending.length >= flushAt) await this.#flush()
+    if (this.#pending.length + this.#busy >= flushAt) await this.#flush()
     if (this.#isDue(block)) await this.#keyframe(state(), block)
   }
 
   #isDue(block: number): boolean {
-    if (this.#frames === 0 || !this.#filter.settled) return false
-    if (this.#tried > 0 && this.#said < this.#tried + tryAgainAfter) return false
+    if (this.#frames === 0) return false
+    if (this.#tried > 0 && this.#said < this.#tried + tryAgainAfter && this.#frames < 8 * framesBetween) return false
     const apart = Math.max(charactersBetween, screensBetween * this.keyframes.at(-1)!.screen.length)
     return this.#said >= apart || this.#frames >= framesBetween || (block - this.#block >= 6 && this.#said > 0)
   }
@@ -129,11 +138,13 @@ export class Look implements Looked, Disposable {
     spare.resize(shown.cols, shown.rows)
     await written(spare, screen)
     const exact = difference(shown, spare) === undefined
-    if (!exact && this.#said < giveInAfter) {
+    if (!exact && this.#said < giveInAfter && this.#frames < 8 * framesBetween) {
       this.#tried = Math.max(1, this.#said)
       return
     }
-    this.keyframes.push({ at, t, state, columns: shown.cols, rows: shown.rows, screen, exact })
+    // Where a sequence goes on, its beginning comes with the screen: some have no end.
+    const { cols: columns, rows } = shown
+    this.keyframes.push({ at, t, state, columns, rows, screen: screen + this.#filter.begun, exact })
     this.#anew(block)
   }
 
@@ -148,6 +159,7 @@ export class Look implements Looked, Disposable {
     if (this.#pending === '' || !this.#terminal) return
     const text = this.#pending
     this.#pending = ''
+    this.#busy = 0
     await written(this.#terminal.shown, text)
   }
 

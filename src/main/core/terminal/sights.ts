@@ -58,11 +58,12 @@ export class Sights {
         mark('resize', `${frame.columns} × ${frame.rows}`)
         return
       case 'signal':
-        mark('signal', `SIG${frame.signal}`)
+        mark('signal', shortened(`SIG${frame.signal}`))
         return
       case 'exit': {
         const { code, signal } = frame
-        const how = signal !== undefined ? `ended by SIG${signal}` : code === undefined ? 'ended' : `exit ${code}`
+        const how =
+          signal !== undefined ? shortened(`ended by SIG${signal}`) : code === undefined ? 'ended' : `exit ${code}`
         mark(signal !== undefined || (code ?? 0) !== 0 ? 'error' : 'exit', how)
       }
     }

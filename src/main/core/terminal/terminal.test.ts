@@ -55,7 +55,7 @@ async function shown(terminals: Terminals, t: number, upTo?: number): Promise<Em
 async function apply(terminal: Emulator, filter: Harmless, frames: readonly TerminalFrame[]): Promise<void> {
   let text = ''
   for (const frame of frames) {
-    if (frame.type === 'output') text += filter.write(frame.text)
+    if (frame.type === 'output') text += frame.notice ? filter.notice(frame.text) : filter.write(frame.text)
     if (frame.type !== 'resize') continue
     await written(terminal, text)
     text = ''
@@ -132,6 +132,27 @@ test('a seek reads no more than lies between two keyframes, and some that follow
     expect(frames.length).toBeLessThan(4000)
     expect(exact).toBe(true)
   }
+})
+
+test.each<[string, (i: number) => Partial<RecordingLine>]>([
+  [
+    'a sequence that never ends',
+    (i) => ({ type: 'output', stream: 'stdout', data: `${i === 0 ? '\x1b]0;' : ''}${'x'.repeat(60_000)}` }),
+  ],
+  ['what keeps a terminal busy', () => ({ type: 'output', stream: 'stdout', data: '\x1b[1000S'.repeat(6) })],
+  ['sizes', (i) => ({ type: 'resize', columns: 80 + (i % 9), rows: 24 })],
+])('a seek reads little, and costs little, where there is much of %s', async (_, line) => {
+  const begin = shell.slice(0, shell.findIndex(({ type }) => type === 'channel') + 1)
+  const { seq } = begin.at(-1) as { seq: number }
+  const all = Array.from({ length: 120 }, (_, i) => ({ seq: seq + 1 + i, t: 1000 + i, channel: '1', ...line(i) }))
+  using place = temporaryFolder()
+  await using recorded = await kept([...begin, ...(all as RecordingLine[])], place)
+  const { at, frames, shown } = await recorded.terminals.at({ ...of, t: 1119 })
+  expect(at).toBeGreaterThan(80)
+  expect(shown).toBe(120 - at)
+  const filter = new Harmless()
+  const text = frames.map((frame) => (frame.type === 'output' ? filter.write(frame.text).length + filter.work : 0))
+  expect(text.reduce((a, b) => a + b, 0)).toBeLessThan(300_000)
 })
 
 test('says what is worth going to, when nothing was said, and how large it was', async () => {

@@ -307,7 +307,7 @@ export class Viewing {
   }
 }
 
-const version = 1
+const version = 2
 const nameOf = (channel: string) => `look ${channel}`
 
 async function keptLook(file: RecordingFile, place: number): Promise<Looked | undefined> {

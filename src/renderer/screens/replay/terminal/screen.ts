@@ -99,7 +99,8 @@ export class Screen implements Drawing {
     let text = ''
     for (const frame of frames) {
       if (mine !== this.#restored) return
-      if (frame.type === 'output') text += this.#filter.write(frame.text)
+      if (frame.type === 'output')
+        text += frame.notice ? this.#filter.notice(frame.text) : this.#filter.write(frame.text)
       else if (frame.type === 'resize') {
         await this.#write(text)
         text = ''
