@@ -33,19 +33,25 @@ export function serveChannels(client: Connection, visitor: Visitor, options: Cha
   const channels = new Set<Channel>()
   const bySession = new WeakMap<Session, Channel>()
   let closing: Words | undefined
+  let tooMany = false
   serveRequests(client, (session) => bySession.get(session))
   client.once('close', () => {
     for (const channel of channels) channel.lost('the client’s connection is gone')
   })
   client.on('session', (accept, reject) => {
     if (closing || channels.size >= options.atOnce) {
-      if (!closing) options.log.warn({ atOnce: options.atOnce }, 'a channel was refused: there are too many at once')
+      if (!closing && !tooMany) {
+        tooMany = true
+        options.log.warn({ atOnce: options.atOnce }, 'a channel was refused: there are too many at once')
+      }
       return reject()
     }
     const session = accept()
     const channel = new Channel(session, visitor, options)
     bySession.set(session, channel)
     channels.add(channel)
+    // At once: the next one may be asked for in the same packet.
+    session.once('close', () => channels.delete(channel))
     void channel.gone.then(() => channels.delete(channel))
   })
   return {

@@ -190,3 +190,65 @@ test('a stopping gateway lets what runs finish for as long as it may, and takes 
     { state: 'closed', closedBecause: 'the gateway stopped' },
   ])
 })
+
+/** What of ssh2's client lets a channel be asked for, run and closed in one packet, as no client of its API does. */
+interface Raw {
+  _protocol: {
+    _handlers: { CHANNEL_OPEN_CONFIRMATION: unknown }
+    session(id: number, window: number, packetSize: number): void
+    exec(id: number, command: string, wantReply: boolean): void
+    channelClose(id: number): void
+  }
+}
+
+async function rawClient(subject: string): Promise<Client & Raw> {
+  const client = new Client() as Client & Raw
+  const { access_token: password } = await world.exchange(await world.token(subject))
+  client.connect({ host: '127.0.0.1', port: world.port, username: 'web-1', password, hostVerifier: () => true })
+  await once(client, 'ready')
+  return client
+}
+
+/** Asks for a command, and gives it up before anything could be answered. */
+function givesUp(client: Raw, then: () => void): void {
+  const { _protocol: protocol } = client
+  const { CHANNEL_OPEN_CONFIRMATION: before } = protocol._handlers
+  protocol._handlers.CHANNEL_OPEN_CONFIRMATION = (_: unknown, { sender }: { sender: number }) => {
+    protocol._handlers.CHANNEL_OPEN_CONFIRMATION = before
+    protocol.exec(sender, 'true', false)
+    protocol.channelClose(sender)
+    then()
+  }
+  protocol.session(99, 65_536, 32_768)
+}
+
+test('a session that is still being opened when its client goes is left by nobody', async () => {
+  const client = await rawClient('hasty')
+  givesUp(client, () => client.end())
+  await once(client, 'close')
+  const feed = await world.feed('aud')
+  const { id } = await (async () => {
+    for (;;) {
+      const found = (await world.sessions()).find(({ identity }) => identity.subject === 'hasty')
+      if (found) return found
+      const { length } = feed.messages
+      await feed.until((messages) => messages.length > length)
+    }
+  })()
+  await feed.close()
+  expect(await closedOf(id)).toMatchObject({ state: 'closed' })
+})
+
+test('a command that comes while the one before is given up runs nevertheless', async () => {
+  const client = await rawClient('changing')
+  const code = await new Promise((resolve, reject) =>
+    givesUp(client, () =>
+      client.exec('exit 7', (error, channel) => {
+        if (error) reject(error)
+        else channel.resume().once('exit', resolve)
+      }),
+    ),
+  )
+  expect(code).toBe(7)
+  client.end()
+})

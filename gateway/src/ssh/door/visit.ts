@@ -112,6 +112,11 @@ export class Visit implements Visitor {
       ...asked,
       ...(asked.purpose !== undefined && { purpose: asked.purpose.slice(0, LONGEST_PURPOSE).toWellFormed() }),
     }
+    // Who comes while that is given up which nobody waited for any more begins anew.
+    for (let gone = this.#opening; gone?.given.signal.aborted; gone = this.#opening) {
+      await gone.answer
+      if (this.#opening === gone) break
+    }
     const { reason } = this.#over.signal
     if (reason) return { refused: { message: (reason as Error).message }, fatal: true }
     if (this.#opening && wishes.purpose !== undefined && wishes.purpose !== this.#opening.purpose)
@@ -171,6 +176,8 @@ export class Visit implements Visitor {
     const told = this.#channels?.close(words)
     this.#host?.close()
     await told
+    // What was being opened meanwhile ends as well, whoever waited for it.
+    await this.#opening?.answer
     await this.#live?.close('closed', why).catch((error) => this.#log.error({ error }, 'a session could not be closed'))
     await this.#hangUp()
   }
