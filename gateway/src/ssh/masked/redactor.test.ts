@@ -215,6 +215,21 @@ describe('private keys', () => {
     }
   })
 
+  // Where each finding looks at all that came with it, this takes minutes.
+  test('a megabyte of addresses among other than ASCII, and policy is asked once for what came together', () => {
+    const released: Buffer[] = []
+    let asked = 0
+    using redactor = new Redactor({
+      detect: ['email'],
+      reveals: () => ++asked < 0,
+      patience: 20,
+      release: ({ client }) => void released.push(client),
+    })
+    redactor.write(Buffer.alloc(1 << 20, 'ü a@b.co\n'))
+    expect(Buffer.concat(released).toString().split('ü [masked: email]\n')).toHaveLength(Math.floor((1 << 20) / 10) + 1)
+    expect(asked).toBe(1)
+  })
+
   test('a public key is none', () => {
     const text = `-----BEGIN PUBLIC KEY-----\n${'A'.repeat(64)}\n-----END PUBLIC KEY-----\n`
     expect(new Stream().write(text).end().client.toString()).toBe(text)

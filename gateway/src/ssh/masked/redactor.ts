@@ -15,7 +15,7 @@ export interface Redacted {
 export interface RedactorOptions {
   /** What is looked for: SshTarget.detect. */
   detect: readonly DetectedKind[]
-  /** Whether this class may be seen now: Commands.reveals. Asked for each that is found. */
+  /** Whether this class may be seen now: Commands.reveals. Asked once for what is found together. */
   reveals: (dataClass: string) => boolean
   /** Milliseconds that output may wait for what follows it: PATIENCE. */
   patience: number
@@ -193,12 +193,22 @@ export class Redactor implements Disposable {
     const whole = before > 0 ? Buffer.concat([this.#behind, bytes]) : bytes
     const utf8 = !isAscii(whole) && isUtf8(whole)
     const text = utf8 ? whole.toString() : whole.toString('latin1')
-    const at = (n: number) => (utf8 ? Buffer.byteLength(text.slice(0, n)) : n)
+    // What is found stands in its order, so nothing is counted twice.
+    let characters = 0
+    let counted = 0
+    const at = (n: number) => {
+      counted += utf8 ? Buffer.byteLength(text.slice(characters, n)) : n - characters
+      characters = n
+      return counted
+    }
+    const revealed = new Map<DetectedKind, boolean>()
     const found: Found[] = []
     for (const { kind, start, end } of detect(text, { kinds: this.#kinds, length: text.length })) {
+      const first = at(start) - before
       const last = at(end) - before
       if (last <= 0) continue
-      found.push({ kind, start: Math.max(0, at(start) - before), end: last, revealed: this.#options.reveals(kind) })
+      if (!revealed.has(kind)) revealed.set(kind, this.#options.reveals(kind))
+      found.push({ kind, start: Math.max(0, first), end: last, revealed: revealed.get(kind)! })
     }
     return found
   }
