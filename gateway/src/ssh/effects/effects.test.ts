@@ -19,7 +19,9 @@ describe('words of a command line', () => {
     ["sh -c 'rm -rf /; id'", "sh -c 'rm -rf /; id'", 'sh'],
     ['env A=1 id', 'env A=1 id', 'env'],
     ["'if' x", "'if' x", 'if'],
-    [`echo "a\\"b" "c\\\\d" "e\\f"`, `echo 'a"b' 'c\\d' 'e\\f'`, 'echo'],
+    [`echo 'a"b' a\\ b\\'c`, `echo 'a"b' 'a b'\\''c'`, 'echo'],
+    ["'A'=1 id", "'A=1' id", 'A=1'],
+    ["i'f' x", "'if' x", 'if'],
     ['rsync --server -logDtpre.iLsfxCIvu . /srv', 'rsync --server -logDtpre.iLsfxCIvu . /srv', 'rsync'],
     ["git-upload-pack '/srv/a.git'", 'git-upload-pack /srv/a.git', 'git-upload-pack'],
     ['echo "tab\there"', "echo 'tab\there'", 'echo'],
@@ -70,6 +72,24 @@ describe('words of a command line', () => {
     'echo \ud800',
     "$'a'",
     'while x',
+    // Quoted in part, it is an assignment still.
+    "PATH='/tmp/evil' ls",
+    'A="" rm -rf /',
+    'A=\\x id',
+    "A+='1' id",
+    "ls ='id'",
+    "%'1'",
+    // What fish, csh or zsh read otherwise than sh.
+    "echo 'a\\'' ; id #'",
+    'echo "a\\"; id; #"',
+    'echo "a\\\\b"',
+    'echo a\\\\b',
+    'echo \\n',
+    "echo 'a!b'",
+    'echo "a!b"',
+    '- id',
+    'and id',
+    '@ id',
   ])('%j is for a shell', (text) => expect(argvOf(text).shell).toBe(true))
 
   test('the words of what a shell is for are still told', () =>
@@ -122,7 +142,10 @@ describe('against real shells', () => {
     },
   )
   const line = fc
-    .tuple(fc.constantFrom('show ', '"show" ', "'if' ", 'a\\ b ', "'A=1' ", ''), fc.array(piece, { maxLength: 14 }))
+    .tuple(
+      fc.constantFrom('show ', '"show" ', "'if' ", 'a\\ b ', "'A=1' ", '', "A='1'", 'A="1"', 'A=1'),
+      fc.array(piece, { maxLength: 14 }),
+    )
     .map(([first, rest]) => first + rest.join(''))
 
   test.each(['dash', 'bash', 'sh'])('%s runs exactly these words where it says that no shell is needed', (shell) => {
