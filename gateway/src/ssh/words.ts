@@ -27,10 +27,16 @@ export const upstreamDown = (why: string): Words => ({
   hint: 'The gateway’s log says more; tell whoever runs the gateway.',
 })
 
-/** As it stands on stderr: lines that end with CR LF where a terminal in raw mode reads them. */
+/**
+ * As it stands on stderr: lines that end with CR LF where a terminal in raw mode reads them. People's and policies' reasons
+ * are in it: what a terminal would obey is none of their words, and a line of theirs is told as one of the gateway's.
+ */
 export function onStderr({ message, hint }: Words, terminal = false): string {
   const end = terminal ? '\r\n' : '\n'
-  return [message, ...(hint === undefined ? [] : [hint])].map((line) => `countersign: ${line}${end}`).join('')
+  return [message, ...(hint === undefined ? [] : [hint])]
+    .flatMap((text) => text.split(/\r?\n/))
+    .map((line) => `countersign: ${line.replaceAll('\t', ' ').replace(/\p{C}/gu, '\ufffd')}${end}`)
+    .join('')
 }
 
 export const heldNotice = ({ approval, groups, expiresAt }: HoldNotice): Words => ({

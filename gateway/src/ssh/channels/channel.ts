@@ -4,7 +4,7 @@ import type { Answer, Asked, Running } from '../commands.ts'
 import { execEffects, shellEffects, unfit } from '../effects/effects.ts'
 import { ChannelRecord } from '../record/record.ts'
 import type { SshSession, Visitor } from '../session.ts'
-import { serveSftp } from '../sftp/sftp.ts'
+import { ClientLeft, serveSftp } from '../sftp/sftp.ts'
 import type { ServerChannel, Session } from '../transport/ssh2.ts'
 import { type HostChannel, HostError, type RemoteExit, type Terminal } from '../upstream/host.ts'
 import { heldNotice, onStderr, REFUSED, upstreamDown, type Words } from '../words.ts'
@@ -68,7 +68,7 @@ export class Channel {
 
   /** The client has gone, with or without its connection. */
   lost(because: string): void {
-    this.#cancel(because)
+    this.#cancel(new ClientLeft(because))
     this.#host?.close()
     this.#input?.discard()
     this.#over.resolve()
@@ -240,7 +240,9 @@ export class Channel {
     const input = await this.#input!.whole({ bytes, quiet: QUIET, most: MOST }, this.#abort.signal)
     if (!input) return asked
     const shown = isUtf8(input) ? input.toString() : { base64: input.toString('base64') }
-    return { ...asked, parameters: [shown], meaning: { ...meaning, input: 'whole' } }
+    // What a terminal makes of input that was shown (which byte erases, which ends it) is the client's to say.
+    const modes = this.#terminal && { modes: this.#terminal.modes.toString('hex') }
+    return { ...asked, parameters: [shown], meaning: { ...meaning, input: 'whole', ...modes } }
   }
 
   /** Opens the channel to the host; where that fails the command has ended, and the client is told. */
@@ -265,20 +267,29 @@ export class Channel {
       return undefined
     }
     try {
-      const host = await session.host.open({ ...request, ...(terminal && { terminal }) }, this.#abort.signal)
+      const asked = terminal && { ...terminal }
+      const host = await session.host.open({ ...request, ...(asked && { terminal: asked }) }, this.#abort.signal)
       if (this.#abort.signal.aborted) host.close()
       this.#host = host
+      if (terminal && asked) this.#resizedSince(asked, terminal)
       return host
     } catch (error) {
       const { aborted, reason } = this.#abort.signal
       if (!(error instanceof HostError) && !aborted) throw error
-      const { message } = aborted ? (reason as Error) : (error as HostError)
+      // The host may have been asked for it before, so nobody can say that it did not run.
+      const message = aborted ? `given up while it began: ${(reason as Error).message}` : (error as HostError).message
       run.end({ status: 'failed', message })
-      if (!this.#ending) this.#tell(aborted ? { message: `not run: ${message}` } : upstreamDown(message))
+      if (!this.#ending) this.#tell(aborted ? { message } : upstreamDown(message))
       this.#recorded((record) => record.exit({}))
       await this.#finish({ code: UNREACHED })
       return undefined
     }
+  }
+
+  /** A size that was told while the host was asked for its terminal is told to it now. */
+  #resizedSince(asked: Terminal, { columns, rows, width, height }: Terminal): void {
+    if (columns === asked.columns && rows === asked.rows && width === asked.width && height === asked.height) return
+    if (this.#recorded((record) => record.resize(columns, rows))) this.#host?.resize(columns, rows, width, height)
   }
 
   #ended(run: Running, exit: RemoteExit): void {
@@ -298,8 +309,9 @@ export class Channel {
     if (!this.#host && typed.includes(INTERRUPT)) this.#cancel('the client typed ^C')
   }
 
-  #cancel(because: string): void {
-    if (!this.#abort.signal.aborted) this.#abort.abort(new Error(because))
+  #cancel(because: string | Error): void {
+    if (this.#abort.signal.aborted) return
+    this.#abort.abort(typeof because === 'string' ? new Error(because) : because)
   }
 
   async #refused(session: SshSession, { refused, fatal }: Extract<Answer, { refused: Words }>): Promise<void> {
@@ -347,13 +359,13 @@ export class Channel {
     return this.#ending
   }
 
-  async #close({ code, signal, coreDumped, message }: RemoteExit): Promise<void> {
+  async #close({ code, signal, coreDumped }: RemoteExit): Promise<void> {
     const stream = this.#stream!
     this.#input?.discard()
     const [said, written] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
     stream.stderr.end(said.resolve)
     if (code !== undefined) stream.exit(code)
-    else if (signal !== undefined) stream.exit(signal, coreDumped ?? false, message ?? '')
+    else if (signal !== undefined) stream.exit(signal, coreDumped ?? false, '')
     stream.end(written.resolve)
     this.#closed = true
     await Promise.race([Promise.all([said.promise, written.promise]), this.gone])
