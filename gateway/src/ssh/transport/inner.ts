@@ -1,8 +1,10 @@
 /** The inside of ssh2 1.17 as far as the patches touch it; its own types stop at its surface. */
+
 import type { EventEmitter } from 'node:events'
 import type { Socket } from 'node:net'
 import type { Duplex, Readable, Writable } from 'node:stream'
 import type { Limits } from './limits.ts'
+import type { Offer } from './offer.ts'
 
 export type State = 'open' | 'eof' | 'closing' | 'closed'
 
@@ -63,6 +65,7 @@ export interface ProtocolConfig {
 
 export interface Protocol {
   readonly _server: boolean
+  _offer: Offer
   _handlers: Record<string, Handler | undefined>
   _kexinit: Buffer | undefined
   _queue: Buffer[] | undefined

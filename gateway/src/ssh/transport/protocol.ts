@@ -2,6 +2,7 @@ import type { PatchedChannel } from './channel.ts'
 import { guarded } from './handlers.ts'
 import type { Connection, Protocol, ProtocolClass, ProtocolConfig } from './inner.ts'
 import { LIMITS, type Limits } from './limits.ts'
+import { lookAhead, preferring } from './offer.ts'
 
 /** RFC 4253, section 12. */
 const EXT_INFO = 7
@@ -128,7 +129,13 @@ export const patchedProtocol = (Base: ProtocolClass, fatal: Fatal): ProtocolClas
       if (text.length > BEFORE_IDENT && this._decipher === undefined) throw new Error('the peer says no SSH version')
       const line = text.subarray(0, 4).toString('latin1') === 'SSH-' ? 0 : text.indexOf('\nSSH-')
       if (line === -1 && !this._server) return undefined
-      if (text.indexOf('\n', line + 1) === -1 && text.length < 8_192) return undefined
+      const end = text.indexOf('\n', line + 1)
+      if (end === -1 && text.length < 8_192) return undefined
+      if (this._server && end !== -1) {
+        const ahead = lookAhead(text, end + 1)
+        if (ahead === 'wait') return undefined
+        if (ahead !== 'any') this._offer = preferring(this._offer, ahead)
+      }
       return text
     }
 
