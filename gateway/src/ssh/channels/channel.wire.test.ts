@@ -144,7 +144,7 @@ describe('what comes while something runs', () => {
           accept().on('exec', (accept) => {
             const channel: ServerChannel = accept()
             channel.write('out\n')
-            channel.exit(signal, false, '')
+            channel.exit(signal, false, 'card 4111111111111111')
             channel.end()
           })
         })

@@ -25,7 +25,6 @@ export interface RemoteExit {
   code?: number
   signal?: string
   coreDumped?: boolean
-  message?: string
 }
 
 /** A channel to the host, patched where ssh2 is wrong (upstream/ and transport/ say how, and try it). */

@@ -114,11 +114,14 @@ function refusalOf({ request, channel, withoutTerminal }: Asking, error: Error &
   return `it doesn’t ${{ exec: 'run commands', shell: 'give a shell', subsystem: 'start this subsystem' }[request.kind]}`
 }
 
-/** A host may name any signal, and say anything of it; what is no name (RFC 4251, section 6) is as if nothing was said. */
-function exitBy(named: string, coreDumped: boolean | undefined, message: string | undefined): RemoteExit {
+/**
+ * A host may name any signal; what is no name (RFC 4251, section 6) is as if nothing was said. What else it says of it goes
+ * no further: it is no output, so nothing of it would be recorded, or masked.
+ */
+function exitBy(named: string, coreDumped: boolean | undefined): RemoteExit {
   const signal = named.replace(/^SIG/, '')
   if (!/^[\x21-\x7e]{1,64}$/.test(signal)) return {}
-  return { signal, coreDumped: coreDumped === true, ...(message && { message: publicWords(message) }) }
+  return { signal, coreDumped: coreDumped === true }
 }
 
 function hostChannel(client: Client, channel: InsideChannel): HostChannel {
@@ -132,8 +135,8 @@ function hostChannel(client: Client, channel: InsideChannel): HostChannel {
     const done = () => {
       if (--left === 0) resolve(exit)
     }
-    channel.once('exit', (code: number | null, signal?: string, coreDumped?: boolean, message?: string) => {
-      exit = code === null ? exitBy(signal ?? '', coreDumped, message) : { code }
+    channel.once('exit', (code: number | null, signal?: string, coreDumped?: boolean) => {
+      exit = code === null ? exitBy(signal ?? '', coreDumped) : { code }
     })
     channel.once('close', done)
     channel.stderr.once('close', done)
