@@ -5,6 +5,7 @@ import { execEffects, shellEffects, unfit } from '../effects/effects.ts'
 import { ChannelRecord } from '../record/record.ts'
 import type { SshSession, Visitor } from '../session.ts'
 import { ClientLeft, serveSftp } from '../sftp/sftp.ts'
+import type { PatchedChannel } from '../transport/channel.ts'
 import type { ServerChannel, Session } from '../transport/ssh2.ts'
 import { type HostChannel, HostError, type RemoteExit, type Terminal } from '../upstream/host.ts'
 import { heldNotice, onStderr, REFUSED, upstreamDown, type Words } from '../words.ts'
@@ -27,6 +28,8 @@ const UNREACHED = 255
 const INTERRUPT = 3
 /** A host's channel closes before its connection does, if that goes as well (ms). */
 const CLOSING = 100
+/** What a client has left is waited for so long (ms), for its record. */
+const LEAVING = 1000
 
 /** A session channel of a client (RFC 4254, section 6), from its opening to its close. */
 export class Channel {
@@ -37,6 +40,8 @@ export class Channel {
   readonly #environment = new Environment()
   readonly #abort = new AbortController()
   readonly #over = Promise.withResolvers<void>()
+  /** Resolves when the client takes nothing more. */
+  readonly #left = Promise.withResolvers<void>()
   #terminal: Terminal | undefined
   #stream: ServerChannel | undefined
   #input: Input | undefined
@@ -71,7 +76,9 @@ export class Channel {
     this.#cancel(new ClientLeft(because))
     this.#host?.close()
     this.#input?.discard()
-    this.#over.resolve()
+    this.#left.resolve()
+    // The session goes on until it is recorded how it ended, if the host lets it.
+    void Promise.race([this.#served, setTimeout(LEAVING, undefined, { ref: false })]).then(this.#over.resolve)
   }
 
   /** Says why on its stderr and ends it; resolves once the client's side has all of it. */
@@ -124,6 +131,8 @@ export class Channel {
   /** Nobody reads the output any more (`yes | head -1`): without being told the command would run for ever. */
   unread(): void {
     if (this.#host && !this.#abort.signal.aborted) this.#host.unread()
+    const stream = this.#stream as unknown as Pick<PatchedChannel, 'unread'> | undefined
+    stream?.unread()
   }
 
   #forbid(what: string, reject: (() => void) | undefined): void {
@@ -368,7 +377,7 @@ export class Channel {
     else if (signal !== undefined) stream.exit(signal, coreDumped ?? false, '')
     stream.end(written.resolve)
     this.#closed = true
-    await Promise.race([Promise.all([said.promise, written.promise]), this.gone])
+    await Promise.race([Promise.all([said.promise, written.promise]), this.#left.promise])
   }
 }
 

@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { Transferred } from '@countersign/contract/recording'
+import type { DetectedKind } from '../../masking/detectors.ts'
 import type { Running } from '../commands.ts'
 import type { Named } from './operations.ts'
 import type { Place } from './places.ts'
@@ -13,6 +14,8 @@ export interface Opened {
   readonly writes: boolean
   /** Absent for a directory. */
   readonly tally?: Tally
+  /** What was looked for in it, and not found, before it was handed out. */
+  without: readonly DetectedKind[]
   /** Names of a directory that were listed. */
   listed: number
   /** Requests of this handle that the host has yet to answer. */
@@ -34,11 +37,17 @@ export class Tally {
   #next = 0
   /** Undefined once bytes passed out of order, or both ways. */
   #hash: Hash | undefined = createHash('sha256')
+  /** Bytes that were hashed: also those that the host has yet to answer. */
+  #hashed = 0
   #ended: boolean
 
-  /** @param empty whether the file was empty when it was opened: what is written is then all of it */
-  constructor(empty: boolean) {
-    this.#ended = empty
+  /**
+   * @param begins `empty`: what is written is all of it; `anyhow`: what is written goes behind whatever is there,
+   * and not where it says
+   */
+  constructor(begins: 'empty' | 'anyhow' | 'known') {
+    this.#ended = begins === 'empty'
+    if (begins === 'anyhow') this.#hash = undefined
   }
 
   /** Whether its size is needed to tell if all of it has passed. */
@@ -73,6 +82,11 @@ export class Tally {
     else this.#hash = undefined
   }
 
+  /** The host has answered what `cut` told. */
+  cutOff(done: boolean): void {
+    if (!done) this.#hash = undefined
+  }
+
   /** What passed is not all that there is to it: something failed, or changed it without passing here. */
   broken(): void {
     this.#hash = undefined
@@ -84,7 +98,7 @@ export class Tally {
 
   /** @returns what passed; once */
   transferred(): Transferred {
-    const whole = this.#hash !== undefined && this.#ended
+    const whole = this.#hash !== undefined && this.#ended && this.#hashed === this.#read + this.#written
     return {
       read: this.#read,
       written: this.#written,
@@ -95,6 +109,7 @@ export class Tally {
   #pass(offset: number, data: Buffer): void {
     if (offset !== this.#next) this.#hash = undefined
     this.#next = offset + data.length
+    this.#hashed += data.length
     this.#hash?.update(data)
   }
 }

@@ -1,3 +1,4 @@
+import type { DetectedKind } from '../../masking/detectors.ts'
 import type { Commands, Running } from '../commands.ts'
 import type { Words } from '../words.ts'
 import { type Asking, statusOf } from './asking.ts'
@@ -34,12 +35,15 @@ export class Handles {
   readonly #asking: Asking
   readonly #replies: Replies
   readonly #commands: Commands
+  readonly #detect: readonly DetectedKind[]
   readonly #open = new Map<string, Opened>()
   /** Those, too, that the host has yet to close. */
   readonly #all = new Set<Opened>()
   #coming = 0
 
-  constructor(asking: Asking, replies: Replies, commands: Commands) {
+  /** @param detect what is looked for in files, where policy doesn't reveal it */
+  constructor(asking: Asking, replies: Replies, commands: Commands, detect: readonly DetectedKind[]) {
+    this.#detect = detect
     this.#asking = asking
     this.#replies = replies
     this.#commands = commands
@@ -52,6 +56,12 @@ export class Handles {
 
   get(handle: string): Opened | undefined {
     return this.#open.get(handle)
+  }
+
+  /** As `get`, for what is to be read now. */
+  readable(handle: string): Opened | undefined {
+    const file = this.#open.get(handle)
+    return file?.reads && this.#commands.mayGoOn(file.run) && !this.#hidden(file) ? file : undefined
   }
 
   /**
@@ -87,6 +97,7 @@ export class Handles {
     switch (op) {
       case 'read': {
         if (!tally || !file.reads) return this.#not(id, 'read')
+        if (this.#hidden(file)) return this.#replies.refuse(id, FX.PERMISSION_DENIED, run.command.text, noLonger)
         const length = Math.min(request.length, LONGEST_READ)
         packet.writeUInt32BE(length, packet.length - 4)
         return this.#pass(file, request, (answer) => read(file, tally, request.offset, length, answer))
@@ -106,7 +117,7 @@ export class Handles {
       case 'fsetstat':
         if (!tally || !file.writes) return this.#not(id, 'written')
         tally.cut(request.attributes.size ?? 0n)
-        return this.#pass(file, request)
+        return this.#pass(file, request, (answer) => tally.cutOff(statusOf(answer).code === FX.OK))
       case 'fsync':
         if (!file.writes) return this.#not(id, 'written')
         return this.#pass(file, request)
@@ -146,6 +157,11 @@ export class Handles {
     this.#open.clear()
   }
 
+  /** Whether it may hold what policy let be seen when it was opened, and doesn't any more. */
+  #hidden({ without }: Opened): boolean {
+    return this.#detect.some((kind) => !without.includes(kind) && !this.#commands.reveals(kind))
+  }
+
   #not(id: number, done: string): undefined {
     return this.#replies.status(id, FX.PERMISSION_DENIED, `it was not opened to be ${done}`)
   }
@@ -179,12 +195,18 @@ export class Handles {
 
 function opened({ run, names, places, flags }: Opening): Opened {
   const access = flags === undefined ? { reads: true, writes: false } : accessesOf(flags)
-  const empty = flags !== undefined && access.writes && (flags & (FXF.TRUNC | FXF.EXCL)) !== 0
   return {
     ...{ run, names, places, ...access },
-    ...(flags !== undefined && { tally: new Tally(empty) }),
-    ...{ listed: 0, unanswered: 0, closing: false, failure: undefined },
+    ...(flags !== undefined && { tally: new Tally(beginsAs(flags)) }),
+    ...{ without: [], listed: 0, unanswered: 0, closing: false, failure: undefined },
   }
+}
+
+/** EXCL says that a file is new where CREAT is there, too; alone it says nothing. */
+function beginsAs(flags: number): 'empty' | 'anyhow' | 'known' {
+  const { APPEND, CREAT, TRUNC, EXCL } = FXF
+  if ((flags & TRUNC) !== 0 || ((flags & CREAT) !== 0 && (flags & EXCL) !== 0)) return 'empty'
+  return (flags & APPEND) !== 0 ? 'anyhow' : 'known'
 }
 
 function read(file: Opened, tally: Tally, offset: number, most: number, answer: Buffer): void {

@@ -26,7 +26,7 @@ export async function membersOf(asking: Asking, directory: string): Promise<stri
 
 async function namesIn(asking: Asking, directory: string): Promise<{ name: string; folder: boolean }[]> {
   const opened = await asking.ask(FXP.OPENDIR, directory)
-  if ('refused' in opened) throw new Unresolved(`the host does not tell what is in ${directory}`)
+  if ('refused' in opened) throw new Unresolved('the host does not tell what is in it')
   const handle = opened.fields.bytes()
   if (handle.length > LONGEST_HANDLE) throw new Unresolved('the host’s handles are longer than handles are')
   const names: { name: string; folder: boolean }[] = []
@@ -35,7 +35,7 @@ async function namesIn(asking: Asking, directory: string): Promise<{ name: strin
       const listed = await asking.ask(FXP.READDIR, handle)
       if ('refused' in listed) {
         if (listed.refused.code === FX.EOF) return names
-        throw new Unresolved(`the host does not tell what is in ${directory}`)
+        throw new Unresolved('the host does not tell what is in it')
       }
       const { fields } = listed
       for (let count = fields.u32(); count > 0; count--) {

@@ -3,11 +3,13 @@ import type { SshSession } from '../session.ts'
 import type { HostChannel, RemoteExit } from '../upstream/host.ts'
 import { Asking, MOST_ANSWER } from './asking.ts'
 import { Serving } from './serving.ts'
-import type { SftpWays } from './sftp.ts'
+import { ClientLeft, type SftpWays } from './sftp.ts'
 import { Framer, Malformed } from './wire.ts'
 
 /** Bytes of requests that wait behind one; then the client has to wait. */
 const MOST_WAITING = 1024 * 1024
+/** What keeping a packet costs beside its bytes. */
+const OVERHEAD = 128
 /** Requests that the host has yet to answer; then the next wait. */
 const MOST_UNANSWERED = 1024
 
@@ -19,7 +21,9 @@ export class Passage {
   readonly #ways: SftpWays
   readonly #asking: Asking
   readonly #serving: Serving
-  readonly #waiting: Buffer[] = []
+  #waiting: Buffer[] = []
+  /** Where in `#waiting` the next one stands: taking them off the front of thousands would move all the others. */
+  #next = 0
   #waitingBytes = 0
   #busy = false
   #clientEnded = false
@@ -35,8 +39,11 @@ export class Passage {
     this.#serving = new Serving(session, this.#asking, ways, (answer) => this.#answer(answer))
   }
 
-  /** Lets requests and answers pass until the host has closed its side. @returns how it ended. Never rejects */
-  async run(): Promise<RemoteExit> {
+  /**
+   * Lets requests and answers pass until the host has closed its side. Never rejects.
+   * @returns how it ended; `ended` where that wasn't by the host: why, or `by the client`
+   */
+  async run(): Promise<RemoteExit & { ended?: string }> {
     const { stdio } = this.#host
     const { signal } = this.#ways
     const requests = new Framer()
@@ -48,30 +55,40 @@ export class Passage {
       this.#serving.left()
       this.#pump()
     }
-    const gone = () => this.#host.close()
+    const gone = () => {
+      // What has not gone to the host by now doesn't go there any more.
+      this.#waiting = []
+      this.#next = 0
+      this.#host.close()
+    }
     stdio.on('data', (chunk: Buffer) =>
       this.#guarded('the host', () => answers.push(chunk, (each) => this.#heard(each))),
     )
     stdio.on('drain', () => this.#pump())
-    this.#client.on('drain', () => stdio.resume())
+    this.#client.on('drain', () => {
+      stdio.resume()
+      this.#pump()
+    })
     this.#client.on('data', asked).once('end', ended).once('close', ended)
     signal.addEventListener('abort', gone, { once: true })
     if (signal.aborted) gone()
     const exit = await this.#host.closed
     signal.removeEventListener('abort', gone)
     const why = this.#broken ?? (signal.aborted ? (signal.reason as Error).message : undefined)
+    const left = this.#broken === undefined && signal.reason instanceof ClientLeft
     this.#broken ??= 'it has ended'
     const lost = why ?? 'the channel ended before it was done'
     this.#asking.end(new Error(lost))
     this.#serving.ended(lost)
-    return why === undefined ? exit : { code: 1 }
+    if (why === undefined) return exit
+    return left ? { ended: 'by the client' } : { code: 1, ended: why }
   }
 
   #take(framer: Framer, chunk: Buffer): void {
-    if (this.#broken !== undefined) return
+    if (this.#broken !== undefined || this.#ways.signal.aborted) return
     framer.push(chunk, (packet) => {
       this.#waiting.push(packet)
-      this.#waitingBytes += packet.length
+      this.#waitingBytes += packet.length + OVERHEAD
     })
     this.#pump()
     if (this.#waitingBytes > MOST_WAITING) this.#client.pause()
@@ -79,10 +96,15 @@ export class Passage {
 
   /** Goes on with what waits, until one has to be waited for. */
   #pump(): void {
-    while (!this.#busy && this.#broken === undefined && this.#waiting.length > 0) {
-      if (!this.#asking.given || this.#asking.unanswered >= MOST_UNANSWERED) return
-      const packet = this.#waiting.shift()!
-      this.#waitingBytes -= packet.length
+    while (!this.#busy && this.#broken === undefined && this.#next < this.#waiting.length) {
+      // Who doesn't read the answers gets no more of them: refusals, too, are answers.
+      if (this.#client.writableNeedDrain || !this.#asking.given || this.#asking.unanswered >= MOST_UNANSWERED) return
+      const packet = this.#waiting[this.#next++]!
+      this.#waitingBytes -= packet.length + OVERHEAD
+      if (this.#next === this.#waiting.length || this.#next >= 1024) {
+        this.#waiting = this.#waiting.slice(this.#next)
+        this.#next = 0
+      }
       if (this.#waitingBytes <= MOST_WAITING / 2 && this.#client.isPaused()) this.#client.resume()
       this.#guarded('the client', () => {
         const waits = this.#serving.request(packet)
@@ -97,7 +119,7 @@ export class Passage {
       })
     }
     // OpenSSH's server drops what it has yet to answer once nothing more can come.
-    const idle = !this.#busy && this.#waiting.length === 0 && this.#asking.unanswered === 0
+    const idle = !this.#busy && this.#next === this.#waiting.length && this.#asking.unanswered === 0
     if (this.#clientEnded && idle) this.#host.stdio.end()
   }
 
@@ -132,7 +154,8 @@ export class Passage {
       message: `this channel ends: ${this.#broken}`,
       hint: malformed ? 'Version 3 of SFTP is served, as OpenSSH speaks it.' : 'Its log says more.',
     })
-    this.#waiting.length = 0
+    this.#waiting = []
+    this.#next = 0
     this.#host.close()
   }
 }

@@ -123,9 +123,9 @@ async function look(asking: Asking, path: string): Promise<Place['is']> {
 
 async function targetOf(asking: Asking, path: string): Promise<string> {
   const told = await asking.ask(FXP.READLINK, path)
-  if ('refused' in told) throw new Unresolved(`the host does not tell where the link ${path} leads`)
+  if ('refused' in told) throw new Unresolved('the host does not tell where a link on its way leads')
   const target = oneName(told.fields)
-  if (target === '') throw new Unresolved(`the link ${path} leads nowhere`)
+  if (target === '') throw new Unresolved('a link on its way leads nowhere')
   return target
 }
 

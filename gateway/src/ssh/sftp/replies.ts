@@ -9,7 +9,7 @@ const silent: Words = { message: 'the rest of what is refused in this channel is
 export class Replies {
   readonly #send: (answer: Buffer) => void
   readonly #tell: (words: Words) => void
-  #told = 0
+  readonly #told = new Set<string>()
 
   /** @param send to the client, at once; `tell` on the channel's stderr */
   constructor(send: (answer: Buffer) => void, tell: (words: Words) => void) {
@@ -26,13 +26,16 @@ export class Replies {
   }
 
   /**
-   * Refuses what the client asks for, and says so: clients show a status's code at most, and not its message.
+   * Refuses what the client asks for, and says so: clients show a status's code at most, and not its message. Said once
+   * in the same words: scp asks three times whether a target is a folder.
    * @param text what was asked for
    */
   refuse(id: number, code: number, text: string, words: Words): undefined {
     this.#send(status(id, code, words.message))
-    if (this.#told > MOST_TOLD) return
-    this.#tell(this.#told++ === MOST_TOLD ? silent : { ...words, message: `${printable(text)}: ${words.message}` })
+    const message = `${printable(text)}: ${words.message}`
+    if (this.#told.size > MOST_TOLD || this.#told.has(message)) return
+    this.#tell(this.#told.size === MOST_TOLD ? silent : { ...words, message })
+    this.#told.add(message)
   }
 
   notice(text: string, message: string): undefined {

@@ -31,6 +31,7 @@ const late: Words = {
   message: 'not done: other operations of this agent on files of this connection don’t end',
   hint: 'Try it again once they have.',
 }
+const changed: Words = { message: 'not done: policy has changed in this moment', hint: 'Try it again.' }
 const full: Words = {
   message: `not done: ${MOST_OPEN} files are open in this channel already`,
   hint: 'Close some first.',
@@ -40,6 +41,16 @@ const full: Words = {
 interface Found {
   places: Place[]
   members: string[]
+}
+
+/** What was found, and what the gate is asked of it. */
+interface Sought extends Found {
+  asked: Asked
+  /** For the client: the names as it asked for them, since where they lead is told to who may know it. */
+  text: string
+  held: boolean
+  /** Whether it was looked where the names lead. */
+  looked: boolean
 }
 
 /** Serves the requests of one channel: decides each, has the host do what was let pass, and records what became of it. */
@@ -74,7 +85,7 @@ export class Serving {
     this.#ways = ways
     this.#signal = AbortSignal.any([ways.signal, this.#gone.signal])
     this.#replies = new Replies(reply, ways.tell)
-    this.#handles = new Handles(asking, this.#replies, session.commands)
+    this.#handles = new Handles(asking, this.#replies, session.commands, session.target.detect)
   }
 
   /**
@@ -171,8 +182,8 @@ export class Serving {
     await this.#greeted.promise
     const told = await this.#asking.ask(FXP.REALPATH, '.')
     if (!('refused' in told)) {
-      const base = oneName(told.fields)
-      if (base.startsWith('/')) this.#base = base.replace(/(.)\/+$/, '$1')
+      const base = nameIn(told.fields)
+      if (base?.startsWith('/')) this.#base = base.replace(/(.)\/+$/, '$1')
     }
     if (this.#base === undefined) this.#session.log.warn('the host does not tell where its sftp begins')
   }
@@ -186,15 +197,21 @@ export class Serving {
     try {
       const found = await this.#found(id, operation)
       if (!found) return
-      const { asked, places, held } = found
+      const { asked, text, places, held, looked } = found
       // Nobody else has to wait for people; what was shown to them is looked at again once they have decided.
       if (held) end = end()
       const still = async () => {
+        end?.()
         end = await this.#turn(operation)
         return end !== undefined && sameAs(found, await this.#look(operation))
       }
-      const run = await this.#decided(id, asked, still)
+      const run = await this.#decided(id, asked, { still, found })
       if (!run) return
+      // Policy has come to allow it only now: nobody knows what the names lead to.
+      if (!looked) {
+        run.end({ status: 'refused', message: changed.message })
+        return this.#replies.refuse(id, FX.FAILURE, text, changed)
+      }
       const nowhere = places.map(({ is }) => (typeof is === 'object' ? is.unreachable : undefined)).find(Boolean)
       if (nowhere) {
         run.end({ status: 'failed', message: nowhere.message })
@@ -223,6 +240,7 @@ export class Serving {
       const { handle } = opened
       const withheld = flags === undefined || !accessesOf(flags).reads ? undefined : await this.#withheld(handle)
       if (withheld) {
+        this.#under.delete(run)
         refuse(FX.PERMISSION_DENIED, withheld)
         this.#handles.close(handle, () => {})
         return
@@ -237,6 +255,8 @@ export class Serving {
     const { target, commands } = this.#session
     const kinds = target.detect.filter((kind) => !commands.reveals(kind))
     if (kinds.length === 0) return undefined
+    const file = this.#handles.get(handle)
+    if (file) file.without = kinds
     const { holds, ...more } = await contentsOf(this.#asking, handle, kinds)
     if (holds === 'nothing') return undefined
     const why = 'why' in more ? more.why : `it holds what is to be masked (${(holds as string[]).join(', ')})`
@@ -251,14 +271,15 @@ export class Serving {
     if (!file) return this.#replies.status(id, FX.FAILURE, 'there is no such handle')
     const run = await this.#decided(id, this.#asked(setting(file.names, attributes), file.places))
     if (!run) return
-    if (attributes.size !== undefined) file.tally?.cut(attributes.size)
-    this.#pass(id, packet, run)
+    const { tally } = file
+    if (attributes.size !== undefined) tally?.cut(attributes.size)
+    this.#pass(id, packet, run, undefined, (done) => attributes.size !== undefined && tally?.cutOff(done))
   }
 
   async #copy({ id, packet, handle, to, offset, length, toOffset }: Of<'copy'>): Promise<void> {
     const [from, into] = [this.#handles.get(handle), this.#handles.get(to)]
     if (!from?.tally || !into?.tally) return this.#replies.status(id, FX.FAILURE, 'there is no such handle')
-    if (!from.reads || !into.writes)
+    if (!this.#handles.readable(handle) || !into.writes)
       return this.#replies.status(id, FX.PERMISSION_DENIED, 'they were not opened to be read and to be written')
     const operation = copying(from.names, into.names, { offset, length, toOffset })
     const run = await this.#decided(id, this.#asked(operation, [...from.places, ...into.places]))
@@ -276,17 +297,21 @@ export class Serving {
       return this.#replies.refuse(id, FX.PERMISSION_DENIED, quoted(name), { message: 'refused: ~ alone is served' })
     const told = await this.#asking.ask(FXP.EXTENDED, 'expand-path@openssh.com', '~')
     if ('refused' in told) return this.#replies.status(id, told.refused.code, told.refused.message)
-    known.name = `${oneName(told.fields)}${name.slice(1)}`
+    const home = nameIn(told.fields)
+    if (home === undefined) return this.#replies.status(id, FX.FAILURE, 'the host does not tell where ~ is')
+    known.name = `${home}${name.slice(1)}`
     return this.#named(known)
   }
 
   /** What is answered once, and ends with it. */
-  #pass(id: number, send: Buffer, run: Running, end?: () => void): void {
+  #pass(id: number, send: Buffer, run: Running, end?: () => void, heard?: (done: boolean) => void): void {
     this.#under.add(run)
     this.#asking.send(send, (answer) => {
       end?.()
       this.#under.delete(run)
-      run.end(endingOf(answer))
+      const ending = endingOf(answer)
+      heard?.(ending.status === 'completed')
+      run.end(ending)
       this.#replies.send(underId(answer, id))
     })
   }
@@ -301,17 +326,19 @@ export class Serving {
    * not looked for: nobody learns what is there, or where a link leads.
    * @returns undefined where that can't be told: the client has its answer then
    */
-  async #found(id: number, operation: Operation): Promise<(Found & { asked: Asked; held: boolean }) | undefined> {
+  async #found(id: number, operation: Operation): Promise<Sought | undefined> {
     const { commands } = this.#session
     try {
       const unseen = this.#unseen(operation)
       const asked = this.#asked(operation, unseen)
-      if (commands.preview(asked).outcome === 'deny') return { places: unseen, members: [], asked, held: false }
+      const { text } = asked
+      if (commands.preview(asked).outcome === 'deny')
+        return { places: unseen, members: [], asked, text, held: false, looked: false }
       const { places, members } = await this.#look(operation)
       const plain =
         members.length === 0 && places.every(({ asked, path, passed }) => asked === path && passed.length === 0)
       const meant = plain ? asked : this.#asked(operation, places, members)
-      return { places, members, asked: meant, held: commands.preview(meant).outcome === 'hold' }
+      return { places, members, asked: meant, text, held: commands.preview(meant).outcome === 'hold', looked: true }
     } catch (error) {
       if (!(error instanceof Unresolved)) throw error
       const text = [operation.kind, ...operation.names.map(({ name }) => quoted(name))].join(' ')
@@ -355,7 +382,11 @@ export class Serving {
   }
 
   /** @returns undefined where it isn't let pass: the client has its answer then */
-  async #decided(id: number, asked: Asked, still?: () => Promise<boolean>): Promise<Running | undefined> {
+  async #decided(
+    id: number,
+    asked: Asked,
+    { still, found }: { still?: () => Promise<boolean>; found?: Sought } = {},
+  ): Promise<Running | undefined> {
     const { hold } = this.#ways
     const given = new AbortController()
     const answer = await this.#session.commands.submit({
@@ -373,9 +404,31 @@ export class Serving {
       if (asked.effects.some(({ action }) => action === 'sftp:read')) this.#reads = true
       return answer.run
     }
-    this.#replies.refuse(id, FX.PERMISSION_DENIED, asked.text, answer.refused)
+    const text = found?.text ?? asked.text
+    this.#replies.refuse(id, FX.PERMISSION_DENIED, text, found ? withoutPaths(answer.refused, found) : answer.refused)
     if (answer.fatal) this.#session.fail(answer.refused.message)
     return undefined
+  }
+}
+
+/** @returns undefined for a name that can't be decided on */
+function nameIn(fields: Fields): string | undefined {
+  try {
+    return oneName(fields)
+  } catch (error) {
+    if (error instanceof Unresolved) return undefined
+    throw error
+  }
+}
+
+/** Where a name leads is not told by why it is refused. */
+function withoutPaths({ message, hint }: Words, { places, members }: Found): Words {
+  const led = places.flatMap(({ asked, path, passed }) => [...(asked === path ? [] : [path]), ...passed])
+  const tells = (said: string | undefined) => said !== undefined && [...led, ...members].some((it) => said.includes(it))
+  const leads = 'What it leads to, or holds, is not for this agent.'
+  return {
+    message: tells(message) ? 'denied by policy' : message,
+    ...(hint !== undefined && { hint: tells(hint) ? leads : hint }),
   }
 }
 

@@ -18,6 +18,9 @@ export interface SftpWays {
   hold: () => 'wait' | 'fail'
 }
 
+/** The reason of a channel's `signal` where its client has gone by itself: that is how sftp ends, and no failure. */
+export class ClientLeft extends Error {}
+
 /** What ssh itself ends with where a connection, and not the command, has failed. */
 const UNREACHED = 255
 /** Of what a host's server says on stderr so much is logged. */
@@ -51,11 +54,13 @@ export async function serveSftp(session: SshSession, channel: Duplex, ways: Sftp
   }
   logged(session, host)
   const exit = await new Passage(session, channel, host, ways).run()
+  const { ended, ...told } = exit
   run?.end({
-    status: exit.code === 0 ? 'completed' : 'failed',
+    status: exit.code === 0 || ended === 'by the client' ? 'completed' : 'failed',
     ...(exit.code !== undefined && { tag: `exit ${exit.code}` }),
+    ...(ended !== undefined && ended !== 'by the client' && { message: ended }),
   })
-  return exit
+  return told
 }
 
 /**
