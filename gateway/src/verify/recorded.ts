@@ -85,7 +85,10 @@ export class RecordedFacts {
       passing.last = event
       passing.recorded.count++
       passing.recorded.hash.update(identity(event.command, event.digest, event.verdict))
-    } else if (event.type === 'hold' && passing.last?.command === event.command) {
+    } else if (event.type === 'hold') {
+      // What runs beside it may stand between.
+      if (event.state === 'used') passing.released.set(event.command, event.approval)
+      if (passing.last?.command !== event.command) return
       const { text, parameters, kind, effects, digest } = passing.last
       this.#said.say(recordedOf('approvals'), event.approval, {
         text,
@@ -94,7 +97,6 @@ export class RecordedFacts {
         parameters: asValue(parameters),
         effects: asValue(effects),
       })
-      if (event.state === 'used') passing.released.set(event.command, event.approval)
     } else if (event.type === 'result' && event.status !== 'refused') {
       const approval = passing.released.get(event.command)
       passing.released.delete(event.command)
