@@ -31,6 +31,8 @@ export interface Channels {
  */
 export function serveChannels(client: Connection, visitor: Visitor, options: ChannelsOptions): Channels {
   const channels = new Set<Channel>()
+  /** Those that the client has closed, and whose end is not recorded yet. */
+  const leaving = new Set<Channel>()
   const bySession = new WeakMap<Session, Channel>()
   let closing: Words | undefined
   let tooMany = false
@@ -51,8 +53,13 @@ export function serveChannels(client: Connection, visitor: Visitor, options: Cha
     bySession.set(session, channel)
     channels.add(channel)
     // At once: the next one may be asked for in the same packet.
-    session.once('close', () => channels.delete(channel))
-    void channel.gone.then(() => channels.delete(channel))
+    session.once('close', () => {
+      if (channels.delete(channel)) leaving.add(channel)
+    })
+    void channel.gone.then(() => {
+      channels.delete(channel)
+      leaving.delete(channel)
+    })
   })
   return {
     get open() {
@@ -66,7 +73,10 @@ export function serveChannels(client: Connection, visitor: Visitor, options: Cha
       closing = words
       const timer = Promise.withResolvers<void>()
       const late = setTimeout(timer.resolve, ms)
-      await Promise.race([Promise.all([...channels].map((channel) => channel.end(words))), timer.promise])
+      await Promise.race([
+        Promise.all([...[...channels].map((channel) => channel.end(words)), ...[...leaving].map(({ gone }) => gone)]),
+        timer.promise,
+      ])
       clearTimeout(late)
     },
   }
