@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { join } from 'node:path'
 import type { RecordingEvent } from '@countersign/contract/recording'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -7,6 +8,7 @@ import { run, type Way } from '../testing/clients.ts'
 import { letIn, type MadeUpHost, startMadeUpHost } from '../testing/hosts.ts'
 import { type SshWorld, startSshWorld } from '../testing/world.ts'
 import { Client, type ClientChannel, type ServerChannel } from '../transport/ssh2.ts'
+import { type Saying, tellUnread } from '../upstream/requests.ts'
 
 let world: SshWorld
 let way: Way
@@ -236,4 +238,16 @@ describe('ends', () => {
     expect((await ends).stderr).toContain('countersign: the host closed the connection')
     one.end()
   })
+})
+
+test('who reads no more hears how it ended, whatever is on its way', async () => {
+  const reader = await client()
+  const channel = await exec(reader, 'yes')
+  const { incoming } = channel as unknown as { incoming: { window: number } }
+  const { _sock: socket } = reader as unknown as { _sock: Socket }
+  while (incoming.window > 0) await once(socket, 'data')
+  // As OpenSSH's client does it, which may give back nothing of its window from then on.
+  tellUnread((reader as unknown as { _protocol: Saying })._protocol, idOf(channel))
+  expect(await once(channel, 'exit')).toEqual([null, 'SIGPIPE', false, ''])
+  reader.end()
 })

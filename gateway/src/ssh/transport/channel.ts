@@ -33,6 +33,7 @@ export const patchedChannel = (Base: ChannelClass): ChannelClass =>
     readonly #stderr: Lane = lane()
     #turn = false
     #parked = false
+    #unread = false
     #wanted = { eof: false, close: false }
     #exit: Exit | undefined
     readonly #received: { stdout: Gathered; stderr: Gathered | undefined }
@@ -73,6 +74,7 @@ export const patchedChannel = (Base: ChannelClass): ChannelClass =>
     }
 
     send(lane: Lane, bytes: Buffer, done: (error?: Error | null) => void): void {
+      if (this.#unread && lane === this.#stdout) return done()
       lane.bytes = bytes
       lane.sent = 0
       lane.done = done
@@ -112,6 +114,16 @@ export const patchedChannel = (Base: ChannelClass): ChannelClass =>
       if (!this.server) throw new Error('only the channel of a server says how it ended')
       this.#exit =
         typeof statusOrSignal === 'number' ? { code: statusOrSignal } : { signal: statusOrSignal, dumped, message }
+      this.#settle()
+    }
+
+    /**
+     * The peer reads no more of stdout (`eow@openssh.com`): what waits of it is thrown away, as sshd does it. OpenSSH's client
+     * would not always give its window back for it, and the channel's end would wait behind it for ever.
+     */
+    unread(): void {
+      this.#unread = true
+      if (this.#stdout.done) this.#sent(this.#stdout)
       this.#settle()
     }
 
@@ -193,6 +205,7 @@ export interface PatchedChannel extends Channel {
   receive(bytes: Buffer): boolean
   receiveError(bytes: Buffer): boolean
   flushReceived(): void
+  unread(): void
   readonly stderr: Writable & Readable
 }
 
