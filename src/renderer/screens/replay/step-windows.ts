@@ -33,7 +33,8 @@ export class StepWindows {
   grow(count: number, changed: number): void {
     if (count === this.#count && changed >= count) return
     this.#count = count
-    for (const [page, known] of this.#pages) {
+    // Of a copy: a page that is loaded is put at the map's end, and would be come to again and again.
+    for (const [page, known] of [...this.#pages]) {
       if ((page + 1) * pageSteps <= changed) continue
       const old = known.state === 'here' ? known.steps : known.state === 'loading' ? known.old : undefined
       this.#load(page, old)
