@@ -114,6 +114,16 @@ it.each([
   expect(first).toMatchObject({ term: { cols, rows } })
 })
 
+it.each([
+  ['KILL', '137'],
+  ['BUS@example.com', '128'],
+  ['constructor', '128'],
+  ['__proto__', '128'],
+])('a command that was ended by %s has exit status %s', (signal, status) => {
+  const cast = castOf([{ type: 'channel', channel: '1', command: 'a', kind: 'exec' }, exit('1', { signal })])
+  expect(events(cast).map(([, text]) => text)).toEqual([`ended by signal ${signal}`, status])
+})
+
 it('adds the carriage returns of a terminal to what has none', () => {
   const lines = ['a\nb', '\r\nc\r', '\n\n', 'd\r', 'e\n']
   const cast = castOf([

@@ -146,7 +146,7 @@ export class Asciicast {
     if (truncated) all += this.#event(t, 'm', `not kept whole: ${truncated.join(', ')}`)
     if (code !== undefined) return all + this.#event(t, 'x', String(code))
     if (signal === undefined) return all
-    return `${all}${this.#event(t, 'm', `ended by signal ${signal}`)}${this.#event(t, 'x', String(128 + (signals[signal] ?? 0)))}`
+    return `${all}${this.#event(t, 'm', `ended by signal ${signal}`)}${this.#event(t, 'x', String(128 + (signals.get(signal) ?? 0)))}`
   }
 
   /** What was cut and never went on. */
@@ -172,11 +172,13 @@ export class Asciicast {
   }
 }
 
-/** POSIX has numbers for these. */
-const signals: Readonly<Record<string, number>> = {
-  ...{ HUP: 1, INT: 2, QUIT: 3, ILL: 4, ABRT: 6, FPE: 8, KILL: 9, SEGV: 11, PIPE: 13, ALRM: 14, TERM: 15 },
-  ...{ USR1: 10, USR2: 12 },
-}
+/** POSIX has numbers for these; a host may name any other, `constructor` too. */
+const signals: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    ...{ HUP: 1, INT: 2, QUIT: 3, ILL: 4, ABRT: 6, FPE: 8, KILL: 9, SEGV: 11, PIPE: 13, ALRM: 14, TERM: 15 },
+    ...{ USR1: 10, USR2: 12 },
+  }),
+)
 
 const within = (size: number, way: keyof typeof LARGEST) => Math.min(Math.max(size, 1), LARGEST[way])
 
