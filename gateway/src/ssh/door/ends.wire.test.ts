@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { HOST, run, start } from '../testing/clients.ts'
 import { policy, type SshWorld, startSshWorld } from '../testing/world.ts'
-import { Client } from '../transport/ssh2.ts'
+import { Client, type ClientChannel } from '../transport/ssh2.ts'
 
 let world: SshWorld
 beforeAll(async () => {
@@ -250,5 +250,25 @@ test('a command that comes while the one before is given up runs nevertheless', 
     ),
   )
   expect(code).toBe(7)
+  client.end()
+})
+
+test('who gives up by a signal what has not begun is told so, and the next command runs', async () => {
+  const client = await rawClient('signalling')
+  const run = (command: string, at?: (channel: ClientChannel) => void) =>
+    new Promise<{ code: number; said: string }>((resolve, reject) =>
+      client.exec(command, (error, channel) => {
+        if (error) return reject(error)
+        let said = ''
+        channel.stderr.on('data', (chunk) => {
+          said += chunk
+        })
+        channel.resume().once('close', (code: number) => resolve({ code, said }))
+        at?.(channel)
+      }),
+    )
+  const held = run('echo held', (channel) => channel.signal('TERM'))
+  expect(await held).toMatchObject({ code: 126, said: expect.stringContaining('not run: the client sent SIGTERM\n') })
+  expect(await run('exit 3')).toMatchObject({ code: 3 })
   client.end()
 })

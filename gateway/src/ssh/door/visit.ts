@@ -126,7 +126,7 @@ export class Visit implements Visitor {
     waiting.add(how)
     const left = () => {
       waiting.delete(how)
-      if (waiting.size === 0) given.abort(new Error('the client has gone'))
+      if (waiting.size === 0) given.abort(how.signal.reason)
     }
     how.signal.addEventListener('abort', left, { once: true })
     if (how.signal.aborted) left()
