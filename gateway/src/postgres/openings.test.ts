@@ -3,7 +3,7 @@ import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { RunningPostgres } from '../../../demo/postgres.ts'
 import { neighbourhood } from '../config/address.ts'
-import { MOST_OPENINGS } from './openings.ts'
+import { MOST_OPENINGS } from '../gate/openings.ts'
 import { Q, RawClient, told } from './testing/raw.ts'
 import { startPostgres, startWorld, type World } from './testing/world.ts'
 
