@@ -74,7 +74,10 @@ export const patchedChannel = (Base: ChannelClass): ChannelClass =>
     }
 
     send(lane: Lane, bytes: Buffer, done: (error?: Error | null) => void): void {
-      if (this.#unread && lane === this.#stdout) return done()
+      if (this.#unread && lane === this.#stdout) {
+        done()
+        return
+      }
       lane.bytes = bytes
       lane.sent = 0
       lane.done = done
