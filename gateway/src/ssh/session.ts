@@ -48,3 +48,6 @@ export interface SshSession {
   /** Ends the session and its connection: nothing more can be recorded. */
   fail(because: string): void
 }
+
+/** The reason of a channel's `signal` where its client has gone by itself: that is how sftp ends, and no failure. */
+export class ClientLeft extends Error {}

@@ -163,7 +163,9 @@ export class Visit implements Visitor {
     if (this.#over.signal.aborted) return this.closed
     clearTimeout(this.#idle)
     this.#over.abort(new Error(words.message))
-    void this.#ends(words, why).finally(this.#close.resolve)
+    void this.#ends(words, why)
+      .catch((error) => this.#log.error({ error }, 'a connection could not be ended in order'))
+      .finally(this.#close.resolve)
     return this.closed
   }
 

@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream'
-import type { SshSession } from '../session.ts'
+import { ClientLeft, type SshSession } from '../session.ts'
 import type { HostChannel, RemoteExit } from '../upstream/host.ts'
 import { Asking, MOST_ANSWER } from './asking.ts'
 import { Serving } from './serving.ts'
-import { ClientLeft, type SftpWays } from './sftp.ts'
+import type { SftpWays } from './sftp.ts'
 import { Framer, Malformed } from './wire.ts'
 
 /** Bytes of requests that wait behind one; then the client has to wait. */

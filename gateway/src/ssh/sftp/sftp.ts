@@ -18,9 +18,6 @@ export interface SftpWays {
   hold: () => 'wait' | 'fail'
 }
 
-/** The reason of a channel's `signal` where its client has gone by itself: that is how sftp ends, and no failure. */
-export class ClientLeft extends Error {}
-
 /** What ssh itself ends with where a connection, and not the command, has failed. */
 const UNREACHED = 255
 /** Of what a host's server says on stderr so much is logged. */
