@@ -135,23 +135,24 @@ test('a shell is watched while it runs, and replayed once it has ended', async (
   expect(await looked.ended()).toBe(0)
   // Of a recording that has ended all can be gone through: its end is where it said so, also after a reload.
   await page.reload()
-  await expect(page.getByText('This host is made up').first()).toBeVisible()
+  await expect(page.getByRole('region', { name: 'Text of the screen' })).toBeAttached()
   await page.keyboard.press('9')
   await expect(page.getByText('seen-42').first()).toBeVisible()
 })
 
-test('a person ends a shell: its client is told by whom and why', async ({ openConsole, world }) => {
-  const { page } = await openConsole('admin')
-  const shell = await ssh(world, 'release-bot', 'another look', ['-tt'])
-  await shell.says(/\$ $/)
+test('a person ends a session: its client is told by whom and why', async ({ openConsole, world }) => {
+  const { page } = await openConsole('ada')
+  const client = await ssh(world, 'release-bot', 'another restart', ['systemctl restart shop-worker'])
+  await client.says(/held for approval/)
   await page.goto(`${new URL(page.url()).origin}/#/sessions`)
   await page
     .getByRole('option', { name: /release-bot.*live/ })
     .first()
     .click()
   await page.keyboard.press('x')
-  await page.getByRole('dialog').getByRole('textbox').fill('enough')
-  await page.getByRole('dialog').getByRole('button', { name: /^End/ }).click()
-  expect(await shell.ended()).not.toBe(0)
-  expect(shell.said).toMatch(/terminated by Max Novak: enough/)
+  const dialog = page.getByRole('alertdialog')
+  await dialog.getByLabel('Reason').fill('enough')
+  await dialog.getByRole('button', { name: 'End session' }).click()
+  expect(await client.ended()).not.toBe(0)
+  expect(client.said).toMatch(/terminated by Ada Lind: enough/)
 })
