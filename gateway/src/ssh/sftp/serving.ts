@@ -424,7 +424,8 @@ function nameIn(fields: Fields): string | undefined {
 /** Where a name leads is not told by why it is refused. */
 function withoutPaths({ message, hint }: Words, { places, members }: Found): Words {
   const led = places.flatMap(({ asked, path, passed }) => [...(asked === path ? [] : [path]), ...passed])
-  const tells = (said: string | undefined) => said !== undefined && [...led, ...members].some((it) => said.includes(it))
+  const tells = (said: string | undefined) =>
+    said !== undefined && [...led, ...members.map((member) => `/${member}`)].some((it) => said.includes(it))
   const leads = 'What it leads to, or holds, is not for this agent.'
   return {
     message: tells(message) ? 'denied by policy' : message,
