@@ -50,6 +50,9 @@ export async function* writeAsciicast(source: ExportSource): AsyncGenerator<stri
   }
 }
 
+/** Characters. */
+const longestLine = 64 * 1024
+
 /** What a channel says, line by line. */
 class Said {
   readonly reader: FrameReader
@@ -63,7 +66,11 @@ class Said {
   /** Whole lines, each marked as the host's: none passes for the gateway's words, or for a prompt. */
   lines(stream: 'stdout' | 'stderr', more: string): string {
     const lines = (this[stream].begun + this[stream].text.write(more)).split('\n')
-    this[stream].begun = lines.pop()!
+    const begun = lines.pop()!
+    // A line without an end is told in parts, each as the host's: kept whole it would be all that there is.
+    const parts = begun.length < longestLine ? 0 : begun.length
+    this[stream].begun = begun.slice(parts)
+    if (parts > 0) lines.push(begun)
     return lines.map((line) => marked(stream, line)).join('')
   }
 

@@ -153,3 +153,20 @@ test('in a transcript, a cast of several and a report what the host said passes 
   expect(page).toMatch(/<pre class="said">hello\n-- approved by Ada/)
   await file.close()
 })
+
+test('a line without an end is told in parts, each as the host’s', async () => {
+  const before = evil.slice(0, 5 + 2)
+  const seq = before.findLast((line) => 'seq' in line)!.seq
+  const t = before.reduce((most, line) => Math.max(most, 't' in line ? line.t : 0), 0)
+  const output = { type: 'output', channel: '9', stream: 'stdout', data: 'x'.repeat(50_000) } as const
+  const all = Array.from({ length: 20 }, (_, i) => ({ ...output, t, seq: seq + 2 + i }))
+  const another = { type: 'channel', channel: '10', command: 'x', kind: 'exec', t, seq: seq + 1 } as const
+  using folder = temporaryFolder()
+  const file = await kept(folder, [...before, another, ...all])
+  const lines = (await text(writers.asciicast.write(source(file)))).trimEnd().split('\n')
+  const said = lines.slice(1).map((line) => (JSON.parse(line) as [number, string, string])[2])
+  expect(Math.max(...said.map((one) => one.length))).toBeLessThan(150_000)
+  expect(said.filter((one) => one.includes('xxx')).map((one) => one.slice(0, 6))).toEqual(Array(10).fill('< xxxx'))
+  expect(said.join('').match(/x{1000}/g)!.length).toBe(1000)
+  await file.close()
+})
