@@ -163,7 +163,7 @@ describe('what comes while something runs', () => {
 
   test('sizes of the terminal reach it and are recorded', async () => {
     const one = await client()
-    const command = 'stty size; trap "stty size; exit 0" WINCH; echo ready; while :; do sleep 0.05; done'
+    const command = 'stty size; trap "stty size; exit 0" WINCH; echo ready; for n in $(seq 400); do sleep 0.05; done'
     const channel = await exec(one, command, { pty: { term: 'xterm', cols: 80, rows: 24 } })
     const { stdout } = await told(channel, { ready: () => channel.setWindow(40, 132, 0, 0) })
     expect(stdout).toBe('24 80\r\nready\r\n40 132\r\n')
@@ -207,7 +207,7 @@ describe('what is recorded of a command', () => {
 describe('ends', () => {
   test('a client that goes ends what it began', async () => {
     const one = await client()
-    const channel = await exec(one, 'trap "" HUP; echo $$; exec sleep 1000')
+    const channel = await exec(one, 'trap "" HUP; echo $$; exec sleep 40')
     const [pid] = (await once(channel, 'data')) as [Buffer]
     one.end()
     const events = await recorded()
@@ -231,7 +231,7 @@ describe('ends', () => {
 
   test('where the host is gone, it says so', async () => {
     const one = await client()
-    const channel = await exec(one, 'echo $PPID; exec sleep 1000')
+    const channel = await exec(one, 'echo $PPID; exec sleep 40')
     const ends = told(channel)
     const [parent] = (await once(channel, 'data')) as [Buffer]
     process.kill(Number(parent), 'SIGKILL')

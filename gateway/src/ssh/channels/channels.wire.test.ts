@@ -142,9 +142,14 @@ describe('terminals', () => {
   test('^C reaches the command', async () => {
     for (const way of [direct, through]) {
       const input = new PassThrough()
-      const child = start(way, 'ssh', ['-tt', 'host', 'trap "exit 42" INT; echo ready; while :; do sleep 0.05; done'], {
-        input,
-      })
+      const child = start(
+        way,
+        'ssh',
+        ['-tt', 'host', 'trap "exit 42" INT; echo ready; for n in $(seq 400); do sleep 0.05; done'],
+        {
+          input,
+        },
+      )
       await once(child.stdout!, 'data')
       input.write('\u0003')
       child.stdout!.resume()

@@ -86,10 +86,13 @@ describe('a host that is well', () => {
   test('environment, terminal and its sizes', async () => {
     const environment = { LANG: 'C', COLOUR: 'a b"c' }
     const channel = await host.open(
-      exec('echo "$COLOUR:$TERM"; stty size; trap "stty size; exit 3" WINCH; echo ready; while :; do sleep 0.1; done', {
-        environment,
-        terminal: { ...terminal, modes: Buffer.from([53, 0, 0, 0, 0, 0]) },
-      }),
+      exec(
+        'echo "$COLOUR:$TERM"; stty size; trap "stty size; exit 3" WINCH; echo ready; for n in $(seq 200); do sleep 0.1; done',
+        {
+          environment,
+          terminal: { ...terminal, modes: Buffer.from([53, 0, 0, 0, 0, 0]) },
+        },
+      ),
       never,
     )
     const chunks: string[] = []
@@ -135,7 +138,7 @@ describe('a host that is well', () => {
   })
 
   test('the end of the connection ends its channels', async () => {
-    const channel = await host.open(exec('echo one; sleep 1000'), never)
+    const channel = await host.open(exec('echo one; sleep 40'), never)
     await once(channel.stdio, 'data')
     host.close()
     expect(await outcome(channel)).toMatchObject({ exit: {} })
