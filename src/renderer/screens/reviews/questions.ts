@@ -134,7 +134,5 @@ export function byVerb(
 
 function verbOf(action: string, kind: string): string {
   if (action === 'sql:write') return kind
-  // `ssh:exec` is exec; sftp's keep their name: a read of a file is not a read of a table.
-  if (action.startsWith('ssh:')) return action.slice('ssh:'.length)
   return action.startsWith('sql:') ? action.slice('sql:'.length) : action
 }
