@@ -1,66 +1,32 @@
-import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { AxeBuilder } from '@axe-core/playwright'
-import { type Browser, chromium, type Page } from '@playwright/test'
-import { build, type PreviewServer, preview } from 'vite'
+import type { Page } from '@playwright/test'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { type InBrowser, inBrowser } from './browser.ts'
 
 /** Replay of SSH in a real Chromium, under the policy that the shells serve it with, on a double of the core. */
 
-const csp =
-  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; img-src 'self'; connect-src 'self'"
-let out: string
-let server: PreviewServer
-let browser: Browser
-let base: string
+let shown: InBrowser
 let page: Page
-let complaints: string[] = []
 
 beforeAll(async () => {
-  out = await mkdtemp(join(tmpdir(), 'countersign-renderer-'))
-  const configFile = join(import.meta.dirname, 'vite.config.ts')
-  await build({ configFile, logLevel: 'error', build: { outDir: out, minify: false } })
-  server = await preview({
-    configFile,
-    logLevel: 'error',
-    build: { outDir: out },
-    preview: { host: '127.0.0.1', port: 0, headers: { 'content-security-policy': csp } },
-  })
-  base = `${server.resolvedUrls!.local[0]}testing/dev.html`
-  const system = '/usr/bin/chromium'
-  browser = await chromium.launch({ args: ['--no-sandbox'], ...(existsSync(system) ? { executablePath: system } : {}) })
-  const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] })
-  page = await context.newPage()
-  page.setDefaultTimeout(10_000)
-  page.on('pageerror', (error) => complaints.push(error.message))
-  page.on('console', (message) => {
-    // A browser without a graphics card says how slow that is.
-    if (/GPU stall|task queue exceeded/.test(message.text())) return
-    if (/^(error|warning)$/.test(message.type()) && !/favicon/.test(message.location().url))
-      complaints.push(message.text())
-  })
+  shown = await inBrowser()
+  page = shown.page
 }, 180_000)
 
 vi.setConfig({ testTimeout: 60_000 })
 
-afterAll(async () => {
-  await browser?.close()
-  await server?.close()
-  await rm(out, { recursive: true, force: true })
-})
+afterAll(() => shown?.[Symbol.asyncDispose]())
 
 /** Opens the console; whatever the page complains about fails the test. */
 async function open(query: string, hash: string) {
-  complaints = []
+  shown.complaints.length = 0
   await page.goto('about:blank')
   await page.setViewportSize({ width: 1280, height: 800 })
   await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' })
-  await page.goto(`${base}?${query}${hash}`)
+  await page.goto(`${shown.base}?${query}${hash}`)
   await page.getByRole('heading', { level: 1 }).waitFor()
 }
-afterEach(() => expect(complaints).toEqual([]))
+afterEach(() => expect(shown.complaints).toEqual([]))
 
 const screen = () => page.getByRole('region', { name: 'Text of the screen' })
 const transcript = () => page.getByRole('region', { name: 'Transcript' })
