@@ -47,7 +47,11 @@ export interface Running {
 }
 
 /** `fatal`: nothing more can be recorded in this session, so it must end. */
-export type Answer = { run: Running } | { refused: Words; fatal: boolean }
+export interface Refusal {
+  refused: Words
+  fatal: boolean
+}
+export type Answer = { run: Running } | Refusal
 
 export const changedWhileHeld: Words = {
   message: 'not run: it is not what it was when it was shown',
@@ -145,7 +149,7 @@ export class Commands {
   }
 
   /** Records something that nobody may do, whatever policy says, and its refusal. Never throws. */
-  refuse(asked: Asked, words: Words): Answer {
+  refuse(asked: Asked, words: Words): Refusal {
     try {
       const command = this.#command(asked)
       const verdict: Verdict = { outcome: 'denied', policies: [], digest: digestOf(command), reason: words.message }

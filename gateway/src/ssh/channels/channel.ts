@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { setTimeout } from 'node:timers/promises'
-import type { Answer, Asked, Running } from '../commands.ts'
+import type { Asked, Refusal, Running } from '../commands.ts'
 import { execEffects, shellEffects, unfit } from '../effects/effects.ts'
 import { ChannelRecord } from '../record/record.ts'
 import { ClientLeft, type SshSession, type Visitor } from '../session.ts'
@@ -187,7 +187,6 @@ export class Channel {
     const environment = this.#environment.passing(session.target.env)
     const asked = await this.#asked(session, wanted, environment)
     if ('refused' in asked) return this.#refused(session, asked)
-    if ('run' in asked) throw new Error('what was refused does not run')
     const answered = await session.commands.submit({
       ...asked,
       hold: this.#hold(session),
@@ -232,7 +231,7 @@ export class Channel {
     session: SshSession,
     wanted: Exclude<Wanted, { kind: 'subsystem' }>,
     environment: Record<string, string>,
-  ): Promise<Asked | Answer> {
+  ): Promise<Asked | Refusal> {
     const { name } = session.target.ref
     const meaning = { environment, terminal: this.#terminal?.type ?? null }
     const unshown = { parameters: [], meaning: { ...meaning, input: 'not shown' } }
@@ -323,7 +322,7 @@ export class Channel {
     this.#abort.abort(typeof because === 'string' ? new Error(because) : because)
   }
 
-  async #refused(session: SshSession, { refused, fatal }: Extract<Answer, { refused: Words }>): Promise<void> {
+  async #refused(session: SshSession, { refused, fatal }: Refusal): Promise<void> {
     await this.#refuse(refused)
     if (fatal) session.fail(refused.message)
   }

@@ -149,7 +149,7 @@ export class Visit implements Visitor {
       { text: what, kind: 'forward', effects: [forwardEffect(connection, what)], meaning: {} },
       { message: 'forwarding is for nobody' },
     )
-    if ('refused' in answer && answer.fatal) void this.end(answer.refused)
+    if (answer.fatal) void this.end(answer.refused)
   }
 
   /** New things are refused; it ends once nothing runs. */
