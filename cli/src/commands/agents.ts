@@ -29,7 +29,11 @@ export function agentCommands(program: Command): void {
     agents
       .command(verb)
       .argument('<id>', 'ISSUER#SUBJECT')
-      .description(verb === 'disable' ? 'end its sessions, and take it no more' : 'take it again')
+      .description(
+        verb === 'disable'
+          ? 'end its sessions, grants and tokens, and take it no more'
+          : 'take it again; it asks for access anew',
+      )
       .option('--reason <text>', 'why')
       .action(
         runs((context, { reason }: { reason?: string }, id: string) => change(context, id, verb === 'disable', reason)),

@@ -1,5 +1,7 @@
 import type { ConnectionRecord } from '@countersign/contract/access'
+import type { Transaction } from 'kysely'
 import type { BaseLogger } from 'pino'
+import { cancelAllOf } from '../approvals/access.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import type { LoadedConfig } from '../config/config.ts'
 import type { Gate } from '../gate/command.ts'
@@ -19,6 +21,7 @@ import { createTokens, type Tokens } from '../identity/tokens/tokens.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { Used } from '../sessions/ledger/used.ts'
 import type { Store } from '../store/store.ts'
+import type { Tables } from '../store/tables.ts'
 import { createEntrance, type EntranceRoom, KEY_TAKEN } from './entrance.ts'
 import { type Freezes, openFreezes } from './freezes.ts'
 import { createWatchers, type Watchers } from './watchers.ts'
@@ -79,10 +82,19 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     config().identity.issuers.some((one) => one.issuer === issuer && one.for !== 'agents')
   const tokens = stack.use(createTokens({ store, trusts, log, clock }))
   const freezes = await openFreezes({ store, clock })
-  const registry = stack.use(
+  const registry: Registry = stack.use(
     await openRegistry({
       store,
       used: options.used,
+      endAll: (agent, { by: person, because, at, write, committed }) => {
+        const by = { kind: 'person' as const, ...person }
+        const also = async (tx: Transaction<Tables>) => {
+          await write(tx)
+          await tokens.revokeAllOf(tx, agent, by, because, at)
+          await cancelAllOf(tx, agent, because, at)
+        }
+        return grants.endAllOf(agent, { by, because, at, also, committed })
+      },
       settings: () => {
         const { issuers, sponsor_from, left_after } = config().identity
         const ofAgents = issuers.filter((one) => one.for !== 'people').map(({ issuer }) => issuer)
@@ -123,7 +135,7 @@ export async function openAccess(options: AccessOptions): Promise<Access> {
     const { kind, tags, mode, access } = config().connections.get(name) ?? {}
     return kind && tags && mode && access ? { name, kind, tags, mode, access } : undefined
   }
-  const grants = stack.use(
+  const grants: Grants = stack.use(
     createGrants({
       store,
       approvals: options.approvals,

@@ -79,3 +79,20 @@ export async function useAccess(tx: Tx, { approval, useBy }: Held, at: Date): Pr
 export async function cancelAccess(tx: Tx, id: string, because: string, at: Date): Promise<boolean> {
   return close(tx, id, ['pending', 'approved'], { state: 'cancelled', because, at })
 }
+
+/**
+ * Ends what an agent has asked people for and may come back with, in the transaction that ends its access. What waits on
+ * a connection ends with that.
+ * @param because in words, without a full stop
+ */
+export async function cancelAllOf(tx: Tx, agent: string, because: string, at: Date): Promise<void> {
+  const asked = await tx
+    .selectFrom('approvals')
+    .select('id')
+    .where('agent', '=', agent)
+    .where('protocol', '!=', 'access')
+    .where('hold', '=', 'fail')
+    .where('state', 'in', ['pending', 'approved'])
+    .execute()
+  for (const { id } of asked) await close(tx, id, ['pending', 'approved'], { state: 'cancelled', because, at })
+}

@@ -160,6 +160,14 @@ export function createApprovals(options: {
         if (stopping !== undefined && request.hold === 'wait') throw new Error(stopping)
         const at = now()
         if (request.hold === 'fail') {
+          const { id } = request.command.agent
+          const disabled = tx
+            .selectFrom('agents')
+            .select('id')
+            .where('id', '=', id)
+            .where('disabled_at', 'is not', null)
+          // Whatever it comes back with would outlive that.
+          if (await disabled.executeTakeFirst()) throw new Error('the agent is disabled')
           const same = await tx
             .selectFrom('approvals')
             .selectAll()
@@ -343,6 +351,20 @@ export function createApprovals(options: {
         .where('agent', '=', agent)
         .where('until', '>', now().toISOString())
         .where((e) => e.or([e('session', 'is', null), e('session', '=', session)]))
+        // What was allowed before an agent was disabled is not when it is enabled again.
+        .where((e) =>
+          e.not(
+            e.exists(
+              e
+                .selectFrom('agent_states')
+                .innerJoin('approvals', 'approvals.id', 'windows.approval')
+                .select('agent_states.id')
+                .whereRef('agent_states.agent', '=', 'windows.agent')
+                .where('agent_states.state', '=', 'disabled')
+                .whereRef('agent_states.at', '>=', 'approvals.requested_at'),
+            ),
+          ),
+        )
         .orderBy('until', 'desc')
         .executeTakeFirst()
       const held = row && (await readApproval(db, row.approval))

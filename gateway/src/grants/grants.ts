@@ -3,7 +3,6 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Grant, GrantExtension, GrantRequest, GrantState, Plan, PlanRequest } from '@countersign/contract/access'
 import type { BaseLogger } from 'pino'
 import type { z } from 'zod'
-import { cancelAccess } from '../approvals/access.ts'
 import type { Approvals } from '../approvals/approvals.ts'
 import { type Clock, systemClock } from '../approvals/clock.ts'
 import type { ConnectionRef } from '../gate/command.ts'
@@ -11,6 +10,7 @@ import type { LiveGrant } from '../gate/entrance.ts'
 import type { Principal } from '../identity/principal.ts'
 import type { Policies } from '../policy/policy.ts'
 import type { Store } from '../store/store.ts'
+import { endAllOf, withdraw } from './all-of.ts'
 import { onOneLine } from './asked.ts'
 import { type Answered, type AskingBounds, ask, type Wish } from './asking.ts'
 import { createEndings } from './endings.ts'
@@ -22,7 +22,7 @@ import { createRefusals } from './refusals.ts'
 import { GrantRefused } from './refused.ts'
 import { type Ground, settle } from './releasing.ts'
 import { readGrant, readGrants, readPlans } from './rows.ts'
-import { actorOf, doerOf, ended, moveGrant, type Tx } from './transitions.ts'
+import { actorOf, type By, doerOf, ended, moveGrant, type Tx } from './transitions.ts'
 import { createUses } from './uses.ts'
 import { createWishes, type KnownAgents } from './wishes.ts'
 
@@ -65,6 +65,14 @@ export interface Grants extends AsyncDisposable {
   extend(id: string, by: Principal, request: z.output<typeof GrantExtension>): Promise<Asked>
   /** Ends a grant, or a request for one, at once; what is revoked already stays so. Whether somebody may is asked before. @throws GrantRefused */
   revoke(id: string, by: Principal, reason: string): Promise<Grant>
+  /**
+   * Ends all of an agent, and all that it has asked for, in one transaction with `also`; none comes in between.
+   * @param end because: in words, without a full stop; committed: called before anybody is told of what ended
+   */
+  endAllOf(
+    agent: string,
+    end: { by: By; because: string; at: Date; also: (tx: Tx) => Promise<void>; committed: () => void },
+  ): Promise<void>
   get(id: string): Promise<Grant | undefined>
   /** The sessions that used it, the newest first. */
   usedBy(id: string): Promise<NonNullable<Grant['usedBy']>>
@@ -122,9 +130,13 @@ export function createGrants(options: GrantsOptions): Grants {
   let stopped = false
 
   /** One transition, or several: the transaction, then what is kept in memory, before anybody else's. */
-  const change = <T extends { grants: readonly Grant[] }>(work: (tx: Tx, at: Date) => Promise<T>): Promise<T> =>
+  const change = <T extends { grants: readonly Grant[] }>(
+    work: (tx: Tx, at: Date) => Promise<T>,
+    committed = () => {},
+  ): Promise<T> =>
     lane(async () => {
       const done = await db.transaction().execute((tx) => work(tx, clock.now()))
+      committed()
       for (const grant of done.grants) take(grant)
       return done
     })
@@ -167,13 +179,14 @@ export function createGrants(options: GrantsOptions): Grants {
     )
     const same = refusals.same(who.id, question)
     if (same) throw same
-    const answered = await change((tx, at) =>
-      ask(tx, wish, {
+    const answered = await change((tx, at) => {
+      wishes.stillWanted(wish)
+      return ask(tx, wish, {
         policies: policies(),
         bounds: { ...options.asking(), per_agent: options.config().per_agent },
         at,
-      }),
-    )
+      })
+    })
     if (answered.outcome !== 'denied') return answered
     refusals.refused(who.id, question, answered.refused)
     throw answered.refused
@@ -233,10 +246,17 @@ export function createGrants(options: GrantsOptions): Grants {
           throw new GrantRefused('conflict', `Grant ${id} has just expired: there is nothing left to revoke`)
         const revoked = ended('revoked', actor, because, at.toISOString())
         const grant = (await moveGrant(tx, id, ['requested', 'active'], revoked, actor, at))!
-        if (before.state === 'requested') await withdraw(tx, before.approval, doerOf(actor).name, at)
+        if (before.state === 'requested') await withdraw(tx, before.approval, `withdrawn by ${doerOf(actor).name}`, at)
         return { grants: [grant] }
       })
       return grants[0]!
+    },
+
+    async endAllOf(agent, { by, because, at, also, committed }) {
+      await change(async (tx) => {
+        await also(tx)
+        return { grants: await endAllOf(tx, agent, by, because, at) }
+      }, committed)
     },
 
     get: (id) => readGrant(db, id),
@@ -305,14 +325,6 @@ export function createGrants(options: GrantsOptions): Grants {
     const row = await db.selectFrom('plans').selectAll().where('id', '=', id).executeTakeFirst()
     return row && (await readPlans(db, [row]))[0]
   }
-}
-
-/** Nobody is asked any more about what nobody waits for. */
-async function withdraw(tx: Tx, approval: string | undefined, name: string, at: Date): Promise<void> {
-  if (approval === undefined) return
-  const other = tx.selectFrom('grants').select('id').where('approval', '=', approval).where('state', '=', 'requested')
-  if (await other.executeTakeFirst()) return
-  await cancelAccess(tx, approval, `withdrawn by ${name}`, at)
 }
 
 function wordsOf({ id, state, endedBecause }: Grant): string {

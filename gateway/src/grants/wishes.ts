@@ -27,6 +27,8 @@ export interface Wishes {
   grant(by: Principal, request: z.output<typeof GrantRequest>): Wish
   plan(by: Principal, request: z.output<typeof PlanRequest>): Wish
   extension(by: Principal, before: Grant, request: z.output<typeof GrantExtension>): Wish
+  /** Whoever it is for, or of, was not disabled since. */
+  stillWanted(wish: Wish): void
 }
 
 export function createWishes({
@@ -73,6 +75,10 @@ export function createWishes({
         by: actorOf(by),
         extends: { id, expiresAt: expiresAt! },
       }
+    },
+    stillWanted({ by, wanted }) {
+      const theirs = [...(by.kind === 'agent' ? [by.id] : []), ...wanted.map(({ identity }) => identity.id)]
+      if (theirs.some((agent) => agents.disabled(agent))) throw new GrantRefused('not-permitted', NOTHING_PERMITS)
     },
   }
 

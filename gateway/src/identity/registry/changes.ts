@@ -9,7 +9,7 @@ import type { Tables } from '../../store/tables.ts'
 import { hasControl, isVisible } from '../claim.ts'
 import { type AgentEntry, agentRowOf, type KeptKey, nameOf } from './agent-entry.ts'
 import { type PersonEntry, personRecordOf, personRowOf } from './people.ts'
-import type { Known, Registry, RegistrySettings } from './registry.ts'
+import type { EndAll, Known, Registry, RegistrySettings } from './registry.ts'
 import { parseSshKey, SshKeyRefused } from './ssh-keys.ts'
 
 export type AgentChanges = z.output<typeof AgentPatch>
@@ -28,6 +28,7 @@ interface Changing {
   records: (entries: readonly AgentEntry[]) => Promise<AgentRecord[]>
   serial: <T>(work: () => Promise<T>) => Promise<T>
   sponsorOf: (entry: AgentEntry) => string | undefined
+  endAll: EndAll
   listeners: {
     disabled: Set<(agent: string, words: string) => void>
     left: Set<(person: PersonRef, by: PersonRef, words: string) => void>
@@ -40,34 +41,44 @@ const MOST_TOLD = 1000
 
 /** What people change of the registry: each change is one transaction, with its entry and its message. */
 export function createChanges(changing: Changing): Pick<Registry, 'declare' | 'change' | 'markLeft'> {
-  const { store, known, clock, records, serial, listeners } = changing
+  const { store, known, clock, records, serial, listeners, endAll } = changing
   const now = () => new Date(clock())
 
-  /** Writes an agent as it is now, says so, and knows it. */
+  /** Writes an agent as it is now, says so, and knows it; `disabling` says why, where all that it has ends with that. */
   const put = async (
     entry: AgentEntry,
     at: Date,
     say: (tx: Transaction<Tables>) => Promise<unknown>,
+    disabling?: { by: PersonRef; because: string },
   ): Promise<AgentRecord> => {
     const before = known.agents.get(entry.id)
     const row = agentRowOf(entry)
-    const [record] = await records([entry])
-    await store.db.transaction().execute(async (tx) => {
+    const [counted] = await records([entry])
+    const record = disabling ? { ...counted!, liveGrants: 0 } : counted!
+    const write = async (tx: Transaction<Tables>) => {
       await tx
         .insertInto('agents')
         .values(row)
         .onConflict((c) => c.column('id').doUpdateSet(row))
         .execute()
       await say(tx)
-      await appendFeed(tx, 'agent.changed', record!, at)
-    })
-    for (const { fingerprint } of before?.keys ?? []) known.keys.delete(fingerprint)
-    for (const { fingerprint } of entry.keys) known.keys.set(fingerprint, entry.id)
-    if (before && !before.declared && entry.declared) known.seenOnly--
-    known.agents.set(entry.id, entry)
-    for (const { fingerprint } of before?.keys ?? [])
-      if (known.keys.get(fingerprint) !== entry.id) for (const tell of listeners.keyTaken) tell(fingerprint)
-    return record!
+      await appendFeed(tx, 'agent.changed', record, at)
+    }
+    const committed = () => {
+      for (const { fingerprint } of before?.keys ?? []) known.keys.delete(fingerprint)
+      for (const { fingerprint } of entry.keys) known.keys.set(fingerprint, entry.id)
+      if (before && !before.declared && entry.declared) known.seenOnly--
+      known.agents.set(entry.id, entry)
+      for (const { fingerprint } of before?.keys ?? [])
+        if (known.keys.get(fingerprint) !== entry.id) for (const tell of listeners.keyTaken) tell(fingerprint)
+      if (disabling) for (const tell of listeners.disabled) tell(entry.id, disabling.because)
+    }
+    if (disabling) await endAll(entry.id, { ...disabling, at, write, committed })
+    else {
+      await store.db.transaction().execute(write)
+      committed()
+    }
+    return record
   }
   /** What was asked for in the registry's own words. @throws Refused */
   const told = (entry: AgentEntry, changes: Omit<AgentChanges, 'disabled' | 'reason'>, by: PersonRef, at: Date) => {
@@ -156,7 +167,8 @@ export function createChanges(changing: Changing): Pick<Registry, 'declare' | 'c
         const turned = disabled !== undefined && disabled !== (before.disabled !== undefined)
         if (turned) entry = marked(entry, disabled ? { by, reason, at: at.toISOString() } : undefined)
         if (!isOther && !turned) return { ok: true, is: (await records([before]))[0]! }
-        const record = await put(entry, at, async (tx) => {
+        const because = `agent ${nameOf(entry)} was disabled by ${by.name}${reason === '' ? '' : `: ${reason}`}`
+        const say = async (tx: Transaction<Tables>) => {
           if (isOther) await appendAudit(tx, 'agent.changed', said(entry, by), at)
           if (!turned) return
           const state = disabled ? 'disabled' : 'active'
@@ -165,11 +177,9 @@ export function createChanges(changing: Changing): Pick<Registry, 'declare' | 'c
             .values({ agent: id, at: at.toISOString(), state, by: JSON.stringify(by), reason })
             .execute()
           await appendAudit(tx, disabled ? 'agent.disabled' : 'agent.enabled', { agent: id, by, reason }, at)
-        })
-        if (turned && disabled)
-          for (const listener of listeners.disabled)
-            listener(id, `agent ${nameOf(entry)} was disabled by ${by.name}${reason === '' ? '' : `: ${reason}`}`)
-        return { ok: true, is: record }
+        }
+        const disabling = turned && disabled ? { by, because } : undefined
+        return { ok: true, is: await put(entry, at, say, disabling) }
       }),
 
     markLeft: (id, left, by, reason) =>

@@ -1,7 +1,9 @@
 import type { AgentRecord, PersonRecord } from '@countersign/contract/access'
 import type { PersonRef } from '@countersign/contract/identity'
+import type { Transaction } from 'kysely'
 import type { BaseLogger } from 'pino'
 import type { Store } from '../../store/store.ts'
+import type { Tables } from '../../store/tables.ts'
 import type { PersonPrincipal, Principal } from '../principal.ts'
 import { type AgentEntry, agentEntryOf, agentRecordOf, type Counted, nameOf } from './agent-entry.ts'
 import { type AgentChanges, type Changed, createChanges, type Declaration } from './changes.ts'
@@ -25,9 +27,27 @@ export interface RegistrySettings {
   agentIssuers: ReadonlySet<string>
 }
 
+/**
+ * Ends all that an agent has, in one transaction with `write`. `committed` is called before anybody is told of what ended:
+ * they go because their agent was disabled.
+ * @param disabling because: in words, without a full stop
+ */
+export type EndAll = (
+  agent: string,
+  disabling: {
+    by: PersonRef
+    because: string
+    at: Date
+    write: (tx: Transaction<Tables>) => Promise<void>
+    committed: () => void
+  },
+) => Promise<void>
+
 export interface RegistryOptions {
   store: Store
   used: UsedConnections
+  /** What else ends with an agent that is disabled; without it nothing does. */
+  endAll?: EndAll
   settings: () => RegistrySettings
   log: Pick<BaseLogger, 'error' | 'warn'>
   /** Milliseconds since the epoch. */
@@ -147,7 +167,12 @@ export async function openRegistry(options: RegistryOptions): Promise<Registry> 
     timer ??= setTimeout(() => void write(), ms).unref()
   }
 
-  const changes = createChanges({ store, known, settings, clock, records, serial, listeners, sponsorOf })
+  const alone: EndAll = async (_agent, { write, committed }) => {
+    await store.db.transaction().execute(write)
+    committed()
+  }
+  const endAll = options.endAll ?? alone
+  const changes = createChanges({ store, known, settings, clock, records, serial, listeners, sponsorOf, endAll })
   return {
     seen(principal) {
       try {

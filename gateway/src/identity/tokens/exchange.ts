@@ -11,7 +11,7 @@ import { ACCESS_TOKEN, type ExchangeRequest, type Presented, readExchange, readF
 import { invalidTarget, invalidToken, issuerSilent, OAuthError, tooMany } from './oauth-error.ts'
 import { type Listeners, targetOf } from './target.ts'
 import { type Asker, askerOf, Throttle, type ThrottleBounds, throttleBounds } from './throttle.ts'
-import { type Tokens, TooManyTokens } from './tokens.ts'
+import { AgentDisabled, type Tokens, TooManyTokens } from './tokens.ts'
 
 /** `identity.tokens` of the configuration, in milliseconds. */
 export interface TokenLifetimes {
@@ -175,6 +175,7 @@ export function createExchange(options: ExchangeOptions): Exchange {
         connection,
       }
     } catch (error) {
+      if (error instanceof AgentDisabled) throw new Refused(invalidTarget(), 'the agent is disabled', { who: agent })
       if (!(error instanceof TooManyTokens)) throw error
       throw new Refused(tooMany(error.retryAfter), 'the agent has as many tokens as it may', { who: agent })
     }

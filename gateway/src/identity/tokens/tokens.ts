@@ -1,8 +1,10 @@
 import type { TokenRecord } from '@countersign/contract/access'
 import type { Actor } from '@countersign/contract/ledger/payloads'
+import type { Transaction } from 'kysely'
 import type { BaseLogger } from 'pino'
 import { appendAudit } from '../../store/audit.ts'
 import type { Store } from '../../store/store.ts'
+import type { Tables } from '../../store/tables.ts'
 import { type AgentPrincipal, agentRef, TokenError } from '../principal.ts'
 import { listTokens, type TokenQuery } from './list.ts'
 import { newRow, principalOf, recordOf, revokedWords } from './rows.ts'
@@ -31,7 +33,7 @@ export type Revoked =
 export interface Tokens extends AsyncDisposable {
   /**
    * Makes a token. Its text is in the answer, and nowhere else from then on.
-   * @throws TooManyTokens
+   * @throws TooManyTokens, AgentDisabled
    */
   issue(token: NewToken): Promise<{ text: string; token: TokenRecord }>
   /** Whether a text claims to be a gateway token: then nobody else is asked about it. */
@@ -50,6 +52,11 @@ export interface Tokens extends AsyncDisposable {
   list(query: TokenQuery): Promise<{ items: TokenRecord[]; next: string | null }>
   /** Ends it, at once and for good. Those that `onRevoked` tells have been told when this resolves. */
   revoke(id: string, by: Actor, reason: string): Promise<Revoked | undefined>
+  /**
+   * Ends all of an agent, within a transaction of somebody's who tells those that came by them.
+   * @param reason in words, without a full stop
+   */
+  revokeAllOf(tx: Transaction<Tables>, agent: string, by: Actor, reason: string, at: Date): Promise<void>
   /** Calls `listener` with each token that was revoked, and why in words, once it is committed. Must not throw. */
   onRevoked(listener: (token: string, words: string) => void): () => void
 }
@@ -63,6 +70,11 @@ export class TooManyTokens extends Error {
     super(`an agent has ${MOST_LIVE} live tokens: use them, or give them back`)
     this.retryAfter = retryAfter
   }
+}
+
+/** An agent that was let in a moment ago is disabled by now. */
+export class AgentDisabled extends Error {
+  override name = 'AgentDisabled'
 }
 
 /** Live tokens of one agent. */
@@ -129,6 +141,13 @@ export function createTokens(options: {
       const at = new Date(clock())
       const row = newRow({ hash, agent, connection, grant, purpose, at, expiresAt })
       await db.transaction().execute(async (tx) => {
+        const disabled = tx
+          .selectFrom('agents')
+          .select('id')
+          .where('id', '=', agent.id)
+          .where('disabled_at', 'is not', null)
+        // Since it was let in, perhaps: none is given then, or it would be good when the agent is enabled again.
+        if (await disabled.executeTakeFirst()) throw new AgentDisabled(`${agent.id} is disabled`)
         const live = await tx
           .selectFrom('tokens')
           .select((e) => [e.fn.countAll<number>().as('count'), e.fn.min('expires_at').as('first')])
@@ -215,6 +234,18 @@ export function createTokens(options: {
       const words = revokedWords(by, reason)
       for (const listener of listeners) listener(id, words)
       return { outcome: 'revoked', token: recordOf(row) }
+    },
+
+    async revokeAllOf(tx, agent, by, reason, at) {
+      const revoked = await tx
+        .updateTable('tokens')
+        .set({ revoked_at: at.toISOString(), revoked_by: JSON.stringify(by), revoked_because: reason })
+        .where('agent', '=', agent)
+        .where('revoked_at', 'is', null)
+        .where('expires_at', '>', at.toISOString())
+        .returning('id')
+        .execute()
+      for (const { id } of revoked) await appendAudit(tx, 'token.revoked', { token: id, agent, by, reason }, at)
     },
 
     onRevoked(listener) {

@@ -13,7 +13,7 @@ export function Disable({ agent, onClose }: { agent: AgentRecord; onClose: () =>
             Enable <VisibleText>{agent.name}</VisibleText> again?
           </>
         }
-        description="It may come again at once: with its issuer’s tokens, and with gateway tokens and grants that haven’t run out meanwhile. Sessions that were ended stay ended."
+        description="It may come again at once with its issuer’s tokens. Grants, gateway tokens and sessions that ended stay ended: it asks for access anew."
         action="Enable"
         doing="Enabling…"
         placeholder="Why it may act again; kept with the record"
@@ -50,12 +50,13 @@ export function Disable({ agent, onClose }: { agent: AgentRecord; onClose: () =>
               : `${openSessions === 1 ? '1 open session is' : `${openSessions} open sessions are`} closed within a second`}
           </li>
           <li>its feed is closed, and the API refuses it</li>
-          <li>its gateway tokens are refused</li>
-          {liveGrants > 0 ? (
-            <li>
-              {liveGrants === 1 ? '1 live grant is' : `${liveGrants} live grants are`} of no use while it is disabled
-            </li>
-          ) : null}
+          <li>its gateway tokens are revoked, and what people approved for it is cancelled</li>
+          <li>
+            {liveGrants === 0
+              ? 'what access it has asked for is withdrawn'
+              : `${liveGrants === 1 ? '1 live grant is' : `${liveGrants} live grants are`} revoked, and what it has asked for is withdrawn`}
+            : enabling it gives nothing back
+          </li>
         </ul>
       </div>
     </Reasoned>
