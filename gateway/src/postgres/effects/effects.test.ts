@@ -65,6 +65,10 @@ const everyday: [sql: string, effects: string[]][] = [
     'DELETE FROM orders WHERE EXISTS (SELECT 1 FROM notes WHERE notes.id = orders.id)',
     ['read public.notes select', 'read public.orders delete', 'write public.orders delete'],
   ],
+  // The server asks for SELECT on the columns that every table has, too.
+  ["DELETE FROM orders WHERE ctid = '(0,1)'", ['read public.orders delete', 'write public.orders delete']],
+  ['DELETE FROM orders WHERE tableoid = 1', ['read public.orders delete', 'write public.orders delete!']],
+  ['UPDATE orders SET total = 1 WHERE xmin IS NULL', ['read public.orders update', 'write public.orders update!']],
   // A key that is not the one referred to.
   ["UPDATE codes SET note = 'b' WHERE code = 'a'", ['read public.codes update', 'write public.codes update']],
   ['DELETE FROM ONLY base', ['write public.base delete!']],

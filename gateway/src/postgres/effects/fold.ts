@@ -19,12 +19,16 @@ export function bounds(condition: unknown, target: Target): boolean {
   return condition !== undefined && fold(condition, target, 0) === 'row'
 }
 
+/** Columns that every table has beside its own; the server asks for SELECT where one is named, too. */
+const systemColumns: ReadonlySet<string> = new Set(['ctid', 'tableoid', 'xmin', 'xmax', 'cmin', 'cmax'])
+
 /** Whether a reference may be to a column of the target, or to its whole row. */
 export function mayName(reference: Node, target: Target): boolean {
   const fields = (reference.fields ?? []) as Node[]
   const parts = fields.map((field) => (field.String as { sval?: string } | undefined)?.sval)
   const [first] = parts
-  if (fields.length === 1) return first === undefined || first === target.name || target.columns.has(first)
+  if (fields.length === 1)
+    return first === undefined || first === target.name || target.columns.has(first) || systemColumns.has(first)
   return parts.slice(0, -1).includes(target.name)
 }
 
