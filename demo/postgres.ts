@@ -1,6 +1,18 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { chmodSync, chownSync, cpSync, existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { createRequire } from 'node:module'
 import { createServer } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
@@ -55,28 +67,8 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
   const data = join(home, 'data')
 
   if (!existsSync(join(data, 'PG_VERSION'))) {
-    const passwordFile = join(home, 'password')
-    writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
-    if (account) chownSync(passwordFile, account.uid, account.gid)
-    const made = spawnSync(
-      initdb,
-      [
-        `--pgdata=${data}`,
-        `--username=${user}`,
-        `--pwfile=${passwordFile}`,
-        `--auth=${options.auth ?? 'scram-sha-256'}`,
-        '--encoding=UTF8',
-        '--locale-provider=builtin',
-        '--locale=C.UTF-8',
-        '--lc-messages=C',
-        '--no-sync',
-        '--no-instructions',
-        ...(options.auth === 'md5' ? ['--set=password_encryption=md5'] : []),
-      ],
-      { ...account, encoding: 'utf8', cwd: home, env: { ...process.env, LC_ALL: 'C' } },
-    )
-    rmSync(passwordFile)
-    if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr || made.error}`)
+    if (temporary) copyOfCluster(initdb, options.auth, data, account)
+    else makeCluster(initdb, options.auth, home, account)
   }
 
   const settings: Record<string, string> = {
@@ -141,6 +133,88 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Runn
     stop,
     [Symbol.asyncDispose]: stop,
   }
+}
+
+/** Makes a cluster of databases, `data` in a folder. `sync`: on disk before it returns. */
+function makeCluster(
+  initdb: string,
+  auth: PostgresOptions['auth'],
+  home: string,
+  account: Account | undefined,
+  sync = false,
+): void {
+  const passwordFile = join(home, 'password')
+  writeFileSync(passwordFile, `${password}\n`, { mode: 0o600 })
+  if (account) chownSync(passwordFile, account.uid, account.gid)
+  const args = [`--pgdata=${join(home, 'data')}`, `--pwfile=${passwordFile}`, ...clusterOptions(auth)]
+  const made = spawnSync(initdb, sync ? args : [...args, '--no-sync'], {
+    ...account,
+    encoding: 'utf8',
+    cwd: home,
+    env: { ...process.env, LC_ALL: 'C' },
+  })
+  rmSync(passwordFile)
+  if (made.status !== 0) throw new Error(`initdb failed: ${made.stderr || made.error}`)
+}
+
+function clusterOptions(auth: PostgresOptions['auth']): string[] {
+  return [
+    `--username=${user}`,
+    `--auth=${auth ?? 'scram-sha-256'}`,
+    '--encoding=UTF8',
+    '--locale-provider=builtin',
+    '--locale=C.UTF-8',
+    '--lc-messages=C',
+    '--no-instructions',
+    ...(auth === 'md5' ? ['--set=password_encryption=md5'] : []),
+  ]
+}
+
+/**
+ * Tests start dozens of servers, and initdb is half of what a start costs: it runs once for each way to sign in, and what
+ * it made is kept in node_modules/.cache and copied.
+ */
+function copyOfCluster(
+  initdb: string,
+  auth: PostgresOptions['auth'],
+  data: string,
+  account: Account | undefined,
+): void {
+  const version = spawnSync(initdb, ['--version'], { ...account, cwd: '/', encoding: 'utf8' }).stdout.trim()
+  const what = [version, process.arch, account?.uid ?? process.getuid?.(), password, ...clusterOptions(auth)]
+  const name = createHash('sha256').update(what.join('\n')).digest('hex').slice(0, 16)
+  const kept = join(import.meta.dirname, '..', 'node_modules', '.cache', 'countersign-postgres', name)
+  if (existsSync(kept)) {
+    copy(kept, data)
+    return
+  }
+  const home = mkdtempSync(join(tmpdir(), 'countersign-postgres-'))
+  try {
+    if (account) chownSync(home, account.uid, account.gid)
+    makeCluster(initdb, auth, home, account, true)
+    copy(join(home, 'data'), data)
+    keep(join(home, 'data'), kept)
+  } finally {
+    rmSync(home, { recursive: true, force: true })
+  }
+}
+
+/** Puts a copy in its place as a whole, if that can be: others may be doing so, too, and node_modules may be read-only. */
+function keep(from: string, kept: string): void {
+  const arriving = `${kept}.${process.pid}`
+  try {
+    mkdirSync(dirname(kept), { recursive: true })
+    copy(from, arriving)
+    renameSync(arriving, kept)
+  } catch {
+    rmSync(arriving, { recursive: true, force: true })
+  }
+}
+
+/** Copies a folder with owners and modes. */
+function copy(from: string, to: string): void {
+  const copied = spawnSync('cp', ['-Rp', from, to], { encoding: 'utf8' })
+  if (copied.status !== 0) throw new Error(`cp failed: ${copied.stderr || copied.error}`)
 }
 
 export interface Account {
