@@ -23,8 +23,8 @@ const own = ['ssh', 'scp', 'sftp']
 
 /**
  * How an SSH client reaches a connection: a configuration in which the connection is a host of that name, and a helper that
- * answers the password prompt with the token. `ssh` alone goes there; other clients find it by GIT_SSH_COMMAND and
- * RSYNC_RSH.
+ * answers the password prompt with the token. `ssh` and `sftp` go there where nobody says so; other clients find it by
+ * GIT_SSH_COMMAND and RSYNC_RSH.
  */
 export function sshSetting(
   { listener, gateway, connection, token, hostKey, purpose, hold, self }: SshSetting,
@@ -42,11 +42,12 @@ export function sshSetting(
   )
   const [program = '', ...args] = command
   const isOwn = own.includes(basename(program))
-  const destination = program !== '' && basename(program) === 'ssh' && args.length === 0 ? [connection] : []
   const withConfig = `ssh -F ${shellWord(config)}`
   return {
     // sftp -b and scp -B turn BatchMode on, in which the prompt that the token answers isn't asked.
-    command: isOwn ? [program, '-F', config, '-oBatchMode=no', ...args, ...destination] : command,
+    command: isOwn
+      ? [program, '-F', config, '-oBatchMode=no', ...destined(basename(program), args, connection)]
+      : command,
     changes: {
       SSH_ASKPASS: askpass,
       SSH_ASKPASS_REQUIRE: 'force',
@@ -57,6 +58,34 @@ export function sshSetting(
       RSYNC_RSH: withConfig,
     },
   }
+}
+
+/** Options of OpenSSH's clients that take a value (ssh(1), sftp(1) of OpenSSH 9 and 10). */
+const valued: Record<string, string> = { ssh: 'BbcDEeFIiJLlmOoPpQRSWw', sftp: 'BbcDFiJloPRSsX' }
+
+/** The arguments with the connection as destination: `ssh uptime` is a command on it, `ssh NAME uptime` stays. */
+function destined(program: string, args: string[], connection: string): string[] {
+  const options = valued[program]
+  if (options === undefined) return args
+  const at = firstOperand(args, options)
+  if (at === args.length) return [...args, connection]
+  const { host } = /^(?:(?:ssh|sftp):\/\/)?(?:[^@]*@)?(?<host>[^:/]*)/.exec(args[at]!)!.groups as { host: string }
+  // sftp takes nothing but where to: whoever says another place means that.
+  return host === connection || program === 'sftp' ? args : args.toSpliced(at, 0, connection)
+}
+
+/** Where options end, as getopt(3) reads them. */
+function firstOperand(args: string[], valued: string): number {
+  let at = 0
+  for (; at < args.length; at++) {
+    const arg = args[at]!
+    if (arg === '--') return at + 1
+    if (!arg.startsWith('-') || arg === '-') return at
+    const letter = [...arg].findIndex((one, index) => index > 0 && valued.includes(one))
+    // Its value is the next word where nothing follows it in its own.
+    if (letter === arg.length - 1) at++
+  }
+  return Math.min(at, args.length)
 }
 
 export function configText(of: {
