@@ -144,6 +144,19 @@ describe('who may what', () => {
     expect(items.map((s) => Session.parse(s).id).toSorted()).toEqual(expected().toSorted())
   })
 
+  it.each<[query: string, expected: () => string[]]>([
+    ['', () => [live.id, other.id, ended.id]],
+    ['state=&agent=&connection=&from=&to=&text=&after=&limit=', () => [live.id, other.id, ended.id]],
+    ['state=closed', () => [ended.id]],
+    ['from=2001-01-01T00:00:00Z', () => [live.id, other.id, ended.id]],
+    ['to=2001-01-01T00:00:00Z', () => []],
+    ['from=2999-01-01T00:00:00Z', () => []],
+    ['text=zebra', () => [live.id]],
+  ])('sessions by ?%s', async (query, expected) => {
+    const { items } = (await (await world.call(`/v1/sessions?${query}`, 'rae')).json()) as { items: Session[] }
+    expect(items.map(({ id }) => id).toSorted()).toEqual(expected().toSorted())
+  })
+
   it('an agent can’t ask for another’s sessions', async () => {
     const response = await world.call(`/v1/sessions?agent=${encodeURIComponent(other.agent.id)}`, 'agent')
     expect(await response.json()).toEqual({ items: [], next: null })
@@ -460,7 +473,7 @@ describe('the server', () => {
       { method: 'POST', body: 'a', headers: { 'content-type': 'text/plain' } },
       415,
     ],
-    ['no body', '/v1/sessions/x/terminate', { method: 'POST' }, 400],
+    ['no body where one is needed', '/v1/approvals/x/decisions', { method: 'POST' }, 400],
     ['a prototype in JSON', '/v1/sessions/x/terminate', { method: 'POST', body: '{"__proto__":{"a":1}}' }, 400],
     [
       'a large body',
@@ -488,6 +501,31 @@ describe('the server', () => {
     expect(response.headers.get('server')).toBeNull()
     expect(response.headers.get('x-powered-by')).toBeNull()
     expect(response.headers.get('access-control-allow-origin')).toBeNull()
+  })
+
+  // Ended already: each was taken for a call without a reason.
+  it.each<[string, RequestInit]>([
+    ['none', {}],
+    ['none, called JSON', { headers: { 'content-type': 'application/json' } }],
+    ['an empty one, called JSON', { headers: { 'content-type': 'application/json' }, body: '' }],
+    ['null', { body: 'null' }],
+    ['{}', { body: '{}' }],
+  ])('takes a body where nothing in it is needed as %s', async (_, init) => {
+    const response = await fetch(`${world.url}/v1/sessions/${ended.id}/terminate`, {
+      method: 'POST',
+      ...init,
+      headers: {
+        authorization: `Bearer ${await world.token('ada')}`,
+        ...(init.body ? { 'content-type': 'application/json' } : {}),
+        ...init.headers,
+      },
+    })
+    expect(response.status).toBe(409)
+  })
+
+  it.each(['/healthz', '/readyz', '/metrics'])('answers HEAD %s as a balancer of load asks', async (path) => {
+    const response = await world.call(path, undefined, { method: 'HEAD' })
+    expect([response.status, await response.text()]).toEqual([200, ''])
   })
 
   it.each([

@@ -52,6 +52,7 @@ import { grantRoutes } from './grant-routes.ts'
 import type { GrantRules } from './grant-visibility.ts'
 import { itemRoutes } from './item-routes.ts'
 import { ledgerRoutes } from './ledger-routes.ts'
+import { acceptLeftOut, readQuery } from './left-out.ts'
 import { overlayRoutes } from './overlay-routes.ts'
 import { packRoutes } from './pack-routes.ts'
 import { peopleRoutes } from './people-routes.ts'
@@ -267,7 +268,7 @@ function server(pair: { cert: string; key: string } | undefined): FastifyInstanc
     // Recordings and the feed would keep a closing server waiting.
     forceCloseConnections: true,
     // Ids of agents and people are URLs with a subject, percent-encoded.
-    routerOptions: { maxParamLength: 12_000 },
+    routerOptions: { maxParamLength: 12_000, querystringParser: readQuery },
     exposeHeadRoutes: false,
     clientErrorHandler: answerBrokenHttp,
     frameworkErrors: answerBadUrl,
@@ -276,6 +277,7 @@ function server(pair: { cert: string; key: string } | undefined): FastifyInstanc
     ? (Fastify({ ...common, https: { ...limits, ...pair, minVersion: 'TLSv1.2' } }) as unknown as FastifyInstance)
     : Fastify({ ...common, http: limits })
   app.removeContentTypeParser('text/plain')
+  acceptLeftOut(app)
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
   return app

@@ -89,7 +89,6 @@ function send(reply: FastifyReply, status: number, detail: string, members: Http
 const foreseen: Record<string, string> = {
   FST_ERR_CTP_INVALID_MEDIA_TYPE: 'The body must be JSON, sent with Content-Type: application/json.',
   FST_ERR_CTP_BODY_TOO_LARGE: 'The body is too large.',
-  FST_ERR_CTP_EMPTY_JSON_BODY: 'The body is empty, though its Content-Type says that it is JSON.',
   FST_ERR_CTP_INVALID_JSON_BODY: 'The body is not valid JSON.',
 }
 

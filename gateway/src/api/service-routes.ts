@@ -23,6 +23,7 @@ export function serviceRoutes(
     '/healthz',
     {
       config: open,
+      exposeHeadRoute: true,
       schema: {
         tags,
         summary: 'Whether the gateway runs at all',
@@ -36,6 +37,7 @@ export function serviceRoutes(
     '/readyz',
     {
       config: open,
+      exposeHeadRoute: true,
       schema: {
         tags,
         summary: 'Whether the gateway takes agents now',
@@ -55,6 +57,7 @@ export function serviceRoutes(
     '/metrics',
     {
       config: open,
+      exposeHeadRoute: true,
       schema: {
         tags,
         summary: 'Metrics for Prometheus',

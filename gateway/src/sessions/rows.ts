@@ -52,7 +52,7 @@ export interface Closing {
 const ONE_PLAYBACK_MS = 5 * 60_000
 
 /** The table of sessions. What others should know of is said on the feed in the same transaction. */
-export function createRows(store: Store) {
+export function createRows(store: Store, clock: () => number = Date.now) {
   const db = tablesOf(store)
   return {
     async insert(session: Session): Promise<void> {
@@ -164,7 +164,11 @@ export function createRows(store: Store) {
       const { from, to } = query
       if (from !== undefined)
         select = select.where((e) =>
-          e.or([e('sessions.closed_at', 'is', null), e('sessions.closed_at', '>=', instant(from))]),
+          e.or([
+            // What is open now has not been open in the future.
+            ...(Date.parse(from) <= clock() ? [e('sessions.closed_at', 'is', null)] : []),
+            e('sessions.closed_at', '>=', instant(from)),
+          ]),
         )
       if (to !== undefined) select = select.where('sessions.opened_at', '<=', instant(to))
       if (query.text !== undefined && query.text.trim() !== '') {

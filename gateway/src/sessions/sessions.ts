@@ -89,7 +89,7 @@ export function createSessions(options: SessionsOptions): SessionsRoom {
   const clock = options.clock ?? Date.now
   const now = () => new Date(clock()).toISOString()
   const graceMs = options.graceMs ?? 10_000
-  const rows = createRows(store)
+  const rows = createRows(store, clock)
   const live = new Map<string, Live>()
   const perAgent = new Map<string, number>()
   const dirty = new Set<Live>()
