@@ -1,4 +1,5 @@
 import type { CipherAlgorithm, KexAlgorithm, MacAlgorithm, ServerHostKeyAlgorithm } from 'ssh2'
+import { hasMlkem, MLKEM } from './post-quantum.ts'
 
 /**
  * What we offer, best first. No ChaCha20: without a native addon it runs at a tenth of what AES does. No SHA-1, no CBC,
@@ -19,8 +20,9 @@ export const MACS: MacAlgorithm[] = [
   'hmac-sha2-512',
 ]
 
-/** Elliptic curves alone: exchanges of large primes cost whoever answers them much, before anybody has signed in. */
+/** What quantum computers don't break first; then elliptic curves alone: exchanges of large primes cost whoever answers them much, before anybody has signed in. */
 export const SERVER_KEX: KexAlgorithm[] = [
+  ...(hasMlkem ? [MLKEM as KexAlgorithm] : []),
   'curve25519-sha256',
   'curve25519-sha256@libssh.org',
   'ecdh-sha2-nistp256',

@@ -3,6 +3,7 @@ import Module, { createRequire } from 'node:module'
 import { dirname, join, sep } from 'node:path'
 import type * as ssh2 from 'ssh2'
 import { LARGEST_PACKET } from './limits.ts'
+import { MLKEM } from './post-quantum.ts'
 
 const require = createRequire(import.meta.url)
 
@@ -28,7 +29,7 @@ export function privateCopy(amend: (part: Part) => void): typeof ssh2 {
   const others = Object.entries(require.cache).filter(([file]) => belongs(file))
   for (const [file] of others) delete require.cache[file]
   try {
-    largerPackets(join(root, 'lib/protocol/crypto.js'))
+    for (const each of rewritten) rewrite(root, each)
     amend((path) => require(join(root, 'lib', path)))
     return require('ssh2')
   } finally {
@@ -38,13 +39,31 @@ export function privateCopy(amend: (part: Part) => void): typeof ssh2 {
 }
 
 /**
- * ssh2 1.17 breaks the connection off over packets of more than 35,000 bytes, the least that RFC 4253, section 6.1 asks
- * for: so over every longer command. The number is a constant of its module, so its source is read with another.
+ * What no export of ssh2 1.17 lets be changed, and is read with other words in its source. It breaks the connection off
+ * over packets of more than 35,000 bytes, the least that RFC 4253, section 6.1 asks for: so over every longer command.
+ * And it knows no exchange of keys but its own; `hybrid` is put into the module's exports by whoever amends it.
  */
-function largerPackets(file: string): void {
+const rewritten: { file: string; from: string; to: string }[] = [
+  {
+    file: 'lib/protocol/crypto.js',
+    from: 'const MAX_PACKET_SIZE = 35000;',
+    to: `const MAX_PACKET_SIZE = ${LARGEST_PACKET};`,
+  },
+  {
+    file: 'lib/protocol/kex.js',
+    from: "        case 'curve25519-sha256':\n",
+    to: `        case '${MLKEM}':
+          return new (module.exports.hybrid(Curve25519Exchange))('sha256', ...args);
+
+        case 'curve25519-sha256':\n`,
+  },
+]
+
+function rewrite(root: string, { file: path, from, to }: (typeof rewritten)[number]): void {
+  const file = join(root, path)
   const source = readFileSync(file, 'utf8')
-  const amended = source.replace('const MAX_PACKET_SIZE = 35000;', `const MAX_PACKET_SIZE = ${LARGEST_PACKET};`)
-  if (amended === source) throw new Error(`${file} doesn't say how large packets may be, as it did: read it`)
+  const amended = source.replace(from, to)
+  if (amended === source) throw new Error(`${file} doesn't say “${from.trim()}” as it did: read it`)
   const module = new Module(file) as NodeJS.Module & { _compile(source: string, file: string): void }
   module.filename = file
   module.paths = require.resolve.paths(file) ?? []

@@ -16,6 +16,7 @@ import { cipherFor, decipherFor } from './ciphers.ts'
 import type { ChannelClass, Connection, Protocol, ProtocolClass } from './inner.ts'
 import { LIMITS, type Limits } from './limits.ts'
 import { patchedManager } from './manager.ts'
+import { hybrid, MLKEM } from './post-quantum.ts'
 import { privateCopy, replaceExports } from './private-copy.ts'
 import { type PatchedProtocol, patchedProtocol } from './protocol.ts'
 import { rawRequests } from './raw-requests.ts'
@@ -55,6 +56,9 @@ export interface TransportOptions {
 const copy = privateCopy((part) => {
   const { doFatalError } = part<{ doFatalError(protocol: Protocol, message: string): number }>('protocol/utils.js')
   const crypto = part<Record<'createCipher' | 'createDecipher', (config: never) => object>>('protocol/crypto.js')
+  const { SUPPORTED_KEX } = part<{ SUPPORTED_KEX: string[] }>('protocol/constants.js')
+  SUPPORTED_KEX.push(MLKEM)
+  part<{ hybrid: typeof hybrid }>('protocol/kex.js').hybrid = hybrid
   const { createCipher, createDecipher } = crypto
   crypto.createCipher = (config) => cipherFor(config) ?? createCipher(config)
   crypto.createDecipher = (config) => decipherFor(config) ?? createDecipher(config)
