@@ -508,6 +508,7 @@ export const Probe = z.object({
   resource: z.string(),
   kind: z.string(),
   bounded: z.boolean().optional(),
+  shell: z.boolean().optional().describe('of SSH: with metacharacters of the shell'),
   expect: z.enum(['deny', 'as-before']),
   before: z.string(),
   got: z.string(),

@@ -21,6 +21,8 @@ export interface LoadedPolicy {
   file: string
   line: number
   effect: 'permit' | 'forbid'
+  /** The one agent that its scope names (`principal == Agent::"…"`); undefined where it may be about others. */
+  agent: string | undefined
   /** As it stands in the file, without comments. */
   text: string
   reason: string | undefined
@@ -74,10 +76,17 @@ function checked(
   warnings: PolicyProblem[],
 ): Read {
   const policies: LoadedPolicy[] = []
-  for (const { file, text } of texts) policies.push(...readFilePolicies(file, text, problems, warnings))
+  const fresh: LoadedPolicy[] = []
+  for (const { file, text } of texts) {
+    const before = checkedOverlays.get(file, text)
+    if (before) warnings.push(...before.warnings)
+    const read = before?.policies ?? readFilePolicies(file, text, problems, warnings)
+    if (!before) fresh.push(...read)
+    policies.push(...read)
+  }
   refuseDuplicates(policies, problems)
   // Against the schema only what is otherwise whole: a policy that is wrong twice is still one thing to mend at a time.
-  if (problems.length === 0) validate(policies, problems, warnings)
+  if (problems.length === 0) validate(fresh, problems, warnings)
   if (problems.length > 0) return { ok: false, problems }
   if (policies.length === 0)
     warnings.push({
@@ -86,7 +95,37 @@ function checked(
       message: 'there is no policy, so everything is denied',
       mend: 'write a permit into a file that ends in .cedar',
     })
+  for (const { file, text } of texts) checkedOverlays.keep(file, text, policies, warnings)
   return { ok: true, files: { policies, texts, version: versionOf(texts), warnings } }
+}
+
+/**
+ * Overlays that were read and found whole, by name and text. Reviews leave hundreds, of which a change is about one: it would
+ * read and validate (some 10 ms each) all the others anew.
+ */
+const checkedOverlays = {
+  known: new Map<string, { policies: LoadedPolicy[]; warnings: PolicyProblem[]; characters: number }>(),
+  characters: 0,
+  most: 16 * 1024 * 1024,
+  get(file: string, text: string) {
+    return overlayOf(file) === undefined ? undefined : this.known.get(JSON.stringify([file, text]))
+  },
+  keep(file: string, text: string, policies: readonly LoadedPolicy[], warnings: readonly PolicyProblem[]) {
+    if (overlayOf(file) === undefined) return
+    const key = JSON.stringify([file, text])
+    const before = this.known.get(key)
+    // The one used last is forgotten last.
+    this.known.delete(key)
+    const own = <T extends { file: string }>(all: readonly T[]) => all.filter((one) => one.file === file)
+    const kept = before ?? { policies: own(policies), warnings: own(warnings), characters: 2 * key.length }
+    this.known.set(key, kept)
+    if (!before) this.characters += kept.characters
+    for (const [oldest, { characters }] of this.known) {
+      if (this.characters <= this.most) break
+      this.known.delete(oldest)
+      this.characters -= characters
+    }
+  },
 }
 
 /** `sha256:HEX` over names and texts of the files of a set, in their order. */
@@ -246,7 +285,16 @@ function readPolicy(
     else hold.critical = true
   }
   const reason = annotations.get('reason')
-  return { id, file, line, effect: json.effect, text, reason: reason === '' ? undefined : (reason ?? undefined), hold }
+  return {
+    ...{ id, file, line, effect: json.effect, agent: agentOf(json.principal), text, hold },
+    reason: reason === '' ? undefined : (reason ?? undefined),
+  }
+}
+
+function agentOf(scope: cedar.PrincipalConstraint): string | undefined {
+  if (scope.op !== '==' || !('entity' in scope)) return undefined
+  const { type, id } = '__entity' in scope.entity ? scope.entity.__entity : scope.entity
+  return type === 'Agent' ? id : undefined
 }
 
 /** Whether `context has approval` or `context.approval` is anywhere in an expression (Cedar's JSON policy format). */
@@ -275,11 +323,12 @@ function refuseDuplicates(policies: LoadedPolicy[], problems: PolicyProblem[]): 
 }
 
 /** Policies as Cedar gets them. The keys are ours: an @id could be `__proto__`. */
-export function policySet(policies: LoadedPolicy[]): cedar.PolicySet {
+function policySet(policies: LoadedPolicy[]): cedar.PolicySet {
   return { staticPolicies: Object.fromEntries(policies.map((policy, index) => [`p${index}`, policy.text])) }
 }
 
 function validate(policies: LoadedPolicy[], problems: PolicyProblem[], warnings: PolicyProblem[]): void {
+  if (policies.length === 0) return
   const answer = cedar.validate({ schema, policies: policySet(policies), validationSettings: { mode: 'strict' } })
   if (answer.type === 'failure') {
     for (const error of answer.errors)

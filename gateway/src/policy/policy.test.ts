@@ -1,8 +1,12 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
+import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Effect } from '../gate/command.ts'
 import { type DecideRequest, loadPolicyTexts } from './policy.ts'
+import { cedarRequest, type PolicyRequest } from './request.ts'
+import { schema } from './schema.ts'
 import { bot, CONTRACT_EXAMPLE, onTable, orders, policiesOf } from './testing/policies.ts'
 
 const MONDAY = new Date('2026-11-23T09:30:00Z')
@@ -141,6 +145,7 @@ describe('an evaluation error is a deny', () => {
     const policies = await policiesOf(everything + overflow)
     expect(policies.decide(request(onTable('sql:write', 't')))).toMatchObject({
       outcome: 'deny',
+      policies: ['f'],
       errors: [expect.stringMatching(/^f: .*overflow/)],
     })
   })
@@ -148,14 +153,26 @@ describe('an evaluation error is a deny', () => {
     const policies = await policiesOf(
       `${everything}permit (${writes}) when { context.time.hour + 9223372036854775807 > 0 };`,
     )
-    expect(policies.decide(request(onTable('sql:write', 't')))).toMatchObject({ outcome: 'deny' })
+    expect(policies.decide(request(onTable('sql:write', 't')))).toMatchObject({
+      outcome: 'deny',
+      policies: ['base.cedar#2'],
+    })
+  })
+  test('next to a forbid that applies', async () => {
+    const overflow = `@id("e") permit (${writes}) when { context.time.hour + 9223372036854775807 > 0 };`
+    const policies = await policiesOf(`${everything}${overflow}@id("d") forbid (${writes});`)
+    expect(policies.decide(request(onTable('sql:write', 't')))).toMatchObject({ outcome: 'deny', policies: ['d', 'e'] })
   })
   test('in the trial of a hold', async () => {
     const policies = await policiesOf(
       `${everything}@id("h") @hold("a") forbid (${writes}) unless { context has approval };
        @id("e") forbid (${writes}) when { context has approval && context.time.hour + 9223372036854775807 > 0 };`,
     )
-    expect(policies.decide(request(onTable('sql:write', 't')))).toMatchObject({ outcome: 'deny', requirements: [] })
+    expect(policies.decide(request(onTable('sql:write', 't')))).toMatchObject({
+      outcome: 'deny',
+      policies: ['e'],
+      requirements: [],
+    })
   })
   const unfit: [name: string, effect: Effect, more?: Partial<DecideRequest>][] = [
     ['an action that the schema lacks', onTable('sql:frobnicate', 't')],
@@ -309,4 +326,56 @@ test('what Cedar has parsed of sets that nobody has any more is not kept, and wh
       }).outcome
     expect([ask(`x${at + 1}`), ask(`x${at + 2}`)]).toEqual(['allow', 'deny'])
   }
+})
+
+describe('policies of single agents', () => {
+  const agents = [bot.id, 'https://agents#other', 'https://agents#none']
+  const scopes = ['principal', 'principal in Group::"ci-agents"', ...agents.map((id) => `principal == Agent::"${id}"`)]
+  const ends = [
+    '',
+    'when { context.command.bounded }',
+    // Errs where nothing narrows the row.
+    'when { context.command.bounded || 9223372036854775807 + context.time.hour > 0 }',
+    'unless { context has approval }',
+  ]
+  const policy = fc.record({
+    effect: fc.constantFrom('permit', 'forbid'),
+    scope: fc.constantFrom(...scopes),
+    end: fc.constantFrom(...ends),
+    hold: fc.boolean(),
+  })
+
+  test('are asked about with those of everybody: each agent is answered as by Cedar of the whole set', () => {
+    fc.assert(
+      fc.property(fc.array(policy, { minLength: 1, maxLength: 8 }), fc.boolean(), (set, bounded) => {
+        const text = set.map(({ effect, scope, end, hold }, at) => {
+          const holds = hold && effect === 'forbid' && end.includes('approval') ? '@hold("sre") ' : ''
+          return `@id("p${at}") ${holds}${effect} (${scope}, action in Action::"sql", resource in Connection::"orders") ${end};`
+        })
+        const loaded = loadPolicyTexts([{ file: 'a.cedar', text: text.join('\n') }])
+        if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
+        const whole = Object.fromEntries(text.map((one, at) => [`p${at}`, one]))
+        for (const id of agents) {
+          const asked = request(onTable('sql:write', 't', { kind: 'update', bounded }), { principal: { ...bot, id } })
+          const decision = loaded.policies.decide(asked)
+          const answer = cedar.isAuthorized({
+            ...(cedarRequest(asked) as PolicyRequest),
+            schema,
+            validateRequest: true,
+            policies: { staticPolicies: whole },
+          })
+          if (answer.type === 'failure') throw new Error(JSON.stringify(answer.errors))
+          const { decision: says, diagnostics } = answer.response
+          expect(decision.errors.length).toBe(diagnostics.errors.length)
+          if (diagnostics.errors.length > 0) expect(decision.outcome).toBe('deny')
+          else expect(decision.outcome === 'allow').toBe(says === 'allow')
+          // Of an error the one that errs is named; of the rest those that Cedar names, but who would not be asked.
+          if (decision.outcome !== 'deny') expect(decision.policies).toEqual([...diagnostics.reason].sort())
+          else if (decision.errors.length === 0)
+            for (const id of decision.policies) expect(diagnostics.reason).toContain(id)
+        }
+      }),
+      { numRuns: 60, seed: 11 },
+    )
+  })
 })

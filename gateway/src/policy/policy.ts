@@ -6,7 +6,6 @@ import {
   type LoadedPolicy,
   type PolicyFiles,
   type PolicyProblem,
-  policySet,
   type Read,
   readPolicies,
   readPolicyTexts,
@@ -39,7 +38,7 @@ export interface Requirement {
 
 export interface PolicyDecision {
   outcome: 'allow' | 'deny' | 'hold'
-  /** Ids of the policies that decided; empty where nothing permits. */
+  /** Ids of the policies that decided, and of those that could not be evaluated; empty where nothing permits. */
   policies: string[]
   /** Where it is a hold, one for each holding policy. */
   requirements: Requirement[]
@@ -88,31 +87,48 @@ function loaded(read: Read, remembered = 10_000): LoadResult {
   return { ok: true, policies: createPolicies(read.files, remembered), warnings: read.files.warnings }
 }
 
+interface Answer {
+  /** Never where something could not be evaluated. */
+  allow: boolean
+  /** Whom a verdict names: of a denial what forbids or errs, of an allow what permits. */
+  deciding: LoadedPolicy[]
+  errors: string[]
+}
+
 function createPolicies(files: PolicyFiles, remembered: number): Policies {
   const { policies, version } = files
-  const held = parsedSet()
-  const parsed = cedar.preparsePolicySet(held.id, policySet(policies))
-  if (parsed.type === 'failure') throw new Error(`checked policies don't parse: ${parsed.errors[0]?.message}`)
+  const sets = preparsed(policies)
   const byId = new Map(policies.map((policy) => [policy.id, policy]))
   const memory = new Map<string, PolicyDecision>()
 
-  const authorize = (request: PolicyRequest): { allow: boolean; deciding: LoadedPolicy[]; errors: string[] } => {
+  const authorize = (request: PolicyRequest): Answer => {
     try {
-      const answer = cedar.statefulIsAuthorized({
-        ...request,
-        preparsedSchemaName: schemaName,
-        preparsedPolicySetId: held.id,
-        validateRequest: true,
-      })
-      if (answer.type === 'failure') return { allow: false, deciding: [], errors: answer.errors.map((e) => e.message) }
-      const { decision, diagnostics } = answer.response
-      const named = (id: string) => policies[Number(id.slice(1))]!
-      return {
-        allow: decision === 'allow',
-        deciding: diagnostics.reason.map(named),
+      const permits: LoadedPolicy[] = []
+      const forbids: LoadedPolicy[] = []
+      const errors: string[] = []
+      const erring: LoadedPolicy[] = []
+      for (const held of sets(request.principal.id)) {
+        const answer = cedar.statefulIsAuthorized({
+          ...request,
+          preparsedSchemaName: schemaName,
+          preparsedPolicySetId: held.id,
+          validateRequest: true,
+        })
+        if (answer.type === 'failure')
+          return { allow: false, deciding: [], errors: answer.errors.map((e) => e.message) }
+        const { decision, diagnostics } = answer.response
+        const named = (id: string) => policies[Number(id.slice(1))]!
+        for (const id of diagnostics.reason) (decision === 'allow' ? permits : forbids).push(named(id))
         // An erring forbid is skipped by Cedar, so that the answer can be allow (field-notes): any error is a deny.
-        errors: diagnostics.errors.map((e) => `${named(e.policyId).id}: ${e.error.message}`),
+        errors.push(...diagnostics.errors.map((e) => `${named(e.policyId).id}: ${e.error.message}`))
+        erring.push(...diagnostics.errors.map((e) => named(e.policyId)))
       }
+      // As Cedar combines them: a forbid that applies decides, else the permits that do; without any it is no.
+      const allow = forbids.length === 0 && permits.length > 0
+      // What errs denies, whatever the permits say: it's not they who do.
+      const deciding =
+        erring.length > 0 ? [...new Set([...forbids, ...erring])] : forbids.length > 0 ? forbids : permits
+      return { allow: allow && errors.length === 0, deciding, errors }
     } catch (error) {
       return { allow: false, deciding: [], errors: [error instanceof Error ? error.message : String(error)] }
     }
@@ -139,7 +155,7 @@ function createPolicies(files: PolicyFiles, remembered: number): Policies {
     if (typeof trialRequest === 'string')
       return { outcome: 'deny', policies: ids, requirements: [], errors: [trialRequest] }
     const trial = authorize(trialRequest)
-    if (!trial.allow || trial.errors.length > 0)
+    if (!trial.allow)
       // What still says no with an approval is what really decided; none where no policy permits.
       return {
         outcome: 'deny',
@@ -170,12 +186,48 @@ function createPolicies(files: PolicyFiles, remembered: number): Policies {
 }
 
 /**
+ * A set as Cedar is asked about it: the policies whose scope names another agent (`principal == Agent::"…"`) can neither
+ * apply nor err, so an agent's questions go to those that name none, and to its own. Reviews leave hundreds that name one
+ * agent each, of which every question would pay for all.
+ */
+function preparsed(policies: readonly LoadedPolicy[]): (agent: string) => readonly ParsedSet[] {
+  const of = new Map<string | undefined, [key: string, policy: LoadedPolicy][]>([[undefined, []]])
+  // The keys are those of the whole set.
+  for (const [index, policy] of policies.entries()) {
+    const own = of.get(policy.agent)
+    if (own) own.push([`p${index}`, policy])
+    else of.set(policy.agent, [[`p${index}`, policy]])
+  }
+  const everybodys = parsedSet(of.get(undefined)!)
+  const known = new Map<string, readonly ParsedSet[]>()
+  const alone = [everybodys]
+  return (agent) => {
+    const own = of.get(agent)
+    if (!own) return alone
+    // Parsed when it is asked for first: most sets never hear of most agents.
+    let both = known.get(agent)
+    if (!both) {
+      both = [everybodys, parsedSet(own)]
+      known.set(agent, both)
+    }
+    return both
+  }
+}
+
+interface ParsedSet {
+  readonly id: string
+}
+
+/**
  * Cedar keeps what it has parsed under an id for good, some 2 kB a policy. The id of a set that nobody can ask any more is
  * given to another one: whatever decides by a set holds on to the object that is answered here, not to the id.
  */
-function parsedSet(): { readonly id: string } {
+function parsedSet(policies: readonly [key: string, policy: LoadedPolicy][]): ParsedSet {
   const held = { id: unused.pop() ?? `policies ${++parsedSets}` }
   forgotten.register(held, held.id)
+  const staticPolicies = Object.fromEntries(policies.map(([key, { text }]) => [key, text]))
+  const parsed = cedar.preparsePolicySet(held.id, { staticPolicies })
+  if (parsed.type === 'failure') throw new Error(`checked policies don't parse: ${parsed.errors[0]?.message}`)
   return held
 }
 

@@ -2,10 +2,9 @@ import type * as cedar from '@cedar-policy/cedar-wasm/nodejs'
 import type { DecideRequest } from './policy.ts'
 
 /** A request in Cedar's own form. */
-export type PolicyRequest = Pick<
-  cedar.StatefulAuthorizationCall,
-  'principal' | 'action' | 'resource' | 'context' | 'entities'
->
+export type PolicyRequest = Pick<cedar.StatefulAuthorizationCall, 'action' | 'resource' | 'context' | 'entities'> & {
+  principal: cedar.TypeAndId
+}
 
 /**
  * Puts a request into the words of policy.cedarschema: entities with their parents and attributes, the context of the

@@ -197,6 +197,39 @@ describe('what the gate is asked', () => {
     expect(overlay.probed).toMatchObject({ asked: overlay.probes.length, failed: 0 })
   })
 
+  test('all of an item is asked about, however much that is, each write in bounds and beyond', async () => {
+    room = await OverlayRoom.open()
+    const tables = Array.from({ length: 250 }, (_, at) => `t${at}`)
+    const item = await room.item({ used: tables.map((name) => ['sql:write', name, 'update']) })
+    // One of them all is left out: whoever asks about some might not see it.
+    const kept = tables.slice(0, -1).map((name) => `Table::"orders/public.${name}"`)
+    const policy = `forbid (${me}, action in Action::"sql", resource in Connection::"orders")
+unless { action == Action::"sql:connect" || (context.command.bounded && resource in [${kept.join(', ')}]) };`
+    await room.store.db
+      .updateTable('campaign_items')
+      .set({
+        recommendation: JSON.stringify({ verdict: 'reduce', policy, summary: '', reasons: [], keeps: [], drops: [] }),
+      })
+      .where('id', '=', item)
+      .execute()
+    const overlay = await room.overlays.apply(await proposed({ item, policy }), max, { reason })
+    expect(overlay).toMatchObject({
+      state: 'failed',
+      inForce: false,
+      failedBecause: /public\.t249 \(update\) was allow/,
+    })
+    for (const name of tables)
+      expect(
+        overlay.probes.filter(
+          ({ resource, kind, agent: of }) =>
+            of === undefined && resource === `orders/public.${name}` && kind === 'update',
+        ),
+      ).toMatchObject([
+        { bounded: true, expect: 'as-before' },
+        { bounded: false, expect: 'deny', got: 'deny' },
+      ])
+  })
+
   test('a revoke that leaves something is failed, and stays in force', async () => {
     room = await OverlayRoom.open()
     const overlay = await room.overlays.apply(await proposed({ kind: 'revoke' }), max, { reason })

@@ -1,12 +1,12 @@
-import type { ItemEvidence, Recommendation } from '@countersign/contract/review'
+import type { ItemEvidence, ObservedUse, Recommendation } from '@countersign/contract/review'
 import type { Effect } from '../../gate/command.ts'
 import { actionsIn, actionsOfKind } from '../../policy/permitted/actions.ts'
 import { attributesOf, type NamedResource } from '../../policy/permitted/resources.ts'
 
 /** What is asked of the gate to see whether an overlay does what it says. */
 
-/** So many questions about the agent itself, those about what it did first. */
-const MOST_OWN = 200
+/** So many questions about what policies name and the item's page has no line for. */
+const MOST_MORE = 200
 /** A name that nothing has, for resources that nobody has named. */
 const UNNAMED = 'countersign_probe'
 
@@ -22,53 +22,70 @@ export interface About {
   requests: boolean
 }
 
-/** Effects that the agent's commands on the connection could have, each once; those that it had come first. */
+/**
+ * Effects that the agent's commands on the connection could have, each once: all that it did, and all that its item says
+ * that it may, by every verb; then some of what else policies name. However much the evidence has, for that is bounded.
+ */
 export function effectsAbout({ kind, connection, evidence, named, requests }: About): Effect[] {
   const found = new Map<string, Effect>()
   const add = (effect: Effect | undefined) => {
-    if (!effect) return
-    const key = JSON.stringify([effect.action, effect.resource.type, effect.resource.id, effect.command])
-    if (!found.has(key)) found.set(key, effect)
+    if (effect)
+      found.set(JSON.stringify([effect.action, effect.resource.type, effect.resource.id, effect.command]), effect)
   }
   if (requests) for (const effect of requestsOn(connection)) add(effect)
   else {
-    for (const used of evidence?.used ?? []) {
-      if (used.connection !== connection) continue
-      const resource = resourceOf(connection, used.action, { id: used.resource, type: used.type })
-      if (!resource) continue
-      for (const bounded of used.unbounded > 0 ? [true, false] : [true])
-        add({ action: used.action, resource, command: commandOf(used.action, used.kind, bounded, used.functions) })
-    }
-    const cells = (evidence?.permitted ?? []).filter((one) => one.connection === connection)
-    for (const { action, resource: id } of cells)
+    for (const used of evidence?.used ?? []) for (const effect of effectsUsed(connection, used)) add(effect)
+    const lines = (evidence?.permitted ?? []).filter((one) => one.connection === connection)
+    for (const { action, resource: id } of lines)
       for (const effect of effectsOf(connection, action, { id })) add(effect)
-    for (const action of actionsOfKind(kind)) {
-      for (const one of named.filter(({ id }) => id.startsWith(`${connection}/`)))
-        for (const effect of effectsOf(connection, action, one)) add(effect)
+    for (const action of actionsOfKind(kind))
       for (const effect of effectsOf(connection, action, { id: connection })) add(effect)
-    }
     for (const effect of requestsOn(connection)) add(effect)
+    const most = found.size + MOST_MORE
+    for (const one of named.filter(({ id }) => id.startsWith(`${connection}/`)))
+      for (const action of actionsOfKind(kind))
+        for (const effect of found.size < most ? effectsOf(connection, action, one) : []) add(effect)
   }
-  return [...found.values()].slice(0, MOST_OWN)
+  return [...found.values()]
 }
 
-/** What a recommendation promises of effects: used ones that it keeps are answered as before. */
+/** What was used, in the manner in which it was, and in the other one. */
+function effectsUsed(connection: string, used: ObservedUse): Effect[] {
+  if (used.connection !== connection) return []
+  const { action, kind, functions } = used
+  // All of a place where there was no room to tell them apart: something in it.
+  const one = used.type.endsWith('*')
+    ? { id: `${used.resource}${UNNAMED}`, type: used.type.slice(0, -1) }
+    : { id: used.resource, type: used.type }
+  const resource = resourceOf(connection, action, one)
+  if (!resource) return []
+  const manners = action === 'sql:write' || action === 'ssh:exec' || used.unbounded > 0 ? [true, false] : [true]
+  return manners.map((bounded) => ({ action, resource, command: commandOf(action, kind, bounded, functions) }))
+}
+
+/** What a recommendation promises of effects: those that ran, as they ran, are answered as before. */
 export function keptBy(
   recommendation: Recommendation,
   policy: string,
-  evidence: Pick<ItemEvidence, 'used'>,
+  { used }: Pick<ItemEvidence, 'used'>,
 ): Set<string> {
   // What somebody else wrote keeps what its text says, and promises nothing else.
   if (recommendation.verdict !== 'reduce' || recommendation.policy?.trim() !== policy.trim()) return new Set()
+  const kept = used.filter(({ allowed, approved }) => allowed + (approved ?? 0) > 0)
   return new Set(
-    evidence.used
-      .filter(({ allowed }) => allowed > 0)
-      .map(({ action, resource, kind }) => cellOf(action, resource, kind)),
+    kept.flatMap((one) => {
+      const beyond = one.unbounded > 0 || (one.shell ?? 0) > 0
+      const effects = effectsUsed(one.connection, one)
+      return effects.filter(({ command }) => beyond || isInBounds(command)).map(cellOf)
+    }),
   )
 }
 
-export const cellOf = (action: string, resource: string, kind: string): string =>
-  JSON.stringify([action, resource, kind])
+const isInBounds = ({ bounded, shell }: Effect['command']) => bounded !== false && shell !== true
+
+/** An effect as far as a recommendation tells it from others. */
+export const cellOf = (effect: Effect): string =>
+  JSON.stringify([effect.action, effect.resource.id, kindOf(effect), isInBounds(effect.command)])
 
 /** The verb of an effect, as it is shown. */
 export function kindOf({ action, command }: Effect): string {
@@ -124,6 +141,21 @@ const verbs: Record<string, [kind: string, bounded: boolean][]> = {
     ['grant', true],
     ['set', true],
   ],
+  // A program that nobody has used, and the same through the shell.
+  'ssh:exec': [
+    [UNNAMED, true],
+    [UNNAMED, false],
+  ],
+  'http:read': [
+    ['GET', true],
+    ['HEAD', true],
+  ],
+  'http:write': [
+    ['POST', true],
+    ['PUT', true],
+    ['PATCH', true],
+    ['DELETE', true],
+  ],
 }
 
 function unnamedOf(connection: string, type: string): string {
@@ -164,6 +196,7 @@ function commandOf(
     case 'sql':
       return { kind, bounded, functions: [...functions] }
     case 'ssh':
+      return { argv: kind, program: kind, shell: !bounded }
     case 'sftp':
       return { argv: kind, program: kind, shell: false }
     case 'k8s':

@@ -108,6 +108,7 @@ export function createProber(parts: {
       const probe: Probe = {
         ...{ action, resource: resource.id, kind: kindOf(effect), expect },
         ...(typeof effect.command.bounded === 'boolean' && { bounded: effect.command.bounded }),
+        ...(action === 'ssh:exec' && effect.command.shell === true && { shell: true }),
         before: was.outcome,
         got: is.outcome,
         ok,
@@ -139,9 +140,8 @@ export function createProber(parts: {
       for (const effect of effects) {
         const denies =
           alone.decide({ principal: agent, connection, effect, context: contextOf(effect, now) }).outcome === 'deny'
-        const cell = cellOf(effect.action, effect.resource.id, kindOf(effect))
         const revoked = row.kind === 'revoke' && row.agent !== '' && effect.action !== 'data:reveal'
-        const expect = enforced && (revoked || denies) && !kept.has(cell) ? 'deny' : 'as-before'
+        const expect = enforced && (revoked || denies) && !kept.has(cellOf(effect)) ? 'deny' : 'as-before'
         await ask(agent, connection, effect, expect)
       }
     if (enforced && !probes.some(({ expect }) => expect === 'deny'))
@@ -195,13 +195,24 @@ function aloneOf({ id, policy }: OverlayRow): Policies {
 
 /** Resources that policies, those of the overlay too, speak of. */
 function namedIn({ texts }: Policies, { policy }: OverlayRow): NamedResource[] {
-  const found: cedar.PolicyJson[] = []
+  const found = new Map<string, NamedResource>()
   for (const { text } of [...texts, { text: policy }])
-    for (const part of splitPolicies(blankComments(text))) {
-      const parsed = cedar.policyToJson(part.text)
-      if (parsed.type === 'success') found.push(parsed.json)
-    }
-  return [...mentionsIn(found).resources]
+    for (const one of namedInText(text)) found.set(JSON.stringify([one.type, one.id]), one)
+  return [...found.values()]
+}
+
+/** By a file's text, of those asked about last: all but one of them are the same the next time. */
+const named = new Map<string, readonly NamedResource[]>()
+const MOST_TEXTS = 2000
+
+function namedInText(text: string): readonly NamedResource[] {
+  const known = named.get(text)
+  if (known) return known
+  const parsed = splitPolicies(blankComments(text)).map((part) => cedar.policyToJson(part.text))
+  const { resources } = mentionsIn(parsed.flatMap((one) => (one.type === 'success' ? [one.json] : [])))
+  named.set(text, resources)
+  if (named.size > MOST_TEXTS) named.delete(named.keys().next().value!)
+  return resources
 }
 
 async function itemOf(db: Kysely<Tables>, { item }: OverlayRow) {
@@ -265,10 +276,10 @@ function spread<T>(all: readonly T[], most: number): T[] {
   return Array.from({ length: Math.min(most, all.length) }, (_, at) => all[Math.floor(at * step)]!)
 }
 
-function wordsOf({ action, resource, kind, bounded, expect, before, got, agent, connection }: Probe): string {
+function wordsOf({ action, resource, kind, bounded, shell, expect, before, got, agent, connection }: Probe): string {
   const who = agent === undefined ? '' : ` of ${agent}`
   const where = connection === undefined ? '' : ` by ${connection}`
-  const what = `${action} on ${resource} (${kind}${bounded === false ? ', every row' : ''})${who}${where}`
+  const what = `${action} on ${resource} (${kind}${bounded === false ? ', every row' : ''}${shell ? ', through the shell' : ''})${who}${where}`
   return expect === 'deny' ? `${what} is answered ${got}, and should be denied` : `${what} was ${before}, and is ${got}`
 }
 

@@ -285,7 +285,7 @@ function Probes({ probes }: { probes: readonly Probe[] }) {
             )}
             <span className="sr-only">{probe.ok ? 'right: ' : 'wrong: '}</span>
             <span className="min-w-0 flex-1 font-mono break-words">
-              <VisibleText>{`${probe.action} ${probe.kind}${probe.bounded === false ? ', every row,' : ''} ${probe.resource}`}</VisibleText>
+              <VisibleText>{`${probe.action} ${probe.kind}${probe.bounded === false ? ', every row,' : ''}${probe.shell ? ', through the shell,' : ''} ${probe.resource}`}</VisibleText>
             </span>
             <span className="shrink-0 text-dim">
               {probe.expect === 'deny' ? 'is to be denied' : `is to stay ${answerWords[probe.before] ?? probe.before}`}
