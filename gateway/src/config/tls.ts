@@ -3,8 +3,6 @@ import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
-import 'reflect-metadata' // x509 asks for it, and must come after
-import * as x509 from '@peculiar/x509'
 import { isNamed, readPair, type TlsPair } from './certificate.ts'
 import { SecretError } from './secret.ts'
 
@@ -68,6 +66,9 @@ function namesFor(hosts: readonly string[]): string[] {
 }
 
 async function makePair(names: string[], now: Date): Promise<TlsPair> {
+  // Only now: it is 200 modules, for what a gateway does once in two years.
+  await import('reflect-metadata') // x509 asks for it, and must come after
+  const x509 = await import('@peculiar/x509')
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
   const keys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({

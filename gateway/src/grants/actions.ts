@@ -1,15 +1,13 @@
-import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
-import { schema } from '../policy/schema.ts'
+import { declaredActions } from '../policy/schema.ts'
 
 /** The actions that a grant can name, as policy.cedarschema has them. */
 
-const declared = actionsOf(schema)
 /** The group that all actions of a connection's kind are in. */
 const groupOf: Record<string, string> = { postgres: 'sql', ssh: 'ssh', kubernetes: 'k8s', http: 'http', mcp: 'mcp' }
 
 /** Whether a grant may name it: an action of the schema, or a group of them. Grants don't give grants. */
 export function isAction(name: string): boolean {
-  return name !== 'access:request' && declared.has(name)
+  return name !== 'access:request' && declared().has(name)
 }
 
 /** Whether an action can be done on a connection of this kind; `data:reveal` can on any. */
@@ -38,24 +36,24 @@ export function protocolsOf(names: readonly string[]): string[] {
 export function spelledOut(names: readonly string[]): string[] {
   const all = new Set(names)
   for (const name of names)
-    for (const [action, { group }] of declared) if (!group && isWithin(action, name)) all.add(action)
+    for (const [action, { group }] of declared()) if (!group && isWithin(action, name)) all.add(action)
   return [...all].sort()
 }
 
 function isWithin(name: string, group: string | undefined): boolean {
   if (group === undefined) return false
   if (name === group) return true
-  return (declared.get(name)?.parents ?? []).some((parent) => isWithin(parent, group))
+  return (declared().get(name)?.parents ?? []).some((parent) => isWithin(parent, group))
 }
 
-function actionsOf(text: string): Map<string, { parents: string[]; group: boolean }> {
-  const read = cedar.schemaToJson(text)
-  if (read.type === 'failure') throw new Error(`policy.cedarschema: ${read.errors[0]?.message}`)
-  const actions = Object.entries(read.json['']?.actions ?? {})
-  return new Map(
-    actions.map(([name, { memberOf, appliesTo }]) => [
+let known: Map<string, { parents: string[]; group: boolean }> | undefined
+
+function declared(): Map<string, { parents: string[]; group: boolean }> {
+  known ??= new Map(
+    Object.entries(declaredActions()).map(([name, { memberOf, appliesTo }]) => [
       name,
       { parents: (memberOf ?? []).map(({ id }) => id), group: (appliesTo?.principalTypes ?? []).length === 0 },
     ]),
   )
+  return known
 }

@@ -1,5 +1,4 @@
 import { constants, hash, verify, X509Certificate } from 'node:crypto'
-import { SAML as NodeSaml } from '@node-saml/node-saml'
 import { TokenError } from '../principal.ts'
 import { attributeText, canonicalXml } from './canonical.ts'
 import { PROTOCOL, type SamlDocument } from './document.ts'
@@ -131,7 +130,9 @@ export async function verifiedAssertion(document: SamlDocument, certificates: re
  * @throws TokenError signature
  */
 export async function verifiedByNodeSaml(xml: string, whole: boolean, certificates: string[]): Promise<string> {
-  const saml = new NodeSaml({
+  // Only now: it is 150 modules, and most gateways have no issuer that speaks SAML.
+  const { SAML } = await import('@node-saml/node-saml')
+  const saml = new SAML({
     // Certificates of its keys are all that decides here; who it is for and when is checked by the caller, by its clock.
     idpCert: certificates,
     issuer: 'urn:countersign',

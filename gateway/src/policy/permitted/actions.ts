@@ -1,5 +1,4 @@
-import * as cedar from '@cedar-policy/cedar-wasm/nodejs'
-import { schema } from '../schema.ts'
+import { declaredActions } from '../schema.ts'
 
 export interface ActionInSchema {
   name: string
@@ -10,7 +9,17 @@ export interface ActionInSchema {
 }
 
 /** Actions of policy.cedarschema that something is done by, and what they can be for. */
-export const actionsIn: ReadonlyMap<string, ActionInSchema> = readActions()
+export const actionsIn: Pick<ReadonlyMap<string, ActionInSchema>, 'get' | 'keys'> = {
+  get: (name) => read().get(name),
+  keys: () => read().keys(),
+}
+
+let known: Map<string, ActionInSchema> | undefined
+
+function read() {
+  known ??= readActions()
+  return known
+}
 
 /** How the actions of a connection's kind begin. */
 const protocols: Record<string, readonly string[]> = {
@@ -29,9 +38,7 @@ export function actionsOfKind(kind: string): string[] {
 }
 
 function readActions(): Map<string, ActionInSchema> {
-  const read = cedar.schemaToJson(schema)
-  if (read.type === 'failure') throw new Error(`policy.cedarschema: ${read.errors[0]?.message}`)
-  const actions = Object.values(read.json)[0]!.actions
+  const actions = declaredActions()
   const groupsOf = (name: string): string[] =>
     (actions[name]?.memberOf ?? []).flatMap(({ id }) => [id, ...groupsOf(id)])
   const found = new Map<string, ActionInSchema>()
