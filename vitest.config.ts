@@ -19,8 +19,11 @@ export default defineConfig({
     // Cedar and PostgreSQL's grammar are WebAssembly: a process that lives for one file hardly gets back what optimising
     // costs.
     execArgv: ['--wasm-tiering-budget=200000000'],
-    maxWorkers: 2,
+    // Of the time of a test a third is waiting, for children and servers: one more than two cores could compute for.
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // As end-to-end tests have it: what needed a second try on a busy runner is reported as such ("retry x1").
+    retry: process.env.CI ? 1 : 0,
   },
 })
