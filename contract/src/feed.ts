@@ -18,6 +18,7 @@ export const FeedMessage = z.discriminatedUnion('type', [
   z.object({ ...base, type: z.literal('approval.decided'), data: Approval }),
   z.object({ ...base, type: z.literal('approval.closed'), data: Approval }),
   z.object({ ...base, type: z.literal('approval.escalated'), data: Approval }),
+  z.object({ ...base, type: z.literal('approval.outcome'), data: Approval }).describe('what it came to, once it ran'),
   z.object({ ...base, type: z.literal('grant.requested'), data: Grant }),
   z.object({ ...base, type: z.literal('grant.activated'), data: Grant }),
   z.object({ ...base, type: z.literal('grant.denied'), data: Grant }),

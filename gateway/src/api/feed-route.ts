@@ -138,6 +138,7 @@ function viewOf(
       case 'approval.decided':
       case 'approval.closed':
       case 'approval.escalated':
+      case 'approval.outcome':
         // Asked anew each time: what is handed over to somebody comes and goes.
         if (!seesApprovals || !seesApproval(approvalScope(caller), message.data)) return undefined
         return { ...message, data: forCaller(approvals, caller, message.data) }

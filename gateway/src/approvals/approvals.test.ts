@@ -75,7 +75,7 @@ describe('an approval', () => {
       ['approval.decided', 'pending'],
       ['approval.decided', 'approved'],
       ['approval.closed', 'used'],
-      ['approval.closed', 'used'],
+      ['approval.outcome', 'used'],
     ])
     for (const message of w.said) expect(FeedMessage.parse(message)).toEqual(message)
     const last = w.said.at(-1)!.data
@@ -396,6 +396,9 @@ describe('windows', () => {
     ['shell', [], 'not-shown', false],
     ['exec', ['rm x\n'], 'whole', true],
     ['exec', [''], 'whole', true],
+    ['exec', ['', 'LANG=C'], 'whole', true],
+    ['exec', [null, 'LANG=C'], 'not-shown', false],
+    ['shell', [null, 'LANG=C'], 'not-shown', false],
     ['remove', [], undefined, true],
   ] as const)(
     'of SSH, %s with %j: its input is %s, and a window is given: %s',

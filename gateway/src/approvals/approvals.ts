@@ -404,7 +404,7 @@ export function createApprovals(options: {
           .where('state', '=', 'used')
           .where('outcome', 'is', null)
           .executeTakeFirst()
-        if (numUpdatedRows === 1n) await say(tx, 'approval.closed', id, now())
+        if (numUpdatedRows === 1n) await say(tx, 'approval.outcome', id, now())
       })
     },
 

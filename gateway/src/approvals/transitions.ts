@@ -16,7 +16,7 @@ export async function readApproval(db: Kysely<Tables>, id: string): Promise<Held
 /** Puts an approval, as it is by now, on the feed. */
 export async function say(
   tx: Tx,
-  type: 'approval.opened' | 'approval.decided' | 'approval.closed' | 'approval.escalated',
+  type: 'approval.opened' | 'approval.decided' | 'approval.closed' | 'approval.escalated' | 'approval.outcome',
   id: string,
   at: Date,
 ): Promise<Held> {

@@ -99,7 +99,7 @@ function toldOf(message: StoredMessage, content: WebhookContent): Told | undefin
     case 'approval.decided':
       return approvalTold(message.type, message.data, content)
     case 'approval.closed':
-      // Said again when its outcome is known, or retention has taken what it said: it was closed once.
+      // Said again when retention has taken what it said: it was closed once.
       return message.data.closedAt === message.at ? approvalTold(message.type, message.data, content) : undefined
     case 'break-glass.used':
     case 'break-glass.reviewed':

@@ -124,6 +124,7 @@ export function followGateway(api: GatewayApi, store: Store, me: () => Me | null
         case 'approval.decided':
         case 'approval.closed':
         case 'approval.escalated':
+        case 'approval.outcome':
           return saveApprovals([await asSeenByMe(api, token, message)], message.seq)
         case 'session.opened':
         case 'session.closed':

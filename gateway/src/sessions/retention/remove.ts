@@ -165,7 +165,7 @@ async function eraseMessages(db: RetentionDb, approvals: readonly string[], item
   if (first === null || last === null) return
   for (let from = first; from <= last; from += MESSAGES) {
     const here = sql`seq >= ${from} and seq < ${from + MESSAGES}`
-    const ofApprovals = sql`${here} and type in ('approval.opened', 'approval.decided', 'approval.closed', 'approval.escalated')
+    const ofApprovals = sql`${here} and type in ('approval.opened', 'approval.decided', 'approval.closed', 'approval.escalated', 'approval.outcome')
       and json_extract(data, '$.session')`
     await sql`update feed set data = json_remove(json_set(data, '$.command.text', '', '$.command.parameters', json('[]'),
       '$.command.effects', json('[]')), '$.outcome.message') where ${ofApprovals} in ${among(approvals)}`.execute(db)
