@@ -121,6 +121,7 @@ export const allKeys: Record<Route['screen'], readonly { title: string; hints: r
         { keys: ['[', ']'], does: 'Previous, next marker or note' },
         { keys: [',', '.'], does: 'Previous, next command; in a terminal, line that was typed' },
         { keys: ['0', '–', '9'], does: 'To that tenth' },
+        { keys: ['Home', 'End'], does: 'To the beginning, to the end' },
         { keys: ['<', '>'], does: 'Slower, faster' },
         { keys: ['I'], does: 'Skip idle time' },
         { keys: ['F'], does: 'The whole width, or the list beside it' },

@@ -11,10 +11,10 @@ export function KeysOverlay(props: { open: boolean; onOpenChange: (open: boolean
         <Dialog.Overlay className="fixed inset-0 bg-[rgb(0_0_0/0.35)]" />
         <Dialog.Content
           aria-describedby={undefined}
-          className="fixed top-[12vh] left-1/2 max-h-[76vh] w-[min(720px,92vw)] -translate-x-1/2 overflow-y-auto rounded-box border border-line bg-panel p-6 shadow-box outline-none"
+          className="fixed top-[5vh] left-1/2 max-h-[90vh] w-[min(760px,92vw)] -translate-x-1/2 overflow-y-auto rounded-box border border-line bg-panel p-6 shadow-box outline-none"
         >
           <Dialog.Title className="mb-4 text-title font-semibold">Keys</Dialog.Title>
-          <div className="grid grid-cols-2 gap-8">
+          <div className="grid gap-8 sm:grid-cols-[3fr_2fr]">
             {allKeys[props.screen].map((group) => (
               <section key={group.title}>
                 <h3 className="mb-2 font-semibold text-dim">{group.title}</h3>

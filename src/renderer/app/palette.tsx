@@ -2,6 +2,7 @@ import { Command } from 'cmdk'
 import { Dialog } from 'radix-ui'
 import { useMemo, useState } from 'react'
 import { oneLine } from '../../visible.ts'
+import { AgentOn } from '../parts/agent-on.tsx'
 import { EnvironmentTag, foremostTag, Key } from '../parts/basics.tsx'
 import { shortWhen } from '../parts/time.ts'
 import { VisibleText } from '../parts/visible-text.tsx'
@@ -54,7 +55,9 @@ function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) 
   const wanted = words.toLowerCase().split(/\s+/).filter(Boolean)
   const fits = (text: string) => wanted.every((word) => text.toLowerCase().includes(word))
   const found = useFound(words)
-  const here = actions.filter((action) => fits(`${action.name} ${action.words ?? ''}`))
+  const here = actions
+    .filter((action) => fits(`${action.name} ${action.words ?? ''}`))
+    .sort((a, b) => farness(a.name, wanted) - farness(b.name, wanted))
   const after = (run: () => void) => () => {
     close()
     // After the dialog has gone: keys and focus belong to the screen again.
@@ -134,7 +137,7 @@ function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) 
                 className={item}
               >
                 <span className="min-w-0 flex-1 truncate font-mono text-fine">
-                  <VisibleText>{`${grant.identity.name} → ${grant.connection}`}</VisibleText>
+                  <AgentOn agent={grant.identity.name} connection={grant.connection} />
                 </span>
                 <span className="max-w-64 truncate text-dim">
                   {stateWords(grant).word} · <VisibleText>{oneLine(grant.purpose, 60)}</VisibleText>
@@ -154,7 +157,7 @@ function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) 
                 className={item}
               >
                 <span className="min-w-0 flex-1 truncate font-mono text-fine">
-                  <VisibleText>{`${session.identity.name} → ${session.connection}`}</VisibleText>
+                  <AgentOn agent={session.identity.name} connection={session.connection} />
                 </span>
                 <span className="text-dim">
                   {session.state} · {shortWhen(session.openedAt, Date.now())}
@@ -167,6 +170,14 @@ function Contents({ close, onKeys }: { close: () => void; onKeys: () => void }) 
       </Command.List>
     </Command>
   )
+}
+
+/** How far a name is from the words: 0 begins with each of them, 1 has them in it, 2 only means the same. */
+function farness(name: string, wanted: readonly string[]): number {
+  const named = name.toLowerCase()
+  const begins = named.split(/\s+/)
+  if (wanted.every((word) => begins.some((begin) => begin.startsWith(word)))) return 0
+  return wanted.every((word) => named.includes(word)) ? 1 : 2
 }
 
 function Heading({ children }: { children: string }) {
@@ -202,11 +213,12 @@ function useActions(onKeys: () => void): Action[] {
   })
   const here: Action[] = []
   if (route.screen === 'queue' && route.id) {
+    // What decides nothing stands first: Enter alone chooses that, and no verdict.
     here.push(
-      key(`Approve this ${asked ? 'request' : 'command'}`, 'yes allow', 'a'),
-      key(`Deny this ${asked ? 'request' : 'command'}`, 'no refuse', 'd'),
       key('Replay its session', 'recording play', 'r'),
       key(asked ? 'Copy the request' : 'Copy the command', 'clipboard', 'c'),
+      key(`Deny this ${asked ? 'request' : 'command'}`, 'no refuse', 'd'),
+      key(`Approve this ${asked ? 'request' : 'command'}`, 'yes allow', 'a'),
     )
   }
   if (route.screen === 'queue') here.push(key('Filter the queue', 'search find', '/'))
@@ -272,14 +284,14 @@ function useActions(onKeys: () => void): Action[] {
     )
   if (route.screen === 'reviews' && route.item && !route.part)
     here.push(
-      key('Certify this access', 'keep confirm yes', 'c'),
-      key('Reduce this access', 'tighter least privilege', 'u'),
-      key('Revoke this access', 'take away remove', 'v'),
-      key('Abstain from this item', 'skip', 'b'),
-      key('Comment on this item', 'note say', 'm'),
-      key('Reassign or delegate this item', 'move somebody else', 'e'),
       key('Replay the first command that is cited', 'recording evidence', 'r'),
       key('Next undecided item', 'jump', 'n'),
+      key('Comment on this item', 'note say', 'm'),
+      key('Reassign or delegate this item', 'move somebody else', 'e'),
+      key('Abstain from this item', 'skip', 'b'),
+      key('Revoke this access', 'take away remove', 'v'),
+      key('Reduce this access', 'tighter least privilege', 'u'),
+      key('Certify this access', 'keep confirm yes', 'c'),
     )
   if (route.screen === 'reviews' && route.id && !route.part)
     here.push(key('Find items', 'search filter', '/'), key('Choose this item', 'select bulk together', 'x'))

@@ -1,6 +1,7 @@
 import type { Grant } from '@countersign/contract/access'
 import { memo } from 'react'
 import { span } from '../../../span.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { EnvironmentTag, foremostTag } from '../../parts/basics.tsx'
 import { shortWhen } from '../../parts/time.ts'
 import { VisibleText } from '../../parts/visible-text.tsx'
@@ -20,7 +21,7 @@ export const GrantRow = memo(function GrantRow(props: { grant: Grant; selected: 
     >
       <div className="flex items-baseline gap-3">
         <span className={`min-w-0 flex-1 truncate font-mono text-fine ${over ? 'text-dim' : ''}`}>
-          <VisibleText>{grant.identity.name}</VisibleText> <span className="font-sans">→</span> {grant.connection}
+          <AgentOn agent={grant.identity.name} connection={grant.connection} />
         </span>
         {grant.state === 'active' ? (
           <TimeLeft grant={grant} exact={selected} />

@@ -103,11 +103,14 @@ function matrixOf(connection: string, permitted: readonly Permission[], used: re
   return {
     connection,
     actions,
-    rows: resources.map((resource) => ({
-      resource,
-      rest: resource === connection,
-      cells: actions.map((action) => cellOf(action, resource)),
-    })),
+    rows: resources
+      .map((resource) => ({
+        resource,
+        rest: resource === connection,
+        cells: actions.map((action) => cellOf(action, resource)),
+      }))
+      // Of what only such actions are about that have no column, there is nothing to show.
+      .filter(({ rest, cells }) => rest || cells.some(({ look }) => look !== 'rest')),
     never: all.filter((action) => !actions.includes(action)),
   }
 }

@@ -3,6 +3,7 @@ import { type Ref, useMemo } from 'react'
 import type { SeenCheckpoint, WitnessState } from '../../../witness-api.ts'
 import { hostOf } from '../../app/header.tsx'
 import { useWorld } from '../../app/store.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { useToday } from '../../parts/clock.ts'
 import { Listbox, type ListboxHandle } from '../../parts/listbox.tsx'
 import { size } from '../../parts/size.ts'
@@ -236,9 +237,11 @@ function SessionLines({ row, today }: { row: Extract<Row, { what: 'session' }>; 
     <Two
       first={
         <span className="font-mono text-fine">
-          <VisibleText>
-            {session ? `${session.identity.name} → ${session.connection}` : row.verification.session}
-          </VisibleText>
+          {session ? (
+            <AgentOn agent={session.identity.name} connection={session.connection} />
+          ) : (
+            <VisibleText>{row.verification.session}</VisibleText>
+          )}
         </span>
       }
       right={shortWhen(row.verification.at, today)}

@@ -5,6 +5,7 @@ import { useKeys } from '../../app/keys.ts'
 import { usePolicy } from '../../app/policy.ts'
 import { hashOf } from '../../app/route.ts'
 import { useWorld } from '../../app/store.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { useNow } from '../../parts/clock.ts'
 import { CommandText } from '../../parts/command-text.tsx'
 import { dateAndClock } from '../../parts/time.ts'
@@ -128,7 +129,7 @@ function Change({ change }: { change: BacktestChange }) {
         <span className="min-w-0 flex-1">
           <span className="flex flex-wrap items-baseline gap-x-2">
             <span className="font-mono text-fine">
-              <VisibleText>{`${change.agentName} → ${change.connection}`}</VisibleText>
+              <AgentOn agent={change.agentName} connection={change.connection} />
             </span>
             <span className="min-w-0 break-words">
               <VisibleText>{change.shape}</VisibleText>

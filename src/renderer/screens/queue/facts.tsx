@@ -1,6 +1,7 @@
 import type { Approval, Requirement } from '@countersign/contract/approval'
 import { BellRing } from 'lucide-react'
 import { Fragment, type ReactNode } from 'react'
+import { secondsOf, span } from '../../../span.ts'
 import { hostOf } from '../../app/header.tsx'
 import { useWorld } from '../../app/store.ts'
 import { Chip, EnvironmentTag } from '../../parts/basics.tsx'
@@ -173,12 +174,18 @@ function Need({ need, pending }: { need: Requirement; pending: boolean }) {
       ) : null}
       {next ? (
         <div className="text-dim">
-          {listed(next.groups)} {next.groups.length === 1 ? 'is' : 'are'} asked, too, if nobody answers within{' '}
-          {next.after}
+          If nobody answers within {inWords(next.after)}, {listed(next.groups)}{' '}
+          {next.groups.length === 1 ? 'is' : 'are'} asked, too
         </div>
       ) : null}
     </div>
   )
+}
+
+/** 4m → 4 min, as everywhere else on the card. */
+function inWords(duration: string): string {
+  const seconds = secondsOf(duration)
+  return seconds === undefined ? duration : span(seconds)
 }
 
 /** Over a card whose people didn't answer: louder than the rest, with who is asked now. */

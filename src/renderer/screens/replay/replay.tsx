@@ -79,7 +79,11 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
     timeOf: (step) => (step >= 0 && step < index.count ? index.timeOf(step) : undefined),
   })
 
-  const terminals = useTerminals({ recording, player, length, fine, words: find ?? '', seek })
+  const terminals = useTerminals({
+    ...{ recording, player, length, fine, seek },
+    words: find ?? '',
+    fromBeginning: at === undefined && !live,
+  })
   const findings = useFindings(session.id, terminals.pane ? '' : (find ?? ''), recording.complete ? 0 : recording.bytes)
 
   const play = () => {
@@ -262,10 +266,15 @@ function usePlaying(player: PlayerStore, moments: ArrayLike<number>, length: num
   }, [playing, player, moments, length])
 }
 
+/** Closer than this to a session that goes on is live. */
+const BEHIND_MS = 10_000
+
 function Freshness(props: { session: Session; live: boolean; linked: boolean; recording: ReadyRecording }) {
   const { session, live, linked, recording } = props
   const { problem, loading, source, complete, bytes, total } = recording
-  if (loading)
+  // What a session says while somebody watches it is fetched all the time: only who is behind is told so.
+  const behind = !live || Date.now() - Date.parse(session.openedAt) - recording.length > BEHIND_MS
+  if (loading && behind)
     return (
       <span role="status" className="tabular-nums">
         reading it in: {size(bytes)}

@@ -97,6 +97,13 @@ export function TranscriptPane(props: {
     setMoved(undefined)
   }, [moved, begin, virtual])
 
+  // Rows whose words have come are taller at once: before they are painted, or they would lie over one another meanwhile.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: other words and what has happened change heights
+  useLayoutEffect(() => {
+    for (const row of scroller.current?.querySelectorAll<HTMLElement>('[data-step]') ?? [])
+      virtual.resizeItem(Number(row.dataset.index), row.offsetHeight)
+  }, [virtual, version, happened, playing])
+
   // biome-ignore lint/correctness/useExhaustiveDependencies: what has happened changes heights
   useEffect(() => {
     if (current >= base) virtual.scrollToIndex(current - base, { align: 'auto' })

@@ -3,6 +3,7 @@ import { AlertDialog } from 'radix-ui'
 import { useEffect, useRef, useState } from 'react'
 import { wordsOf } from '../../app/api.ts'
 import { core, say, useWorld } from '../../app/store.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { Button } from '../../parts/basics.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
 import { figure, many, recommendedNames, titleOf, verdictWords } from './words.ts'
@@ -148,7 +149,7 @@ export function BulkDialog(props: {
                     {shown.items.slice(0, 500).map((each) => (
                       <li key={each.id} className="flex gap-3 px-3">
                         <span className="min-w-0 flex-1 truncate font-mono text-fine">
-                          <VisibleText>{`${each.name} → ${each.connection}`}</VisibleText>
+                          <AgentOn agent={each.name} connection={each.connection} />
                         </span>
                         <span className={`text-fine ${each.followed ? 'text-dim' : 'text-warn'}`}>
                           {each.followed ? 'as recommended' : `recommended: ${recommendedNames[each.recommended]}`}

@@ -2,9 +2,10 @@ import type { CampaignItem } from '@countersign/contract/review'
 import { Check, CircleAlert, CloudOff, Crown } from 'lucide-react'
 import { memo } from 'react'
 import type { PendingReview } from '../../../reviews-api.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { EnvironmentTag, foremostTag } from '../../parts/basics.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
-import { applicationWords, decidedWords, pendingWords, recommendedWords, titleOf } from './words.ts'
+import { appliedWords, decidedWords, hasFailed, pendingWords, recommendedWords } from './words.ts'
 
 export const ROW_HEIGHT = 57
 
@@ -23,7 +24,7 @@ export const ItemRow = memo(function ItemRow(props: {
   const below = pending
     ? pendingWords(pending, live)
     : item.application
-      ? applicationWords[item.application]
+      ? appliedWords(item)
       : item.verdict === 'undecided' || !item.decidedBy
         ? item.recommendation.summary
         : `by ${item.decidedBy.name}${item.bulk ? ', with others' : ''}`
@@ -36,7 +37,7 @@ export const ItemRow = memo(function ItemRow(props: {
           <Check size={13} strokeWidth={3} className="shrink-0 self-center text-accent" aria-label="chosen" />
         ) : null}
         <span className={`min-w-0 flex-1 truncate font-mono text-fine ${over && !pending ? 'text-dim' : ''}`}>
-          <VisibleText>{titleOf(item)}</VisibleText>
+          <AgentOn agent={item.name} connection={item.connection} />
         </span>
         <span className="flex shrink-0 items-center gap-1 text-dim">
           {item.privileged ? <Crown size={12} className="text-warn" aria-label="privileged" /> : null}
@@ -53,7 +54,7 @@ export const ItemRow = memo(function ItemRow(props: {
       </div>
       <div className="flex items-center gap-2 text-fine text-dim">
         <span
-          className={`flex min-w-0 flex-1 items-center gap-1 ${pending?.state === 'conflict' || item.application === 'failed' ? 'font-semibold text-danger' : pending ? 'text-warn' : ''}`}
+          className={`flex min-w-0 flex-1 items-center gap-1 ${pending?.state === 'conflict' || hasFailed(item) ? 'font-semibold text-danger' : pending ? 'text-warn' : ''}`}
         >
           {pending?.state === 'conflict' ? (
             <CircleAlert size={12} className="shrink-0" aria-hidden />
@@ -61,7 +62,7 @@ export const ItemRow = memo(function ItemRow(props: {
             <CloudOff size={12} className="shrink-0" aria-hidden />
           ) : null}
           <span className="truncate">
-            <VisibleText>{below}</VisibleText>
+            <VisibleText>{below ?? ''}</VisibleText>
           </span>
         </span>
         {tag ? <EnvironmentTag tag={tag} brief quiet={over} /> : null}

@@ -1,6 +1,7 @@
 import type { FoundCommand } from '@countersign/contract/evidence'
 import { type Ref, useMemo } from 'react'
 import { oneLine } from '../../../visible.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { Notice } from '../../parts/basics.tsx'
 import { useToday } from '../../parts/clock.ts'
 import { CommandText } from '../../parts/command-text.tsx'
@@ -104,7 +105,7 @@ function SessionHeading({ of, today }: { of: FoundCommand; today: number }) {
   return (
     <div className="flex h-full items-end gap-3 border-t border-line bg-panel px-4 pb-1 text-fine text-dim">
       <span className="min-w-0 flex-1 truncate font-mono">
-        <VisibleText>{of.agentName}</VisibleText> <span className="font-sans">→</span> {of.connection}
+        <AgentOn agent={of.agentName} connection={of.connection} />
       </span>
       <span className="tabular-nums">{isToday(of.at, today) ? 'today' : shortWhen(of.at, Date.now())}</span>
     </div>

@@ -116,14 +116,14 @@ export function Overview(props: {
       'When',
       session.closedAt
         ? `${dateAndClock(session.openedAt, now)}, for ${duration(Date.parse(session.closedAt) - Date.parse(session.openedAt))}`
-        : `since ${dateAndClock(session.openedAt, now)}, for ${age(now - Date.parse(session.openedAt))} now`,
+        : `since ${dateAndClock(session.openedAt, now)}${live ? `, for ${age(now - Date.parse(session.openedAt))} now` : ''}`,
     ],
     ...(session.closedBecause
       ? ([['Ended', <VisibleText key="ended">{session.closedBecause}</VisibleText>]] as [string, ReactNode][])
       : []),
     [
       'Recording',
-      `${size(session.recording.bytes)}${session.recording.complete ? '' : session.state === 'open' ? ', still growing' : session.state === 'interrupted' ? ', not whole: the gateway stopped under it' : ', not whole'}`,
+      `${size(session.recording.bytes)}${session.recording.complete ? '' : session.state === 'open' ? (live ? ', still growing' : ' when last heard of') : session.state === 'interrupted' ? ', not whole: the gateway stopped under it' : ', not whole'}`,
     ],
     ...(session.state === 'open'
       ? []
@@ -154,7 +154,7 @@ export function Overview(props: {
       <Holds session={session} />
       <div className="mt-6 flex flex-wrap gap-2.5">
         <Button tone="accent" onClick={props.onReplay}>
-          {session.state === 'open' ? 'Watch' : 'Replay'} <Key>R</Key>
+          {session.state === 'open' && live ? 'Watch' : 'Replay'} <Key>R</Key>
         </Button>
         <Button onClick={props.onExport}>
           Export <Key>E</Key>

@@ -1,10 +1,11 @@
 import type { Session } from '@countersign/contract/session'
 import { Pin } from 'lucide-react'
 import { useLibrary } from '../../app/library.ts'
+import { useWorld } from '../../app/store.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { EnvironmentTag, foremostTag } from '../../parts/basics.tsx'
 import { duration, shortWhen } from '../../parts/time.ts'
 import { Verified } from '../../parts/verified.tsx'
-import { VisibleText } from '../../parts/visible-text.tsx'
 
 /** A session in the list: who, where, when, how it went. `today` has it drawn anew when the day changes. */
 export function SessionRow({ session, selected }: { session: Session; selected: boolean; today: number }) {
@@ -16,7 +17,7 @@ export function SessionRow({ session, selected }: { session: Session; selected: 
     >
       <div className="flex items-baseline gap-3">
         <span className="min-w-0 flex-1 truncate font-mono text-fine">
-          <VisibleText>{session.identity.name}</VisibleText> <span className="font-sans">→</span> {session.connection}
+          <AgentOn agent={session.identity.name} connection={session.connection} />
         </span>
         <time dateTime={session.openedAt} className="text-dim tabular-nums">
           {shortWhen(session.openedAt, Date.now())}
@@ -35,16 +36,19 @@ export function SessionRow({ session, selected }: { session: Session; selected: 
   )
 }
 
-/** Live with a dot, or how long it was and how it ended. */
+/** Live with a dot, or how long it was and how it ended. Without a link nobody knows whether it still is. */
 export function StateWord({ session }: { session: Session }) {
+  const linked = useWorld((world) => world.link.state === 'live')
   if (session.state === 'open')
-    return (
+    return linked ? (
       <span className="text-ok">
         <span className="mr-1 inline-block size-2 rounded-full bg-ok motion-safe:animate-breathe" aria-hidden="true" />
         live
       </span>
+    ) : (
+      <>was live</>
     )
-  const lasted = session.closedAt ? duration(Date.parse(session.closedAt) - Date.parse(session.openedAt)) : ''
+  const lasted = session.closedAt ? roughly(Date.parse(session.closedAt) - Date.parse(session.openedAt)) : ''
   if (session.state === 'closed') return <>{lasted}</>
   return (
     <>
@@ -52,6 +56,13 @@ export function StateWord({ session }: { session: Session }) {
       {lasted ? ` · ${lasted}` : ''}
     </>
   )
+}
+
+const TEN_MINUTES = 600_000
+
+/** 14 min 2 s → 14 min: what it adds up to matters more in a narrow row than its seconds. */
+function roughly(ms: number): string {
+  return duration(ms < TEN_MINUTES ? ms : Math.floor(ms / 60_000) * 60_000)
 }
 
 /** · 2 holds · 1 denial */

@@ -23,6 +23,8 @@ interface Props {
   player: PlayerStore
   words: string
   fine: boolean
+  /** Where it was opened, if not at its beginning. */
+  opened: number | undefined
   /** Given what is shown now, for copying; undefined once it is gone. */
   onScreen(screen: Screen | undefined): void
 }
@@ -35,7 +37,7 @@ let works = 0
 
 /** A terminal as it looked at the player's time. */
 export function TerminalPane(props: Props) {
-  const { session, row, told, seq, player, words, fine, onScreen } = props
+  const { session, row, told, seq, player, words, fine, opened, onScreen } = props
   const { channel } = row
   const room = useRef<HTMLDivElement>(null)
   const host = useRef<HTMLDivElement>(null)
@@ -159,6 +161,7 @@ export function TerminalPane(props: Props) {
         shown={shown}
         player={player}
         fine={fine}
+        opened={opened}
       />
     </section>
   )
@@ -174,8 +177,9 @@ function Status(props: {
   shown: { columns: number; rows: number; letters: number }
   player: PlayerStore
   fine: boolean
+  opened: number | undefined
 }) {
-  const { row, summary, shown, player, fine } = props
+  const { row, summary, shown, player, fine, opened } = props
   const recent = player(({ t, following }) => {
     if (!summary) return undefined
     const now = following ? summary.to : t
@@ -187,6 +191,7 @@ function Status(props: {
   const place = player(({ t, following }) =>
     !following && t < row.from ? 'before' : summary?.exit && (following || t >= summary.exit.t) ? 'after' : 'within',
   )
+  const poster = player(({ t, playing }) => t === opened && !playing)
   return (
     <footer className="flex h-8 shrink-0 items-center gap-3 overflow-hidden border-t border-line px-4 text-fine whitespace-nowrap text-dim">
       <span className="min-w-0 truncate font-mono text-ink">
@@ -211,7 +216,9 @@ function Status(props: {
         </Chip>
       ) : null}
       <span className="ml-auto min-w-0 truncate">
-        {place === 'before' ? (
+        {poster ? (
+          'opened at its first output'
+        ) : place === 'before' ? (
           `begins at ${playhead(row.from, fine)}`
         ) : place === 'after' && summary?.exit ? (
           <span className={summary.exit.code === 0 ? 'text-ok' : 'text-warn'}>

@@ -12,6 +12,7 @@ import type { ReadyRecording } from '../recording.ts'
 import { terminalOn, useChannels, useHits, useTerminal } from './channels.ts'
 import { MARK_LOOKS } from './marks.ts'
 import { Moments } from './moments.tsx'
+import { useOpening } from './opening.ts'
 import type { Screen } from './screen.ts'
 import { TerminalPane } from './terminal-pane.tsx'
 
@@ -48,9 +49,11 @@ export function useTerminals(options: {
   length: number
   fine: boolean
   words: string
+  /** Nobody said where to begin. */
+  fromBeginning: boolean
   seek(t: number): void
 }): Terminals {
-  const { recording, player, length, fine, words, seek } = options
+  const { recording, player, length, fine, words, fromBeginning, seek } = options
   const { session, index, seq, edition } = recording
   const { terminals, others } = useChannels(session.id, edition, session.protocol === 'ssh', seq)
   const [view, setView] = useState<View>({ of: 'whatever is on' })
@@ -64,6 +67,7 @@ export function useTerminals(options: {
         ? nearest
         : undefined
   const told = useTerminal(session.id, row?.channel, seq)
+  const opened = useOpening(session.id, row, player, fromBeginning)
   const summary = told.state === 'here' ? told.summary : undefined
   const { hits, part, problem } = useHits(session.id, row?.channel, words, summary?.count ?? 0)
   const screen = useRef<Screen | undefined>(undefined)
@@ -112,7 +116,7 @@ export function useTerminals(options: {
       ),
     pane: row ? (
       <TerminalPane
-        {...{ session: session.id, row, told, seq, player, words, fine, onScreen }}
+        {...{ session: session.id, row, told, seq, player, words, fine, opened, onScreen }}
         key={`${row.channel} ${edition}`}
       />
     ) : null,
