@@ -1,11 +1,8 @@
-import { randomUUID } from 'node:crypto'
 import type { Parameter } from '@countersign/contract/approval'
 import type { Logger } from 'pino'
-import type { Command, Effect, Gate, HoldNotice, Verdict } from '../gate/command.ts'
-import { digestOf } from '../gate/digest.ts'
-import { holdState, recordedEffects, verdictRecord } from '../gate/verdicts.ts'
-import { LedgerStopped } from '../sessions/ledger/ledger.ts'
-import { type LiveSession, RecordingError } from '../sessions/session.ts'
+import type { Command, Effect, Gate, HoldNotice } from '../gate/command.ts'
+import { type Answer as AnswerOf, type Passed, Submissions, type Voice } from '../gate/submissions.ts'
+import type { LiveSession } from '../sessions/session.ts'
 import type { Analysis } from './effects/effects.ts'
 import { Journal } from './journal.ts'
 import { MaskedResult } from './masked/result.ts'
@@ -33,18 +30,11 @@ export interface Submission {
   meaningNow: () => Promise<Meaning>
 }
 
-export type Answer = { run: Run } | { refused: Words; fatal: boolean }
+export type Answer = AnswerOf<Run, Words>
 
-/** A command between its submission and its answer. */
-interface UnderWay {
-  id: string
-  command: Command
-  submission: Submission
-  touched: Touched | undefined
-  /** Whether its record is written. */
-  recorded: boolean
-  /** Why it wasn't recorded, for the client. */
-  failure: Words | undefined
+const voice: Voice<Words> = {
+  ...{ unrecordable, unlogged, changedWhileHeld },
+  told: ({ code: sqlstate, message }) => ({ sqlstate, message }),
 }
 
 /** A session's commands at the gate: makes them out of what was analysed, submits them, and writes their records. */
@@ -52,7 +42,7 @@ export class Commands {
   readonly journal: Journal
   readonly #live: LiveSession
   readonly #gate: Gate
-  readonly #log: Logger
+  readonly #submissions: Submissions<Run, Words>
   /** Who the commands are of, as the gate is told: `backing` is what it is whenever the gate looks. */
   readonly session: Command['session']
   readonly #touching: Touching | undefined
@@ -65,7 +55,7 @@ export class Commands {
     this.#live = live
     this.#gate = gate
     this.session = sessionOf(live, purpose)
-    this.#log = log
+    this.#submissions = new Submissions(gate, this.journal, voice, log)
   }
 
   /** Whether policy already says no; a hold is not a no. What mode observe would refuse passes. */
@@ -87,31 +77,31 @@ export class Commands {
     const command = this.#command(text, parameters, meaning)
     const touched = this.#toRecord(text, meaning)
     const never = this.#neverRuns(meaning, touched)
-    if (never) return this.#refuse(command, never, touched)
-    const under: UnderWay = { id: randomUUID(), command, submission, touched, recorded: false, failure: undefined }
-    const verdict = this.#gate.submit(command, {
-      hold,
-      signal,
+    if (never) return this.#submissions.refuse(command, never, touched?.classes)
+    const answer = this.#submissions.submit({
+      ...{ command, hold, signal },
+      ...(touched && { classes: touched.classes }),
       onHeld: (notice) => {
         this.#held = command
-        this.journal.write({ type: 'hold', command: under.id, approval: notice.approval, state: 'pending' })
         submission.onHeld(notice)
       },
-      record: (verdict, { durable }) => {
-        if (durable) return this.#recordOnDisk(under, verdict)
-        try {
-          this.#recordVerdict(under, verdict)
-        } catch (error) {
-          throw this.#unrecorded(under, error)
-        }
-      },
+      still: async () => means(await submission.meaningNow()) === means(meaning),
+      refusal: (verdict) => refusal(verdict, notUnderstood(meaning.analysis)),
+      runs: (passed) => this.#runs(passed, text, meaning),
     })
-    return verdict instanceof Promise
-      ? verdict.then((verdict) => {
-          this.#held = undefined
-          return this.#answer(under, verdict)
-        })
-      : this.#answer(under, verdict)
+    if (!(answer instanceof Promise)) return answer
+    return answer.finally(() => {
+      this.#held = undefined
+    })
+  }
+
+  #runs({ id, command, report }: Passed, text: string, meaning: Meaning): { run: Run } | { refused: Words } {
+    // Asked anew: people may have taken their time, and policy may reveal less by now.
+    const touched = this.#touching?.of(text, meaning)
+    if (touched?.refused) return { refused: touched.refused }
+    const { masking, reveals } = this.#touching ?? {}
+    const masked = touched && masking && reveals && new MaskedResult(touched, masking, reveals)
+    return { run: new Run(id, command, this.journal, report, masked) }
   }
 
   /** Whether what was let pass would still be, as policy and what stands behind the session are now. */
@@ -139,109 +129,6 @@ export class Commands {
     return this.#touching?.of(text, meaning)
   }
 
-  /** Records a command that the gate need not be asked about, and its refusal. */
-  #refuse(command: Command, words: Words, touched: Touched | undefined): Answer {
-    try {
-      const id = randomUUID()
-      const verdict: Verdict = { outcome: 'denied', policies: [], digest: digestOf(command), reason: words.message }
-      this.#record(id, command, verdict, touched)
-      this.journal.write(refusedResult(id, words))
-      return { refused: words, fatal: false }
-    } catch (error) {
-      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
-      return { refused: unrecordable, fatal: true }
-    }
-  }
-
-  async #recordOnDisk(under: UnderWay, verdict: Verdict): Promise<void> {
-    try {
-      if (verdict.outcome === 'allow' && verdict.approval) {
-        // What was shown is what runs: people may have taken their time, and others may have renamed tables meanwhile.
-        const { meaning, meaningNow } = under.submission
-        const now = await meaningNow().catch(() => undefined)
-        if (!now || means(now) !== means(meaning)) {
-          under.failure = changedWhileHeld
-          throw new Error(under.failure.message)
-        }
-      }
-      this.#recordVerdict(under, verdict)
-      await this.journal.sync()
-    } catch (error) {
-      throw this.#unrecorded(under, error)
-    }
-  }
-
-  #recordVerdict(under: UnderWay, verdict: Verdict): void {
-    // A second time tells that a release, already recorded, came to nothing.
-    if (under.recorded) this.#recordHold(under.id, verdict)
-    else this.#record(under.id, under.command, verdict, under.touched)
-    under.recorded = true
-  }
-
-  #unrecorded(under: UnderWay, error: unknown): unknown {
-    under.failure ??= error instanceof LedgerStopped ? unlogged(error.message) : unrecordable
-    if (under.failure === unrecordable)
-      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
-    return error
-  }
-
-  #answer(under: UnderWay, verdict: Verdict): Answer {
-    const { id, submission, recorded, failure } = under
-    if (failure) return this.#notRun(under, failure)
-    const { signal, text, meaning } = submission
-    try {
-      if (verdict.outcome !== 'allow') {
-        const refused = refusal(verdict, notUnderstood(meaning.analysis))
-        if (recorded) this.journal.write(refusedResult(id, refused))
-        return { refused, fatal: false }
-      }
-      const approval = verdict.approval?.id
-      const report = approval === undefined ? undefined : this.#gate.report.bind(this.#gate, approval)
-      if (!recorded) return { refused: unrecordable, fatal: true }
-      if (signal.aborted) {
-        const refused = refusal({
-          outcome: 'cancelled',
-          approval: approval ?? '',
-          digest: verdict.digest,
-          reason: reasonOf(signal),
-        })
-        this.journal.write(refusedResult(id, refused))
-        report?.({ status: 'failed', sqlstate: refused.code, message: refused.message })
-        return { refused, fatal: false }
-      }
-      // Asked anew: people may have taken their time, and policy may reveal less by now.
-      const touched = this.#touching?.of(text, meaning)
-      if (touched?.refused) {
-        this.journal.write(refusedResult(id, touched.refused))
-        report?.({ status: 'failed', sqlstate: touched.refused.code, message: touched.refused.message })
-        return { refused: touched.refused, fatal: false }
-      }
-      if (approval !== undefined) this.journal.write({ type: 'hold', command: id, approval, state: 'used' })
-      const { masking, reveals } = this.#touching ?? {}
-      const masked = touched && masking && reveals && new MaskedResult(touched, masking, reveals)
-      return { run: new Run(id, under.command, this.journal, report, masked) }
-    } catch (error) {
-      if (!(error instanceof RecordingError)) throw error
-      this.#log.error({ error: error.message }, 'a command could not be recorded')
-      return { refused: unrecordable, fatal: true }
-    }
-  }
-
-  /** What was to run, but couldn't be recorded as that, is recorded as refused where that can be. */
-  #notRun({ id, command, submission, recorded }: UnderWay, failure: Words): Answer {
-    if (failure === unrecordable) return { refused: failure, fatal: true }
-    try {
-      const digest = digestOf(command)
-      const verdict: Verdict = { outcome: 'denied', policies: [], digest, reason: failure.message }
-      if (!recorded) this.#record(id, command, verdict, this.#toRecord(submission.text, submission.meaning))
-      this.journal.write(refusedResult(id, failure))
-      return { refused: failure, fatal: false }
-    } catch (error) {
-      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
-      return { refused: unrecordable, fatal: true }
-    }
-  }
-
   #command(text: string, parameters: Parameter[], { analysis, circumstances }: Meaning): Command {
     return {
       protocol: 'postgres',
@@ -254,27 +141,6 @@ export class Commands {
       effects: analysis.effects.length > 0 ? analysis.effects : [unknownEffect(this.#live.connection.name)],
       meaning: circumstances,
     }
-  }
-
-  #record(id: string, command: Command, verdict: Verdict, touched: Touched | undefined): void {
-    const classes = touched?.classes.length ? (touched.classes as string[]) : undefined
-    this.journal.write({
-      type: 'command',
-      command: id,
-      text: command.text,
-      parameters: command.parameters,
-      kind: command.kind,
-      effects: recordedEffects(command),
-      digest: verdict.digest,
-      ...(classes && { classes }),
-      verdict: verdictRecord(verdict),
-    })
-    this.#recordHold(id, verdict)
-  }
-
-  #recordHold(id: string, verdict: Verdict): void {
-    const hold = holdState(verdict)
-    if (hold) this.journal.write({ type: 'hold', command: id, ...hold })
   }
 }
 
@@ -293,17 +159,6 @@ function notUnderstood({ parseError, unresolved }: Analysis): string | undefined
   if (parseError) return `The statement could not be parsed: ${parseError}`
   return unresolved?.length ? `Not found in the catalog: ${unresolved.join(', ')}` : undefined
 }
-
-const refusedResult = (command: string, words: Words) => ({
-  type: 'result' as const,
-  command,
-  status: 'refused' as const,
-  sqlstate: words.code,
-  message: words.message,
-  ms: 0,
-})
-
-const reasonOf = (signal: AbortSignal) => (signal.reason as Error | undefined)?.message ?? 'cancelled'
 
 const means = ({ analysis, circumstances }: Meaning) => JSON.stringify([analysis.effects, circumstances])
 

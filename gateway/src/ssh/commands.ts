@@ -1,12 +1,16 @@
-import { randomUUID } from 'node:crypto'
-import type { Outcome, Parameter } from '@countersign/contract/approval'
-import type { NewRecordingEvent, Transferred } from '@countersign/contract/recording'
+import type { Parameter } from '@countersign/contract/approval'
+import type { Transferred } from '@countersign/contract/recording'
 import type { Logger } from 'pino'
-import type { Command, Effect, Gate, HoldNotice, Preview, Verdict } from '../gate/command.ts'
-import { digestOf } from '../gate/digest.ts'
-import { holdState, recordedEffects, verdictRecord } from '../gate/verdicts.ts'
-import { LedgerStopped } from '../sessions/ledger/ledger.ts'
-import { type LiveSession, RecordingError } from '../sessions/session.ts'
+import type { Command, Effect, Gate, HoldNotice, Preview } from '../gate/command.ts'
+import {
+  type Answer as AnswerOf,
+  type Passed,
+  type Records,
+  type Refused,
+  Submissions,
+  type Voice,
+} from '../gate/submissions.ts'
+import type { LiveSession } from '../sessions/session.ts'
 import { refusal, unlogged, unrecordable, type Words } from './words.ts'
 
 /** Something that an agent asks of a host: a command, a shell, an operation of sftp. */
@@ -46,24 +50,26 @@ export interface Running {
   end(ending: Ending): void
 }
 
-/** `fatal`: nothing more can be recorded in this session, so it must end. */
-export interface Refusal {
-  refused: Words
-  fatal: boolean
-}
-export type Answer = { run: Running } | Refusal
+export type Refusal = Refused<Words>
+export type Answer = AnswerOf<Running, Words>
 
-export const changedWhileHeld: Words = {
-  message: 'not run: it is not what it was when it was shown',
-  hint: 'Run it again: it is then shown as it is now.',
+const voice: Voice<Words> = {
+  unrecordable,
+  unlogged,
+  changedWhileHeld: {
+    message: 'not run: it is not what it was when it was shown',
+    hint: 'Run it again: it is then shown as it is now.',
+  },
+  told: ({ message }) => ({ message }),
 }
 
-/** A session's commands at the gate: submits them, writes their records, and says why one does not run. */
+/** A session's commands at the gate: makes them of what is asked, and knows what runs and what waits. */
 export class Commands {
   readonly session: Command['session']
   readonly #live: LiveSession
   readonly #gate: Gate
   readonly #log: Logger
+  readonly #submissions: Submissions<Running, Words>
   readonly #run = new Set<Running>()
   /** Those that may wait for people, while grants stand behind the session: what each is, and what gives it up. */
   readonly #waiting = new Map<Command, AbortController>()
@@ -72,6 +78,9 @@ export class Commands {
     this.#live = live
     this.#gate = gate
     this.#log = log
+    const { recorder } = live
+    const records: Records = { write: (event) => recorder.append(event), sync: () => recorder.sync() }
+    this.#submissions = new Submissions(gate, records, voice, log)
     this.session = {
       id: live.id,
       ...(purpose === undefined ? {} : { purpose }),
@@ -125,101 +134,17 @@ export class Commands {
     return this.#submit(submission, command)
   }
 
-  #submit(submission: Submission, command: Command): Answer | Promise<Answer> {
-    const under: UnderWay = { id: randomUUID(), command, submission, recorded: false, failure: undefined }
-    const verdict = this.#gate.submit(command, {
-      hold: submission.hold,
-      signal: submission.signal,
-      onHeld: (notice) => {
-        this.#append({ type: 'hold', command: under.id, approval: notice.approval, state: 'pending' })
-        submission.onHeld(notice)
-      },
-      record: (verdict, { durable }) => {
-        if (durable) return this.#recordOnDisk(under, verdict)
-        try {
-          this.#recordVerdict(under, verdict)
-        } catch (error) {
-          throw this.#unrecorded(under, error)
-        }
-      },
-    })
-    return verdict instanceof Promise
-      ? verdict.then((verdict) => this.#answer(under, verdict))
-      : this.#answer(under, verdict)
+  #submit({ hold, signal, onHeld, still }: Submission, command: Command): Answer | Promise<Answer> {
+    const runs = (passed: Passed) => ({ run: this.#running(passed) })
+    return this.#submissions.submit({ command, hold, signal, onHeld, refusal, runs, ...(still && { still }) })
   }
 
   /** Records something that nobody may do, whatever policy says, and its refusal. Never throws. */
   refuse(asked: Asked, words: Words): Refusal {
-    try {
-      const command = this.#command(asked)
-      const verdict: Verdict = { outcome: 'denied', policies: [], digest: digestOf(command), reason: words.message }
-      const id = randomUUID()
-      this.#record(id, command, verdict)
-      this.#append(refusedResult(id, words))
-      return { refused: words, fatal: false }
-    } catch (error) {
-      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
-      return { refused: unrecordable, fatal: true }
-    }
+    return this.#submissions.refuse(this.#command(asked), words)
   }
 
-  async #recordOnDisk(under: UnderWay, verdict: Verdict): Promise<void> {
-    try {
-      const { still } = under.submission
-      if (verdict.outcome === 'allow' && verdict.approval && still && !(await still().catch(() => false))) {
-        under.failure = changedWhileHeld
-        throw new Error(under.failure.message)
-      }
-      this.#recordVerdict(under, verdict)
-      await this.#live.recorder.sync()
-    } catch (error) {
-      throw this.#unrecorded(under, error)
-    }
-  }
-
-  #recordVerdict(under: UnderWay, verdict: Verdict): void {
-    // A second time tells that a release, already recorded, came to nothing.
-    if (under.recorded) this.#recordHold(under.id, verdict)
-    else this.#record(under.id, under.command, verdict)
-    under.recorded = true
-  }
-
-  #unrecorded(under: UnderWay, error: unknown): unknown {
-    under.failure ??= error instanceof LedgerStopped ? unlogged(error.message) : unrecordable
-    if (under.failure === unrecordable)
-      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
-    return error
-  }
-
-  #answer(under: UnderWay, verdict: Verdict): Answer {
-    const { id, command, submission, recorded, failure } = under
-    if (failure) return this.#notRun(under, failure)
-    const { signal } = submission
-    try {
-      if (verdict.outcome !== 'allow') {
-        const refused = refusal(verdict)
-        if (recorded) this.#append(refusedResult(id, refused))
-        return { refused, fatal: false }
-      }
-      if (!recorded) return { refused: unrecordable, fatal: true }
-      const approval = verdict.approval?.id
-      const report = approval === undefined ? undefined : this.#gate.report.bind(this.#gate, approval)
-      if (signal.aborted) {
-        const refused: Words = { message: `not run: ${reasonOf(signal)}` }
-        this.#append(refusedResult(id, refused))
-        report?.({ status: 'failed', message: refused.message })
-        return { refused, fatal: false }
-      }
-      if (approval !== undefined) this.#append({ type: 'hold', command: id, approval, state: 'used' })
-      return { run: this.#running(id, command, report) }
-    } catch (error) {
-      if (!(error instanceof RecordingError)) throw error
-      this.#log.error({ error: error.message }, 'a command could not be recorded')
-      return { refused: unrecordable, fatal: true }
-    }
-  }
-
-  #running(id: string, command: Command, report: ((outcome: Outcome) => void) | undefined): Running {
+  #running({ id, command, report }: Passed): Running {
     const started = performance.now()
     let ended = false
     const running: Running = {
@@ -233,7 +158,8 @@ export class Commands {
         const told = { ...(tag !== undefined && { tag }), ...(message !== undefined && { message }) }
         report?.({ status: status === 'completed' ? 'completed' : 'failed', ...told, ms })
         try {
-          this.#append({ type: 'result', command: id, status, ...told, ...(transferred && { transferred }), ms })
+          const result = { status, ...told, ...(transferred && { transferred }), ms }
+          this.#live.recorder.append({ type: 'result', command: id, ...result })
         } catch (error) {
           // The recorder is broken for good, which ends the session; what ran, ran.
           this.#log.error({ error: (error as Error).message }, 'the end of a command could not be recorded')
@@ -242,20 +168,6 @@ export class Commands {
     }
     this.#run.add(running)
     return running
-  }
-
-  /** What was to run, but couldn't be recorded as that, is recorded as refused where that can be. */
-  #notRun({ id, command, recorded }: UnderWay, failure: Words): Answer {
-    if (failure === unrecordable) return { refused: failure, fatal: true }
-    try {
-      const verdict: Verdict = { outcome: 'denied', policies: [], digest: digestOf(command), reason: failure.message }
-      if (!recorded) this.#record(id, command, verdict)
-      this.#append(refusedResult(id, failure))
-      return { refused: failure, fatal: false }
-    } catch (error) {
-      this.#log.error({ error: (error as Error).message }, 'a command could not be recorded')
-      return { refused: unrecordable, fatal: true }
-    }
   }
 
   #command({ text, parameters = [], kind, effects, meaning }: Asked): Command {
@@ -267,50 +179,7 @@ export class Commands {
       ...{ text, parameters, kind, effects, meaning },
     }
   }
-
-  #record(id: string, command: Command, verdict: Verdict): void {
-    this.#append({
-      type: 'command',
-      command: id,
-      text: command.text,
-      parameters: command.parameters,
-      kind: command.kind,
-      effects: recordedEffects(command),
-      digest: verdict.digest,
-      verdict: verdictRecord(verdict),
-    })
-    this.#recordHold(id, verdict)
-  }
-
-  #recordHold(id: string, verdict: Verdict): void {
-    const hold = holdState(verdict)
-    if (hold) this.#append({ type: 'hold', command: id, ...hold })
-  }
-
-  #append(event: NewRecordingEvent): void {
-    this.#live.recorder.append(event)
-  }
 }
-
-interface UnderWay {
-  id: string
-  command: Command
-  submission: Submission
-  /** Whether its record is written. */
-  recorded: boolean
-  /** Why it wasn't recorded, for the client. */
-  failure: Words | undefined
-}
-
-const refusedResult = (command: string, { message }: Words) => ({
-  type: 'result' as const,
-  command,
-  status: 'refused' as const,
-  message,
-  ms: 0,
-})
-
-const reasonOf = (signal: AbortSignal) => (signal.reason as Error | undefined)?.message ?? 'cancelled'
 
 /** Opening a connection, as an effect: contract.md section 4. */
 export const connectEffect = (connection: string): Effect => ({
