@@ -38,13 +38,39 @@ export type InputShown = z.infer<typeof InputShown>
 const withInput: ReadonlySet<string> = new Set(['exec', 'shell', 'put', 'update'])
 
 /**
- * What is known beforehand of a command's standard input: of SSH's `exec`, all of it stands in its one parameter where it
- * was there in time, and nothing of it otherwise; what will be typed into a `shell` nobody knows. Undefined where there is
- * no such thing.
+ * Parameters of a command of SSH: first all of its standard input, where people are shown it, else null; then the
+ * variables that it runs with, each as `NAME=value`. What is absent at the end is left out.
+ */
+export function sshParameters(
+  input: Parameter | undefined,
+  environment: Readonly<Record<string, string>>,
+): Parameter[] {
+  const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`)
+  return input === undefined && variables.length === 0 ? [] : [input ?? null, ...variables]
+}
+
+/**
+ * Parameters with the names that people know them by: `$1`, `$2`, …; of a command of SSH `input`, where it is known, and
+ * its variables.
+ */
+export function namedParameters(command: { kind: string; parameters: readonly Parameter[] }): [string, Parameter][] {
+  const { kind, parameters } = command
+  if (kind !== 'exec' && kind !== 'shell') return parameters.map((value, i) => [`$${i + 1}`, value])
+  return parameters.flatMap((value, i): [string, Parameter][] => {
+    if (i === 0) return value === null ? [] : [['input', value]]
+    const [, name = '', rest = ''] = (typeof value === 'string' && /^([^=]*)=(.*)$/s.exec(value)) || []
+    return [[name, rest]]
+  })
+}
+
+/**
+ * What is known beforehand of a command's standard input: of SSH's `exec`, all of it stands in its first parameter where
+ * it was there in time, and nothing of it otherwise; what will be typed into a `shell` nobody knows. Undefined where there
+ * is no such thing.
  */
 export function inputShown(command: { protocol: string; kind: string; parameters: unknown[] }): InputShown | undefined {
   if (command.protocol !== 'ssh' || !withInput.has(command.kind)) return undefined
-  return command.kind === 'exec' && command.parameters.length > 0 ? 'whole' : 'not-shown'
+  return command.kind === 'exec' && (command.parameters[0] ?? null) !== null ? 'whole' : 'not-shown'
 }
 
 export const Requirement = z.object({

@@ -1,4 +1,4 @@
-import type { Approval, Decision, Requirement } from '@countersign/contract/approval'
+import { type Approval, type Decision, namedParameters, type Requirement } from '@countersign/contract/approval'
 import type { AgentRef } from '@countersign/contract/identity'
 import { facts, table } from '../terminal/table.ts'
 import type { Terminal } from '../terminal/terminal.ts'
@@ -28,12 +28,12 @@ export function showApproval(approval: Approval, { bold }: Pick<Terminal, 'bold'
     )
   }
   lines.push(`  ${access ? 'request' : 'command'}  ${shown(command.kind)}`, ...block(command.text))
-  command.parameters.forEach((parameter, at) => {
-    lines.push(`  $${at + 1}`)
+  for (const [name, parameter] of namedParameters(command)) {
+    lines.push(`  ${shown(name)}`)
     if (parameter === null) lines.push('    | NULL')
     else if (typeof parameter === 'string') lines.push(...block(parameter))
     else lines.push(`    | ${shown(parameter.base64)} (base64)`)
-  })
+  }
   if (command.effects.length > 0) lines.push('  effects', ...command.effects.map(effectText))
   lines.push('  needs', ...approval.requirements.map(requirementText))
   if (approval.decisions.length > 0) lines.push('  decisions', ...approval.decisions.flatMap(decisionText))

@@ -1,31 +1,27 @@
-import { isUtf8 } from 'node:buffer'
 import { setTimeout } from 'node:timers/promises'
 import type { Asked, Refusal, Running } from '../commands.ts'
-import { execEffects, shellEffects, unfit } from '../effects/effects.ts'
-import { ChannelRecord } from '../record/record.ts'
+import { type ChannelOpening, ChannelRecord } from '../record/record.ts'
 import { ClientLeft, type SshSession, type Visitor } from '../session.ts'
 import { serveSftp } from '../sftp/sftp.ts'
-import type { PatchedChannel } from '../transport/channel.ts'
 import type { ServerChannel, Session } from '../transport/ssh2.ts'
 import { type HostChannel, HostError, type RemoteExit, type Terminal } from '../upstream/host.ts'
-import { heldNotice, onStderr, REFUSED, upstreamDown, type Words } from '../words.ts'
+import { heldNotice, REFUSED, upstreamDown, type Words } from '../words.ts'
+import { askedOf, type Circumstances, type Wanted, withInput } from './asked.ts'
 import type { ChannelsOptions } from './channels.ts'
+import { ClientSide } from './client-side.ts'
 import { Environment } from './environment.ts'
 import { Input } from './input.ts'
 import { relay } from './relay.ts'
 import { isSize, terminalOf } from './terminal.ts'
 
-/** What a channel is opened for. */
-type Wanted = { kind: 'exec'; text: string } | { kind: 'shell' } | { kind: 'subsystem'; name: string }
-
 /** Bytes of stdin that are kept while nobody knows yet where they go; then the client has to wait. */
 const KEPT_INPUT = 1024 * 1024
-/** The end of standard input is waited for so long (ms): without a byte, and in all. */
-const QUIET = 500
-const MOST = 3000
 /** What ssh itself ends with where a connection, and not the command, has failed. */
 const UNREACHED = 255
 const INTERRUPT = 3
+/** Their output is a protocol: with masks in it, its other end waits for ever for what was announced. */
+const TRANSFERS =
+  /^(?:\S*\/)?(?:(scp)(?= .*-[ft])|(rsync)(?= --server)|(git[ -](?:upload-pack|upload-archive|receive-pack)))/
 /** A host's channel closes before its connection does, if that goes as well (ms). */
 const CLOSING = 100
 /** What a client has left is waited for so long (ms), for its record. */
@@ -40,18 +36,12 @@ export class Channel {
   readonly #environment = new Environment()
   readonly #abort = new AbortController()
   readonly #over = Promise.withResolvers<void>()
-  /** Resolves when the client takes nothing more. */
-  readonly #left = Promise.withResolvers<void>()
   #terminal: Terminal | undefined
-  #stream: ServerChannel | undefined
+  #client: ClientSide | undefined
+  #session: SshSession | undefined
   #input: Input | undefined
   #host: HostChannel | undefined
   #record: ChannelRecord | undefined
-  /** What the gateway said before there was a record of this channel. */
-  #said: string[] = []
-  /** Set once the channel ends by the gateway: whatever else comes to an end then says nothing more. */
-  #ending: Promise<void> | undefined
-  #closed = false
   #served: Promise<void> = Promise.resolve()
 
   constructor(session: Session, visitor: Visitor, options: ChannelsOptions) {
@@ -76,16 +66,16 @@ export class Channel {
     this.#cancel(new ClientLeft(because))
     this.#host?.close()
     this.#input?.discard()
-    this.#left.resolve()
+    this.#client?.left()
     // The session goes on until it is recorded how it ended, if the host lets it.
     void Promise.race([this.#served, setTimeout(LEAVING, undefined, { ref: false })]).then(this.#over.resolve)
   }
 
   /** Says why on its stderr and ends it; resolves once the client's side has all of it. */
   end(words: Words): Promise<void> {
-    if (this.#ending) return this.#ending
-    if (!this.#stream) return Promise.resolve()
-    this.#tell(words)
+    if (!this.#client) return Promise.resolve()
+    if (this.#client.ending) return this.#client.ending
+    this.#client.tell(words)
     const ended = this.#finish({ code: REFUSED })
     this.#cancel(words.message)
     this.#host?.close()
@@ -94,12 +84,12 @@ export class Channel {
 
   /** Whether something runs in it, or waits to. */
   get started(): boolean {
-    return this.#stream !== undefined
+    return this.#client !== undefined
   }
 
   /** Whether its end is told to the client already. */
   get closed(): boolean {
-    return this.#closed
+    return this.#client?.closed === true
   }
 
   /** The terminal's size has changed. @returns whether there is one */
@@ -131,8 +121,7 @@ export class Channel {
   /** Nobody reads the output any more (`yes | head -1`): without being told the command would run for ever. */
   unread(): void {
     if (this.#host && !this.#abort.signal.aborted) this.#host.unread()
-    const stream = this.#stream as unknown as Pick<PatchedChannel, 'unread'> | undefined
-    stream?.unread()
+    this.#client?.unread()
   }
 
   #forbid(what: string, reject: (() => void) | undefined): void {
@@ -140,32 +129,37 @@ export class Channel {
     reject?.()
   }
 
-  #start(accept: () => ServerChannel | undefined, wanted: Wanted): void {
+  #start(accept: () => ServerChannel | undefined, wanted: Wanted | { kind: 'subsystem'; name: string }): void {
     // A second one in the same channel is none: RFC 4254, section 6.5.
-    if (this.#stream) return
+    if (this.#client) return
     const stream = accept()
     if (!stream) return
-    this.#stream = stream
-    stream.on('error', () => {})
-    stream.stderr.on('error', () => {})
-    this.#served = this.#serve(wanted, stream).catch((error: Error) => {
+    const client = new ClientSide(
+      stream,
+      this.#terminal !== undefined,
+      (write) => this.#recorded(write),
+      this.#options.log,
+    )
+    this.#client = client
+    this.#served = this.#serve(wanted, client).catch((error: Error) => {
       this.#options.log.error({ error }, 'a channel could not be served')
       void this.end({ message: 'the gateway failed: nothing more is run here', hint: 'Its log says more.' })
     })
   }
 
-  async #serve(wanted: Wanted, stream: ServerChannel): Promise<void> {
+  async #serve(wanted: Wanted | { kind: 'subsystem'; name: string }, client: ClientSide): Promise<void> {
     const { wrong, wishes } = this.#environment
     if (wanted.kind !== 'subsystem')
-      this.#input = new Input(stream, KEPT_INPUT, this.#terminal && ((typed) => this.#interrupted(typed)))
+      this.#input = new Input(client.stream, KEPT_INPUT, this.#terminal && ((typed) => this.#interrupted(typed)))
     if (wrong !== undefined) return this.#refuse({ message: wrong })
-    const begun = await this.#visitor.begin(wishes, { tell: (words) => this.#tell(words), signal: this.#abort.signal })
+    const begun = await this.#visitor.begin(wishes, { tell: (words) => client.tell(words), signal: this.#abort.signal })
     if ('refused' in begun) return this.#refuse(begun.refused)
-    if (wanted.kind === 'subsystem') return this.#subsystem(begun, wanted.name, stream)
-    await this.#command(begun, wanted)
+    this.#session = begun
+    if (wanted.kind === 'subsystem') return this.#subsystem(begun, wanted.name, client)
+    await this.#command(begun, wanted, client)
   }
 
-  async #subsystem(session: SshSession, name: string, stream: ServerChannel): Promise<void> {
+  async #subsystem(session: SshSession, name: string, client: ClientSide): Promise<void> {
     if (name !== 'sftp') {
       this.#visitor.forbidden(`subsystem ${name}`)
       return this.#refuse({
@@ -173,17 +167,19 @@ export class Channel {
         hint: 'What is served: commands, shells, and the subsystem sftp.',
       })
     }
-    const exit = await serveSftp(session, stream, {
-      environment: this.#environment.passing(session.target.env),
+    const environment = this.#environment.passing(session.target.env)
+    const exit = await serveSftp(session, client.stream, {
+      environment,
       signal: this.#abort.signal,
-      tell: (words) => this.#tell(words),
+      tell: (words) => client.tell(words),
+      begins: (command) => this.#begins(session, client, { command, kind: 'sftp', environment }) !== undefined,
       hold: () => this.#hold(session),
     })
+    this.#recorded((record) => record.exit(exit))
     await this.#finish(exit)
   }
 
-  async #command(session: SshSession, wanted: Exclude<Wanted, { kind: 'subsystem' }>): Promise<void> {
-    const { kind } = wanted
+  async #command(session: SshSession, wanted: Wanted, client: ClientSide): Promise<void> {
     const environment = this.#environment.passing(session.target.env)
     const asked = await this.#asked(session, wanted, environment)
     if ('refused' in asked) return this.#refused(session, asked)
@@ -191,66 +187,48 @@ export class Channel {
       ...asked,
       hold: this.#hold(session),
       signal: this.#abort.signal,
-      onHeld: (notice) => this.#tell(heldNotice(notice)),
+      onHeld: (notice) => client.tell(heldNotice(notice)),
     })
     if ('refused' in answered) return this.#refused(session, answered)
     const { run } = answered
-    const host = await this.#dispatch(session, run, {
-      kind,
-      text: wanted.kind === 'exec' ? wanted.text : '',
-      environment,
-    })
-    if (!host) return
+    const text = wanted.kind === 'exec' ? wanted.text : ''
+    const begun = await this.#dispatch(session, run, { kind: wanted.kind, text, environment }, client)
+    if (!begun) return
     const exit = await relay({
-      client: this.#stream!,
+      client: client.stream,
       input: this.#input!,
-      host,
-      record: this.#record!,
+      ...begun,
       masking: {
         detect: session.target.detect,
         reveals: (dataClass) => session.commands.reveals(dataClass),
         terminal: this.#terminal !== undefined,
+        hidden: (classes) => {
+          const words = brokenBy(asked, classes)
+          if (words) void this.end(words)
+        },
       },
       unrecorded: (error) => this.#unrecordable(session, error),
       signal: this.#abort.signal,
     })
     const told = exit.code !== undefined || exit.signal !== undefined
-    if (!told && !this.#abort.signal.aborted) await this.#untold(session)
+    if (!told && !this.#abort.signal.aborted) await this.#untold(session, client)
     this.#ended(run, exit)
     await this.#finish(exit)
   }
 
   /** No word of how it ended: where the whole connection to the host is gone, that is why. */
-  async #untold(session: SshSession): Promise<void> {
+  async #untold(session: SshSession, client: ClientSide): Promise<void> {
     const why = await Promise.race([session.host.closed, setTimeout(CLOSING, undefined)])
-    if (why !== undefined && !this.#ending) this.#tell({ message: `the host closed the connection: ${why}` })
+    if (why !== undefined && !client.ending) client.tell({ message: `the host closed the connection: ${why}` })
   }
 
   /** What is asked of the gate; where somebody will have to see it, with the whole of its input if that comes soon. */
-  async #asked(
-    session: SshSession,
-    wanted: Exclude<Wanted, { kind: 'subsystem' }>,
-    environment: Record<string, string>,
-  ): Promise<Asked | Refusal> {
-    const { name } = session.target.ref
-    const meaning = { environment, terminal: this.#terminal?.type ?? null }
-    const unshown = { parameters: [], meaning: { ...meaning, input: 'not shown' } }
-    if (wanted.kind === 'shell') return { text: 'shell', kind: 'shell', effects: shellEffects(name), ...unshown }
-    const { text } = wanted
-    const asked: Asked = { text, kind: 'exec', effects: execEffects(name, text), ...unshown }
-    const why = unfit(text)
-    if (why !== undefined) {
-      const words = { message: `not run: ${why}`, hint: 'Send the command as UTF-8 text without NUL bytes.' }
-      return session.commands.refuse({ ...asked, text: text.replaceAll('\0', '\ufffd') }, words)
-    }
-    if (session.commands.preview(asked).outcome !== 'hold') return asked
-    const bytes = this.#options.shownInput
-    const input = await this.#input!.whole({ bytes, quiet: QUIET, most: MOST }, this.#abort.signal)
-    if (!input) return asked
-    const shown = isUtf8(input) ? input.toString() : { base64: input.toString('base64') }
-    // What a terminal makes of input that was shown (which byte erases, which ends it) is the client's to say.
-    const modes = this.#terminal && { modes: this.#terminal.modes.toString('hex') }
-    return { ...asked, parameters: [shown], meaning: { ...meaning, input: 'whole', ...modes } }
+  async #asked(session: SshSession, wanted: Wanted, environment: Record<string, string>): Promise<Asked | Refusal> {
+    const circumstances: Circumstances = { connection: session.target.ref.name, environment, terminal: this.#terminal }
+    const asked = askedOf(wanted, circumstances)
+    if ('unfit' in asked) return session.commands.refuse(asked.asked, asked.unfit)
+    if (wanted.kind === 'shell' || session.commands.preview(asked).outcome !== 'hold') return asked
+    return withInput(asked, circumstances, this.#input!, this.#options.shownInput, this.#abort.signal)
   }
 
   /** Opens the channel to the host; where that fails the command has ended, and the client is told. */
@@ -258,20 +236,13 @@ export class Channel {
     session: SshSession,
     run: Running,
     request: { kind: 'exec' | 'shell'; text: string; environment: Record<string, string> },
-  ): Promise<HostChannel | undefined> {
+    client: ClientSide,
+  ): Promise<{ host: HostChannel; record: ChannelRecord } | undefined> {
     const terminal = this.#terminal
-    try {
-      this.#record = new ChannelRecord(session.live.recorder, {
-        channel: session.nextChannel(),
-        command: run.id,
-        kind: request.kind,
-        environment: request.environment,
-        ...(terminal && { terminal }),
-      })
-      for (const text of this.#said.splice(0)) this.#record.notice(text)
-    } catch (error) {
+    const { kind, environment } = request
+    const record = this.#begins(session, client, { command: run.id, kind, environment, ...(terminal && { terminal }) })
+    if (!record) {
       run.end({ status: 'failed', message: 'it could not be recorded' })
-      this.#unrecordable(session, error as Error)
       return undefined
     }
     try {
@@ -280,16 +251,32 @@ export class Channel {
       if (this.#abort.signal.aborted) host.close()
       this.#host = host
       if (terminal && asked) this.#resizedSince(asked, terminal)
-      return host
+      return { host, record }
     } catch (error) {
       const { aborted, reason } = this.#abort.signal
       if (!(error instanceof HostError) && !aborted) throw error
       // The host may have been asked for it before, so nobody can say that it did not run.
       const message = aborted ? `given up while it began: ${(reason as Error).message}` : (error as HostError).message
       run.end({ status: 'failed', message })
-      if (!this.#ending) this.#tell(aborted ? { message } : upstreamDown(message))
+      if (!client.ending) client.tell(aborted ? { message } : upstreamDown(message))
       this.#recorded((record) => record.exit({}))
       await this.#finish({ code: UNREACHED })
+      return undefined
+    }
+  }
+
+  /** Begins the record of this channel. @returns undefined where it can't be written: the session ends then */
+  #begins(
+    session: SshSession,
+    client: ClientSide,
+    opening: Omit<ChannelOpening, 'channel'>,
+  ): ChannelRecord | undefined {
+    try {
+      this.#record = new ChannelRecord(session.live.recorder, { channel: session.nextChannel(), ...opening })
+      client.begins(this.#record)
+      return this.#record
+    } catch (error) {
+      this.#unrecordable(session, error as Error)
       return undefined
     }
   }
@@ -328,7 +315,7 @@ export class Channel {
   }
 
   async #refuse(words: Words): Promise<void> {
-    if (!this.#ending) this.#tell(words)
+    if (!this.#client?.ending) this.#client?.tell(words)
     await this.#finish({ code: REFUSED })
   }
 
@@ -339,44 +326,32 @@ export class Channel {
     session.fail('nothing more can be recorded')
   }
 
-  /** @returns whether it is recorded, where there is a record */
+  /** @returns whether it is recorded; where it can't be, the session ends. Once the record has ended, it isn't */
   #recorded(write: (record: ChannelRecord) => void): boolean {
-    if (!this.#record) return false
+    if (!this.#record || this.#record.ended) return false
     try {
       write(this.#record)
       return true
     } catch (error) {
-      this.#options.log.error({ error: (error as Error).message }, 'a channel could not be recorded')
+      this.#unrecordable(this.#session!, error as Error)
       return false
     }
   }
 
-  #tell(words: Words): void {
-    const text = onStderr(words, this.#terminal !== undefined)
-    if (this.#record) this.#recorded((record) => record.notice(text))
-    else this.#said.push(text)
-    if (this.#stream?.stderr.writable) this.#stream.stderr.write(text)
-  }
-
-  /** Ends the client's side: what is still to be written, the exit status, EOF, close. */
-  #finish(exit: RemoteExit): Promise<void> {
-    this.#ending ??= this.#close(exit).catch((error: Error) => {
-      this.#options.log.error({ error }, 'a channel could not be ended as it should')
-      this.#stream?.close()
-    })
-    return this.#ending
-  }
-
-  async #close({ code, signal, coreDumped }: RemoteExit): Promise<void> {
-    const stream = this.#stream!
+  async #finish(exit: RemoteExit): Promise<void> {
     this.#input?.discard()
-    const [said, written] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
-    stream.stderr.end(said.resolve)
-    if (code !== undefined) stream.exit(code)
-    else if (signal !== undefined) stream.exit(signal, coreDumped ?? false, '')
-    stream.end(written.resolve)
-    this.#closed = true
-    await Promise.race([Promise.all([said.promise, written.promise]), this.#left.promise])
+    await this.#client!.finish(exit)
+  }
+}
+
+/** Why a command can't go on with masks in its output; undefined where it can. */
+function brokenBy({ text }: Asked, classes: readonly string[]): Words | undefined {
+  const program = TRANSFERS.exec(text)?.slice(1).find(Boolean)
+  if (program === undefined) return undefined
+  const what = classes.join(', ')
+  return {
+    message: `ended: what ${program} sends holds what is masked here (${what}), and a file can’t be masked on its way`,
+    hint: `Leave that file out, read it by a command that prints it, or ask for data:reveal of ${what}.`,
   }
 }
 

@@ -110,6 +110,17 @@ describe('a held command', () => {
     expect((await running).stdout.toString()).toBe('42\n')
   })
 
+  test('the variables that it runs with are shown', async () => {
+    const environment = { TERM: 'xterm-256color', LANG: 'de_DE.UTF-8', LC_ALL: 'C\nrm -rf /' }
+    const running = ssh(['-tt', '-oSendEnv=LANG', '-oSendEnv=LC_ALL', 'env; : held'], { environment })
+    const { command } = await world.held()
+    const [input, lang, all, term] = command.parameters
+    expect([input, lang, all, term]).toEqual(['', 'LANG=de_DE.UTF-8', 'LC_ALL=C\nrm -rf /', 'TERM=xterm-256color'])
+    await world.decide('approve')
+    const { stdout } = await running
+    expect(stdout.toString().split('\r\n')).toEqual(expect.arrayContaining(['LANG=de_DE.UTF-8', term]))
+  })
+
   test('bytes that are no text are shown as bytes', async () => {
     const bytes = Buffer.from([0xff, 0, 1, 0xfe])
     const running = ssh(['xxd -p; : held'], { input: bytes })

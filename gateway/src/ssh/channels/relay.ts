@@ -12,7 +12,13 @@ export interface Relayed {
   host: HostChannel
   record: ChannelRecord
   /** What is looked for in output; where nothing is, it passes untouched. */
-  masking: { detect: readonly DetectedKind[]; reveals: (dataClass: string) => boolean; terminal: boolean }
+  masking: {
+    detect: readonly DetectedKind[]
+    reveals: (dataClass: string) => boolean
+    terminal: boolean
+    /** Told once, of the classes in the first stdout that would reach the client masked, before it does. */
+    hidden?: (classes: readonly string[]) => void
+  }
   /** Something could not be recorded: nothing more is forwarded. */
   unrecorded: (error: Error) => void
   /** Aborted when the client has gone, or must go: the host's output is thrown away from then on. */
@@ -50,10 +56,19 @@ export async function relay(relayed: Relayed): Promise<RemoteExit> {
     }
   }
 
+  let { hidden } = relayed.masking
+  /** Whoever is told may stop it before it goes on. */
+  const hides = ({ classes }: MaskedOutput) => {
+    const unseen = classes.filter((name) => !relayed.masking.reveals(name))
+    if (unseen.length === 0) return
+    hidden?.(unseen)
+    hidden = undefined
+  }
   let open = 2
   let early: NodeJS.Timeout | undefined
   const output = (name: 'stdout' | 'stderr', from: Readable, to: Writable) => {
     const pass = (chunk: Buffer, masked?: MaskedOutput) => {
+      if (hidden && masked && name === 'stdout') hides(masked)
       if (recorded(() => record.output(name, chunk, masked)) && !to.write(chunk)) from.pause()
     }
     const redactor = redacting(relayed.masking, pass)

@@ -45,6 +45,19 @@ test('what is found in a command’s output is masked, and what may be seen is m
   expect([...new Set(outputs.flatMap(({ masked }) => masked ?? []))].sort()).toEqual(['card', 'email', 'pem'])
 })
 
+test.each<[string, 'scp' | 'rsync', (folder: string, to: string) => string[]]>([
+  ['scp -O', 'scp', (folder, to) => ['-O', `host:${folder}/card`, to]],
+  ['rsync', 'rsync', (folder, to) => [`host:${folder}/card`, to]],
+])('%s can’t fetch a file that holds it, and says why and what to do', async (name, program, args) => {
+  writeFileSync(join(world.sshd.folder, 'card'), `${'x\n'.repeat(9)}${card}\n`)
+  const ran = await run(await world.through(), program, args(world.sshd.folder, join(world.folder, `of-${program}`)))
+  expect(ran.code).not.toBe(0)
+  expect(ran.said.replaceAll('\r', '')).toContain(
+    `countersign: ended: what ${name.split(' ')[0]} sends holds what is masked here (card), and a file can’t be masked on its way\ncountersign: Leave that file out`,
+  )
+  expect(text(await recorded())).not.toContain(card)
+})
+
 test('written a byte at a time, and on a terminal', async () => {
   const way = await world.through()
   const byBytes = `bash -c 's="${card}"; for ((n = 0; n < 19; n++)); do printf %s "${'$'}{s:n:1}"; done; echo'`

@@ -1,10 +1,10 @@
 /// <reference lib="dom" />
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { PassThrough } from 'node:stream'
 import { type Browser, chromium, type Page } from '@playwright/test'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
+import { find, chromium as system } from '../../../../scripts/system.ts'
 import { HOST, run, start } from '../testing/clients.ts'
 import { type SshWorld, startSshWorld } from '../testing/world.ts'
 
@@ -19,8 +19,8 @@ const complaints: string[] = []
 
 beforeAll(async () => {
   world = await startSshWorld()
-  const system = '/usr/bin/chromium'
-  browser = await chromium.launch({ args: ['--no-sandbox'], ...(existsSync(system) && { executablePath: system }) })
+  const executablePath = find(system)
+  browser = await chromium.launch({ args: ['--no-sandbox'], ...(executablePath && { executablePath }) })
   page = await browser.newPage()
   page.on('pageerror', (error) => complaints.push(error.message))
   const { resolve } = createRequire(import.meta.url)

@@ -56,6 +56,11 @@ export class ChannelRecord {
     })
   }
 
+  /** Whether its end is written: nothing more is. */
+  get ended(): boolean {
+    return this.#ended
+  }
+
   /** How many bytes have passed, kept or not. */
   get bytes(): Readonly<Record<Stream, number>> {
     const { stdin, stdout, stderr } = this.#streams

@@ -227,7 +227,7 @@ test('who asks and doesn’t read the answers is not asked for more; nothing is 
     session,
     ours,
     { stdio, stderr: new PassThrough(), closed: closed.promise, close: () => closed.resolve({ code: 0 }) } as never,
-    { environment: {}, signal: new AbortController().signal, tell: () => {}, hold: () => 'wait' },
+    { environment: {}, signal: new AbortController().signal, tell: () => {}, begins: () => true, hold: () => 'wait' },
   )
   const ran = passage.run()
   const asked = new Framer()

@@ -17,6 +17,8 @@ beforeAll(async () => {
   const lines = [
     '#!/bin/sh',
     `[ -e ${answers} ] || exec /usr/lib/openssh/sftp-server`,
+    // INIT: before it nobody listens for what it says.
+    'head -c 9 >/dev/null',
     `cat ${answers}`,
     'exec cat >/dev/null',
   ]
@@ -98,6 +100,20 @@ test('what isn’t served is answered so, in order, and the channel goes on', as
     [FXP.ATTRS, 12, expect.any(Number)],
   ])
   expect(ran.code).toBe(0)
+  const events = await world.recorded((await world.sessions())[0]!.id)
+  const denied = events.filter((event) => event.type === 'command' && event.verdict.outcome === 'deny')
+  expect(denied.map((event) => event.type === 'command' && [event.text, event.verdict.reason])).toEqual([
+    ['extension home-directory', 'extension home-directory is not served here'],
+    ['request 99', 'request 99 is not served here'],
+    ['stat /\ufffd', 'refused: its name is not valid UTF-8'],
+    ["expand-path '~nobody'", 'refused: ~ alone is served'],
+  ])
+  expect(events.filter(({ type }) => type === 'channel' || type === 'exit')).toMatchObject([
+    { type: 'channel', channel: '1', kind: 'sftp' },
+    { type: 'exit', channel: '1', code: 0 },
+  ])
+  const notices = events.flatMap((event) => (event.type === 'output' && event.notice ? [event.data] : []))
+  expect(notices.join('')).toBe(ran.said)
 })
 
 test('whatever bytes a client sends, its channel ends and the gateway serves on', async () => {

@@ -56,4 +56,6 @@ async function namesIn(asking: Asking, directory: string): Promise<{ name: strin
 }
 
 const tooMany = () =>
-  new Unresolved(`more than ${MOST_MEMBERS} files and folders would move along with it; move them in smaller parts`)
+  new Unresolved(
+    `more than ${MOST_MEMBERS} files and folders would move along with it; move them in smaller parts, or by a command (mv)`,
+  )

@@ -22,8 +22,8 @@ export type Request = { id: number; packet: Buffer } & (
   | { op: 'accounts' }
   /** What isn't served: an extension, or a type, by its name. */
   | { op: 'unknown'; what: string }
-  /** A name that can't be decided on. */
-  | { op: 'unfit'; why: string }
+  /** What can't be decided on, as people may read it, and why. */
+  | { op: 'unfit'; what: string; why: string }
 )
 export type NameOp = 'stat' | 'lstat' | 'opendir' | 'remove' | 'rmdir' | 'readlink' | 'realpath' | 'statvfs'
 export type HandleOp = 'close' | 'readdir' | 'fstat' | 'fstatvfs' | 'fsync'
@@ -45,11 +45,19 @@ export const extensions: ReadonlyMap<string, string> = new Map([
 
 /** PATH_MAX of Linux, with what a host may put before a relative name. */
 const LONGEST_NAME = 4096
+/** Of a name that is refused people are shown so many bytes. */
+const LONGEST_SHOWN = 300
 /** SFTP knows no longer one (draft, section 6.2). */
 export const LONGEST_HANDLE = 256
 
 /** A name that can't be decided on, found while a packet is read. */
-class Unfit extends Error {}
+class Unfit extends Error {
+  readonly of: string
+  constructor(message: string, of = '') {
+    super(message)
+    this.of = of
+  }
+}
 
 const nameOps: ReadonlyMap<number, NameOp> = new Map([
   [FXP.STAT, 'stat'],
@@ -66,6 +74,11 @@ const handleOps: ReadonlyMap<number, HandleOp> = new Map([
   [FXP.FSTAT, 'fstat'],
 ])
 
+/** Types of requests as the draft names them. */
+const names: ReadonlyMap<number, string> = new Map(
+  Object.entries(FXP).map(([name, type]) => [type, name.toLowerCase()]),
+)
+
 /** @throws Malformed for a packet that is none: nothing that follows can be trusted to be what it looks like */
 export function requestOf(packet: Buffer): Request {
   const id = idOf(packet)
@@ -73,7 +86,10 @@ export function requestOf(packet: Buffer): Request {
   try {
     return { id, packet, ...read(packet[4]!, fields) } as Request
   } catch (error) {
-    if (error instanceof Unfit) return { id, packet, op: 'unfit', why: error.message }
+    if (error instanceof Unfit) {
+      const type = names.get(packet[4]!) ?? 'request'
+      return { id, packet, op: 'unfit', what: [type, error.of].join(' ').trim(), why: error.message }
+    }
     throw error
   }
 }
@@ -149,10 +165,11 @@ function extended(extension: string, fields: Fields, whole: <T extends Bare>(req
 
 function name(fields: Fields): string {
   const bytes = fields.bytes()
-  if (bytes.length > LONGEST_NAME) throw new Unfit(`its name is longer than ${LONGEST_NAME} bytes`)
+  const shown = () => bytes.subarray(0, LONGEST_SHOWN).toString().replaceAll('\0', '\ufffd')
+  if (bytes.length > LONGEST_NAME) throw new Unfit(`its name is longer than ${LONGEST_NAME} bytes`, shown())
   // Policy's strings are Unicode: of other bytes it would decide on something else than what the host is given.
-  if (!isUtf8(bytes)) throw new Unfit('its name is not valid UTF-8')
-  if (bytes.includes(0)) throw new Unfit('its name holds a NUL byte')
+  if (!isUtf8(bytes)) throw new Unfit('its name is not valid UTF-8', shown())
+  if (bytes.includes(0)) throw new Unfit('its name holds a NUL byte', shown())
   return bytes.toString()
 }
 

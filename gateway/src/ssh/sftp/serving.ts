@@ -1,14 +1,12 @@
-import type { Asked, Running } from '../commands.ts'
+import { type Asked, connectEffect, type Running } from '../commands.ts'
 import type { SshSession } from '../session.ts'
 import { heldNotice, type Words } from '../words.ts'
-import { type Asking, statusOf } from './asking.ts'
+import { endingOf, limited, nameIn } from './answers.ts'
+import type { Asking } from './asking.ts'
 import { contentsOf } from './contents.ts'
-import { flagsOf, Handles, LONGEST_READ, MOST_OPEN } from './handles.ts'
-import { membersOf } from './members.ts'
+import { flagsOf, Handles, MOST_OPEN } from './handles.ts'
 import {
   accessesOf,
-  askedOf,
-  baseOf,
   copying,
   type NamedRequest,
   type Operation,
@@ -17,15 +15,12 @@ import {
   sentAs,
   setting,
 } from './operations.ts'
-import { asAsked, oneName, type Place, placeOf, Unresolved } from './places.ts'
+import { type Place, Unresolved } from './places.ts'
 import { Replies } from './replies.ts'
 import { extensions, type Of, requestOf } from './requests.ts'
+import { Seeking, type Sought, sameAs, withoutPaths } from './seeking.ts'
 import type { SftpWays } from './sftp.ts'
-import { turn } from './turns.ts'
 import { type Attributes, Fields, FX, FXP, greeting, Malformed, packetWith, underId } from './wire.ts'
-
-/** What changes where names lead is waited for so long (ms), and waits so long itself. */
-const PATIENCE = 10_000
 
 const late: Words = {
   message: 'not done: other operations of this agent on files of this connection don’t end',
@@ -37,22 +32,6 @@ const full: Words = {
   hint: 'Close some first.',
 }
 
-/** Where names lead, and what moves along. */
-interface Found {
-  places: Place[]
-  members: string[]
-}
-
-/** What was found, and what the gate is asked of it. */
-interface Sought extends Found {
-  asked: Asked
-  /** For the client: the names as it asked for them, since where they lead is told to who may know it. */
-  text: string
-  held: boolean
-  /** Whether it was looked where the names lead. */
-  looked: boolean
-}
-
 /** Serves the requests of one channel: decides each, has the host do what was let pass, and records what became of it. */
 export class Serving {
   readonly #session: SshSession
@@ -62,19 +41,15 @@ export class Serving {
   readonly #handles: Handles
   /** What was let pass and is answered once, while the host hasn't. */
   readonly #under = new Set<Running>()
-  /** Turns that end with the host's answer. */
-  readonly #turns = new Set<() => void>()
+  readonly #seeking: Seeking
   /** Aborted once the channel has ended. */
   readonly #gone = new AbortController()
   readonly #signal: AbortSignal
-  #over = false
   #left = false
   /** Gives up what waits for people. */
   #held: AbortController | undefined
   #greeting: 'awaited' | 'asked' | 'done' = 'awaited'
   #greeted = Promise.withResolvers<void>()
-  /** Where relative names begin; undefined while the host hasn't said it. */
-  #base: string | undefined
   /** Whether anything was read: listings name the accounts that own files. */
   #reads = false
 
@@ -83,6 +58,7 @@ export class Serving {
     this.#session = session
     this.#asking = asking
     this.#ways = ways
+    this.#seeking = new Seeking(session, asking)
     this.#signal = AbortSignal.any([ways.signal, this.#gone.signal])
     this.#replies = new Replies(reply, ways.tell)
     this.#handles = new Handles(asking, this.#replies, session.commands, session.target.detect)
@@ -122,12 +98,16 @@ export class Serving {
       case 'expand-path':
         return this.#expand(request)
       case 'unknown':
+        this.#forbidden(request.what, { message: `${request.what} is not served here` })
         return this.#replies.status(id, FX.OP_UNSUPPORTED, `${request.what} is not served here`)
-      case 'unfit':
-        return this.#replies.refuse(id, FX.BAD_MESSAGE, 'sftp', { message: `refused: ${request.why}` })
+      case 'unfit': {
+        const words = { message: `refused: ${request.why}` }
+        this.#forbidden(request.what, words)
+        return this.#replies.refuse(id, FX.BAD_MESSAGE, request.what, words)
+      }
       case 'realpath': {
         // Where the channel begins is no secret, and every client asks for it first.
-        const base = this.#base
+        const { base } = this.#seeking
         if (base !== undefined && ['', '.', base].includes(request.name))
           return this.#replies.send(packetWith(FXP.NAME, id, [1, base, base], Buffer.alloc(4)))
         return this.#named(request)
@@ -166,11 +146,10 @@ export class Serving {
 
   /** Nothing more will pass: what is under way has ended. */
   ended(why: string): void {
-    this.#over = true
     this.#gone.abort(new Error(why))
     for (const run of this.#under) run.end({ status: 'failed', message: why })
     this.#under.clear()
-    for (const end of [...this.#turns]) end()
+    this.#seeking.ended()
     this.#handles.ended(why)
   }
 
@@ -183,17 +162,17 @@ export class Serving {
     const told = await this.#asking.ask(FXP.REALPATH, '.')
     if (!('refused' in told)) {
       const base = nameIn(told.fields)
-      if (base?.startsWith('/')) this.#base = base.replace(/(.)\/+$/, '$1')
+      if (base?.startsWith('/')) this.#seeking.base = base.replace(/(.)\/+$/, '$1')
     }
-    if (this.#base === undefined) this.#session.log.warn('the host does not tell where its sftp begins')
+    if (this.#seeking.base === undefined) this.#session.log.warn('the host does not tell where its sftp begins')
   }
 
   /** A request by names: what they mean is found out, decided, and done by the names that were decided. */
   async #named(request: NamedRequest): Promise<void> {
     const { id, op } = request
     const operation = operationOf(request)
-    let end = await this.#turn(operation)
-    if (!end) return this.#replies.refuse(id, FX.FAILURE, operation.kind, late)
+    let end = await this.#seeking.turn(operation)
+    if (!end) return this.#refuse(id, operation, late)
     try {
       const found = await this.#found(id, operation)
       if (!found) return
@@ -202,8 +181,8 @@ export class Serving {
       if (held) end = end()
       const still = async () => {
         end?.()
-        end = await this.#turn(operation)
-        return end !== undefined && sameAs(found, await this.#look(operation))
+        end = await this.#seeking.turn(operation)
+        return end !== undefined && sameAs(found, await this.#seeking.look(operation))
       }
       const run = await this.#decided(id, asked, { still, found })
       if (!run) return
@@ -269,7 +248,7 @@ export class Serving {
   async #fsetstat({ id, packet, handle, attributes }: Of<'fsetstat'>): Promise<void> {
     const file = this.#handles.get(handle)
     if (!file) return this.#replies.status(id, FX.FAILURE, 'there is no such handle')
-    const run = await this.#decided(id, this.#asked(setting(file.names, attributes), file.places))
+    const run = await this.#decided(id, this.#seeking.asked(setting(file.names, attributes), file.places))
     if (!run) return
     const { tally } = file
     if (attributes.size !== undefined) tally?.cut(attributes.size)
@@ -282,7 +261,7 @@ export class Serving {
     if (!this.#handles.readable(handle) || !into.writes)
       return this.#replies.status(id, FX.PERMISSION_DENIED, 'they were not opened to be read and to be written')
     const operation = copying(from.names, into.names, { offset, length, toOffset })
-    const run = await this.#decided(id, this.#asked(operation, [...from.places, ...into.places]))
+    const run = await this.#decided(id, this.#seeking.asked(operation, [...from.places, ...into.places]))
     if (!run) return
     into.tally.broken()
     this.#pass(id, packet, run)
@@ -293,8 +272,11 @@ export class Serving {
     const { id, name } = request
     const known = { ...request, op: 'realpath' as const }
     if (!name.startsWith('~')) return this.#named(known)
-    if (name !== '~' && !name.startsWith('~/'))
-      return this.#replies.refuse(id, FX.PERMISSION_DENIED, quoted(name), { message: 'refused: ~ alone is served' })
+    if (name !== '~' && !name.startsWith('~/')) {
+      const words = { message: 'refused: ~ alone is served' }
+      this.#forbidden(`expand-path ${quoted(name)}`, words)
+      return this.#replies.refuse(id, FX.PERMISSION_DENIED, quoted(name), words)
+    }
     const told = await this.#asking.ask(FXP.EXTENDED, 'expand-path@openssh.com', '~')
     if ('refused' in told) return this.#replies.status(id, told.refused.code, told.refused.message)
     const home = nameIn(told.fields)
@@ -316,69 +298,32 @@ export class Serving {
     })
   }
 
-  #asked(operation: Operation, places: readonly Place[], members?: string[]): Asked {
-    const found = { base: this.#base ?? '/', places, ...(members && { members }) }
-    return askedOf(this.#session.target.ref.name, operation, found)
-  }
-
-  /**
-   * Where the names of an operation lead, and what the gate is asked of it. What may not be done by the names alone is
-   * not looked for: nobody learns what is there, or where a link leads.
-   * @returns undefined where that can't be told: the client has its answer then
-   */
+  /** @returns undefined where nobody can tell where its names lead: the client has its answer then */
   async #found(id: number, operation: Operation): Promise<Sought | undefined> {
-    const { commands } = this.#session
     try {
-      const unseen = this.#unseen(operation)
-      const asked = this.#asked(operation, unseen)
-      const { text } = asked
-      if (commands.preview(asked).outcome === 'deny')
-        return { places: unseen, members: [], asked, text, held: false, looked: false }
-      const { places, members } = await this.#look(operation)
-      const plain =
-        members.length === 0 && places.every(({ asked, path, passed }) => asked === path && passed.length === 0)
-      const meant = plain ? asked : this.#asked(operation, places, members)
-      return { places, members, asked: meant, text, held: commands.preview(meant).outcome === 'hold', looked: true }
+      return await this.#seeking.found(operation)
     } catch (error) {
       if (!(error instanceof Unresolved)) throw error
-      const text = [operation.kind, ...operation.names.map(({ name }) => quoted(name))].join(' ')
-      return this.#replies.refuse(id, FX.FAILURE, text, { message: `refused: ${error.message}` })
+      return this.#refuse(id, operation, { message: `refused: ${error.message}` })
     }
   }
 
-  async #look({ names, moves }: Operation): Promise<Found> {
-    const places: Place[] = []
-    for (const named of names)
-      places.push(await placeOf(this.#asking, this.#baseOf(named, places), named.name, named.follow))
-    const [first] = places
-    const members = moves && first?.is === 'directory' ? await membersOf(this.#asking, first.path) : []
-    return { places, members }
+  /** Refuses what policy wasn't asked about, and records it. */
+  #refuse(id: number, operation: Operation, words: Words): undefined {
+    const asked = this.#seeking.askedByName(operation)
+    this.#recordRefused(asked, words)
+    return this.#replies.refuse(id, FX.FAILURE, asked.text, words)
   }
 
-  async #turn({ alone }: Operation): Promise<(() => undefined) | undefined> {
-    const { live } = this.#session
-    const ended = await turn(`${live.connection.name}\n${live.agent.id}`, alone === true, PATIENCE)
-    if (!ended) return undefined
-    const end = () => {
-      this.#turns.delete(end)
-      ended()
-      return undefined
-    }
-    if (this.#over) return end()
-    this.#turns.add(end)
-    return end
+  /** Records what nobody may do, and of which no names can be told. */
+  #forbidden(text: string, words: Words): void {
+    const effects = [connectEffect(this.#session.target.ref.name)]
+    this.#recordRefused({ text, kind: 'request', effects, meaning: {} }, words)
   }
 
-  #unseen({ names }: Operation): Place[] {
-    const places: Place[] = []
-    for (const named of names) places.push(asAsked(this.#baseOf(named, places), named.name))
-    return places
-  }
-
-  #baseOf(named: Operation['names'][number], places: readonly Place[]): string {
-    if (this.#base === undefined && !named.name.startsWith('/') && named.beside === undefined)
-      throw new Unresolved('the host does not tell where relative names begin')
-    return baseOf(named, this.#base ?? '/', places)
+  #recordRefused(asked: Asked, words: Words): void {
+    const { refused, fatal } = this.#session.commands.refuse(asked, words)
+    if (fatal) this.#session.fail(refused.message)
   }
 
   /** @returns undefined where it isn't let pass: the client has its answer then */
@@ -411,50 +356,7 @@ export class Serving {
   }
 }
 
-/** @returns undefined for a name that can't be decided on */
-function nameIn(fields: Fields): string | undefined {
-  try {
-    return oneName(fields)
-  } catch (error) {
-    if (error instanceof Unresolved) return undefined
-    throw error
-  }
-}
-
-/** Where a name leads is not told by why it is refused. */
-function withoutPaths({ message, hint }: Words, { places, members }: Found): Words {
-  const led = places.flatMap(({ asked, path, passed }) => [...(asked === path ? [] : [path]), ...passed])
-  const tells = (said: string | undefined) =>
-    said !== undefined && [...led, ...members.map((member) => `/${member}`)].some((it) => said.includes(it))
-  const leads = 'What it leads to, or holds, is not for this agent.'
-  return {
-    message: tells(message) ? 'denied by policy' : message,
-    ...(hint !== undefined && { hint: tells(hint) ? leads : hint }),
-  }
-}
-
 const left = () => new Error('the client has gone')
 
 const onlySize = ({ size, owner, mode, times }: Attributes): boolean =>
   size !== undefined && owner === undefined && mode === undefined && times === undefined
-
-const sameAs = ({ places, members }: Found, again: Found): boolean =>
-  JSON.stringify([places, members]) === JSON.stringify([again.places, again.members])
-
-/** How a request ended that is answered once. */
-function endingOf(answer: Buffer): Parameters<Running['end']>[0] {
-  if (answer[4] !== FXP.STATUS) return { status: 'completed' }
-  const { code, message } = statusOf(answer)
-  return code === FX.OK ? { status: 'completed' } : { status: 'failed', message }
-}
-
-/** The limits that a host tells, no larger than what passes here (PROTOCOL, section 4.8). */
-function limited(answer: Buffer): Buffer {
-  if (answer[4] !== FXP.EXTENDED_REPLY) return answer
-  const fields = new Fields(answer, 9)
-  const least = (told: bigint, most: number) => (told === 0n || told > most ? BigInt(most) : told)
-  const most = Buffer.alloc(32)
-  const mosts = [256 * 1024, LONGEST_READ, LONGEST_READ, MOST_OPEN]
-  for (const [n, each] of mosts.entries()) most.writeBigUInt64BE(least(fields.u64(), each), n * 8)
-  return packetWith(FXP.EXTENDED_REPLY, 0, [], most)
-}

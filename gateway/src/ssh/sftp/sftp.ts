@@ -14,6 +14,8 @@ export interface SftpWays {
   signal: AbortSignal
   /** Says something on the channel's stderr. */
   tell: (words: Words) => void
+  /** What is told from now on belongs to this command in the recording. @returns whether that can be recorded */
+  begins: (command: string) => boolean
   /** What a held operation does: asked for each. */
   hold: () => 'wait' | 'fail'
 }
@@ -38,6 +40,10 @@ export async function serveSftp(session: SshSession, channel: Duplex, ways: Sftp
     return { code: REFUSED }
   }
   const { run } = opening
+  if (run && !ways.begins(run.id)) {
+    run.end({ status: 'failed', message: 'it could not be recorded' })
+    return { code: REFUSED }
+  }
   let host: HostChannel
   try {
     host = await session.host.open({ kind: 'subsystem', text: 'sftp', environment }, signal)

@@ -1,3 +1,4 @@
+import { namedParameters } from '@countersign/contract/approval'
 import type { RecordingLine } from '@countersign/contract/recording'
 import { exitOf, markerOf } from '../../../recording-steps.ts'
 import { FrameReader, noFrames } from '../terminal/frames.ts'
@@ -132,7 +133,9 @@ function shown(line: Exclude<RecordingLine, { type: 'header' }>, connection: str
               : ''
       if (line.kind === 'connect')
         return `${dim(`-- ${outcome === 'deny' ? 'asked to connect' : 'connected'}`)}\n${verdict}`
-      const parameters = line.parameters.map((value, i) => `$${i + 1} = ${cell(value)}`).join(', ')
+      const parameters = namedParameters(line)
+        .map(([name, value]) => `${name} = ${cell(value)}`)
+        .join(', ')
       return `${asked(line.text, connection)}\n${parameters ? dim(`-- with ${parameters}\n`) : ''}${verdict}`
     }
     case 'hold': {

@@ -1,3 +1,4 @@
+import { namedParameters } from '@countersign/contract/approval'
 import type { AnnotationView } from '../../../annotations-api.ts'
 import { type CommandStep, deniedBy, exitOf, isConnect, type Step } from '../../../recording-steps.ts'
 import { FrameReader, noFrames } from '../terminal/frames.ts'
@@ -118,8 +119,8 @@ function textOf(step: Step): string {
     return `${time}-- a command that never reached the server\n${below}-- ${indented(holdOf(step.hold))}`
   if (isConnect(step)) lines.push(`-- ${step.event.verdict.outcome === 'deny' ? 'asked to connect' : 'connected'}`)
   else lines.push(asked(step.event.text))
-  if (step.event.parameters.length > 0)
-    lines.push(`-- with ${step.event.parameters.map((value, i) => `$${i + 1} = ${cell(value)}`).join(', ')}`)
+  const parameters = namedParameters(step.event).map(([name, value]) => `${name} = ${cell(value)}`)
+  if (parameters.length > 0) lines.push(`-- with ${parameters.join(', ')}`)
   lines.push(`-- ${indented(verdictOf(step))}`)
   if (step.hold) lines.push(`-- ${indented(holdOf(step.hold))}`)
   if (step.rows) {

@@ -1,4 +1,4 @@
-import type { Parameter } from '@countersign/contract/approval'
+import { namedParameters, type Parameter } from '@countersign/contract/approval'
 import type { Annotation } from '@countersign/contract/evidence'
 import type { RecordingLine } from '@countersign/contract/recording'
 import type { Session } from '@countersign/contract/session'
@@ -176,8 +176,9 @@ function stepItem(number: number, step: Step, annotations: readonly ReportNote[]
   const notes = annotations.filter(
     ({ from, to }) => from >= step.t && (to ?? from) <= step.t + (step.kind === 'command' ? (step.result?.ms ?? 0) : 0),
   )
+  const parameters = step.kind === 'command' ? namedParameters(step.event) : []
   return html`<li id="step-${number}" value="${number}" class="${kindOf(step)}"><p class="head"><span class="n">${clock(step.t, true)}</span> ${headOf(step)}</p>
-${step.kind === 'command' && html`<pre>${step.event.text === '' ? '(empty)' : step.event.text}</pre>${step.event.parameters.length > 0 && html`<p class="code dim">${step.event.parameters.map((value, i) => html`$${i + 1} = ${shown(value)} `)}</p>`}`}
+${step.kind === 'command' && html`<pre>${step.event.text === '' ? '(empty)' : step.event.text}</pre>${parameters.length > 0 && html`<p class="code dim">${parameters.map(([name, value]) => html`${name} = ${shown(value)} `)}</p>`}`}
 ${step.kind === 'command' && step.rows && rowsTable(step.rows)}
 ${step.kind === 'command' && step.channel && said(step.channel)}
 ${notes.map((note) => html`<p class="note">✎ ${note.by.name}: ${note.text}${standing(note) !== undefined && html` <span class="dim">(${standing(note)})</span>`}</p>`)}</li>`

@@ -8,7 +8,7 @@ import { CommandText, ParameterValue } from '../../parts/command-text.tsx'
 import { erasedCommand } from '../retention/words.ts'
 import { DecisionBar } from './decision-bar.tsx'
 import { Escalation, Facts } from './facts.tsx'
-import { Input } from './input.tsx'
+import { Environment, Input } from './input.tsx'
 import { useMoreBelow } from './more-below.ts'
 import { SessionSoFar, useSoFar } from './so-far.tsx'
 import { protocolName, shortDigest } from './words.ts'
@@ -34,6 +34,7 @@ export function Card({ approval, onBack }: { approval: Approval; onBack: () => v
       <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
         <Escalation approval={approval} />
         <Command approval={approval} />
+        <Environment approval={approval} />
         <Input approval={approval} />
         <Facts approval={approval} soFar={soFar} />
         <SessionSoFar approval={approval} soFar={soFar} />

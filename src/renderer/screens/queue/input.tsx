@@ -1,4 +1,4 @@
-import type { Approval, Parameter } from '@countersign/contract/approval'
+import { type Approval, namedParameters, type Parameter } from '@countersign/contract/approval'
 import { useMemo, useRef } from 'react'
 import { ParameterValue } from '../../parts/command-text.tsx'
 import { bytesOf, hexOf } from '../../parts/hex.ts'
@@ -18,6 +18,28 @@ export function Input({ approval: { command } }: { approval: Approval }) {
   if (whole === undefined || whole === '')
     return <p className="mt-2 text-fine text-dim">It is sent nothing on standard input.</p>
   return <Whole value={whole} />
+}
+
+/** The variables that an SSH command runs with: they stand in its digest, and can change what it does. */
+export function Environment({ approval: { command, protocol } }: { approval: Approval }) {
+  const variables = protocol === 'ssh' ? namedParameters(command).filter(([name]) => name !== 'input') : []
+  if (variables.length === 0) return null
+  return (
+    <dl
+      tabIndex={0}
+      aria-label="Environment"
+      className="mt-2 flex max-h-[18vh] flex-wrap gap-x-4 gap-y-1 overflow-y-auto font-mono text-fine -outline-offset-2"
+    >
+      {variables.map(([name, value]) => (
+        <div key={name} className="flex min-w-0">
+          <dt className="text-dim">{name}=</dt>
+          <dd className="min-w-0 break-words whitespace-pre-wrap">
+            <ParameterValue value={value} />
+          </dd>
+        </div>
+      ))}
+    </dl>
+  )
 }
 
 function Whole({ value }: { value: Parameter }) {
