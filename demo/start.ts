@@ -53,6 +53,10 @@ function stop(code: number): Promise<void> {
 process.on('SIGINT', () => void stop(0))
 process.on('SIGTERM', () => void stop(0))
 process.on('SIGHUP', () => void stop(0))
+// npm starts this by a shell, which a signal ends and which passes none on: whoever ended npm meant all of this.
+const shell = process.ppid
+if (process.env.npm_lifecycle_event === 'start')
+  setInterval(() => process.ppid !== shell && !end && void stop(0), 500).unref()
 
 try {
   await main()

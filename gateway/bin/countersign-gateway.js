@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url'
 const least = 24
 const self = fileURLToPath(import.meta.url)
 
+if (process.env.npm_lifecycle_event === 'npx' && !process.env.COUNTERSIGN_STARTED_BY_OLD_NODE) endWithNpx()
+
 if (Number(process.versions.node.split('.')[0]) >= least) {
   // Under an old Node that started this one: when that is killed, this must not go on alone.
   if (process.env.COUNTERSIGN_STARTED_BY_OLD_NODE && process.channel) {
@@ -25,6 +27,17 @@ if (Number(process.versions.node.split('.')[0]) >= least) {
     process.exit(1)
   }
   startWith(node)
+}
+
+/** npx starts this by a shell, which a signal ends and which passes none on: whoever ended npx meant the gateway. */
+function endWithNpx() {
+  const shell = process.ppid
+  const watching = setInterval(() => {
+    if (process.ppid === shell) return
+    clearInterval(watching)
+    process.kill(process.pid, 'SIGTERM')
+  }, 500)
+  watching.unref()
 }
 
 /** The Node that the project's own `npm ci` installed. */

@@ -216,6 +216,26 @@ describe('starting and stopping', () => {
     expect(await answer).toBeInstanceOf(Error)
   })
 
+  test('started by npx, it ends in order with the shell that npx put between', async () => {
+    const line = '"$0" "$@"; exit $?' // a shell that waits, as npx has one
+    const shell = spawn('sh', ['-c', line, process.execPath, bin, 'serve', '--config', configure()], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, npm_lifecycle_event: 'npx' },
+    })
+    let said = ''
+    const up = new Promise<void>((resolve) => {
+      shell.stderr.setEncoding('utf8').on('data', (text) => {
+        said += text
+        if (said.includes('"msg":"ready"')) resolve()
+      })
+    })
+    const gone = once(shell, 'close') // of everybody who holds its pipes: of the gateway, too
+    await Promise.race([up, gone])
+    shell.kill('SIGTERM')
+    expect(await gone).toEqual([null, 'SIGTERM'])
+    expect(said).toContain('"msg":"stopping: SIGTERM"')
+  })
+
   test('a session that was open when it was killed is interrupted after the next start', async () => {
     const file = configure()
     const first = await ready(file)

@@ -219,6 +219,11 @@ describe('problems', () => {
     ],
     ['no api', withLine(1, ''), '2: api is missing; add it: a block of keys'],
     [
+      'a host without a key',
+      conn('  web: { kind: ssh, host: h, user: u, password: { env: PASSWORD } }'),
+      '16: connections.web.host_key is missing; write the fingerprint of the host that ssh-keygen -lf prints (SHA256:…), or a list of them',
+    ],
+    [
       'no issuers',
       withLine(4, '  issuers: []').split('\n').toSpliced(4, 2).join('\n'),
       '4: identity.issuers has 0 entries; needs at least 1',

@@ -135,7 +135,9 @@ export const SshConnection = z.strictObject({
   private_key: SecretRef.optional(),
   password: SecretRef.optional(),
   /** Fingerprints (`SHA256:…`) or public keys of the host, as ssh-keygen prints them: any other host is refused. */
-  host_key: z.union([text, z.array(text).min(1).max(20)]),
+  host_key: z.union([text, z.array(text).min(1).max(20)], {
+    error: 'write the fingerprint of the host that ssh-keygen -lf prints (SHA256:…), or a list of them',
+  }),
   /** Environment variables that pass beside LANG and LC_*; a name may end in `*`. */
   env: z
     .array(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*\*?$/, 'a variable is letters, digits and _, and may end in *'))
