@@ -2,6 +2,8 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { readPolicyTexts } from './load.ts'
+import { overlayFile } from './overlay-text.ts'
 import { loadPolicies } from './policy.ts'
 import { CONTRACT_EXAMPLE, load } from './testing/policies.ts'
 
@@ -174,6 +176,27 @@ const errors: [
     1,
     /approval/,
   ],
+  [
+    'a policy that can never apply',
+    { 'a.cedar': `permit (${ANY});\nforbid (${ANY})\nwhen { 1 == 2 };` },
+    'a.cedar',
+    2,
+    /impossible/,
+  ],
+  [
+    'an action on what it is never asked about',
+    { 'a.cedar': 'forbid (principal, action == Action::"sql:connect", resource is Table);' },
+    'a.cedar',
+    1,
+    /applicable action|impossible/,
+  ],
+  [
+    'names written so that they look like others',
+    { 'a.cedar': 'permit (principal in Group::"c\u0456-agents", action, resource);' },
+    'a.cedar',
+    1,
+    /mixed scripts/,
+  ],
   ['bytes that are no UTF-8', { 'a.cedar': new Uint8Array([0x2f, 0x2f, 0xff, 0x0a]) }, 'a.cedar', 0, /UTF-8/],
 ]
 
@@ -208,7 +231,6 @@ const warnings: [name: string, text: string, line: number, message: RegExp][] = 
   ['an annotation by the name of a prototype', `@constructor("x") permit (${ANY});`, 1, /@constructor/],
   ['@quorum without @hold', `@quorum("2") forbid (${ANY}) when { context has grant };`, 1, /@quorum without @hold/],
   ['an approval clause without @hold', `forbid (${ANY}) ${clause};`, 1, /context\.approval/],
-  ['a policy that can never apply', `permit (${ANY})\nwhen { 1 == 2 };`, 1, /impossible/],
   ['an empty file', '// nothing yet', 0, /everything is denied/],
 ]
 test.each(warnings)('warns of %s', async (_, text, line, message) => {
@@ -284,4 +306,13 @@ test('another text is another version', async () => {
   expect(a.policies.version).toMatch(/^sha256:[0-9a-f]{64}$/)
   expect(b.policies.version).not.toBe(a.policies.version)
   expect(again.policies.version).toBe(a.policies.version)
+})
+
+test('of a set that was in force what the validator only warns of is a warning, and so it is of an overlay', async () => {
+  const never = 'forbid (principal, action == Action::"sql:connect", resource is Table);'
+  const warned = expect.arrayContaining([expect.objectContaining({ message: expect.stringMatching(/impossible/) })])
+  expect(readPolicyTexts([{ file: 'a.cedar', text: never }])).toMatchObject({ ok: true, files: { warnings: warned } })
+  expect(readPolicyTexts([{ file: 'a.cedar', text: never }], { strict: true })).toMatchObject({ ok: false })
+  const overlay = { file: overlayFile('ov_1'), text: never }
+  expect(readPolicyTexts([overlay], { strict: true })).toMatchObject({ ok: true, files: { warnings: warned } })
 })

@@ -61,20 +61,28 @@ export async function readPolicies(
   const problems: PolicyProblem[] = []
   const warnings: PolicyProblem[] = []
   const texts = await readTexts(folder, problems, warnings)
-  return checked(folder, [...texts, ...overlays.map(({ file, text }) => ({ file, text }))], problems, warnings)
+  const all = [...texts, ...overlays.map(({ file, text }) => ({ file, text }))]
+  return checked(folder, all, { problems, warnings, strict: true })
 }
 
-/** As readPolicies, of texts that were read before: an old set as it was in force. */
-export function readPolicyTexts(texts: { file: string; text: string }[]): Read {
-  return checked('', texts, [], [])
+/**
+ * As readPolicies, of texts that were read before.
+ * @param options strict: of a set that is to come in force. Else what the validator only warns of is a warning: that of a
+ * set that was in force refuses nothing any more
+ */
+export function readPolicyTexts(texts: { file: string; text: string }[], { strict = false } = {}): Read {
+  return checked('', texts, { problems: [], warnings: [], strict })
 }
 
-function checked(
-  folder: string,
-  texts: { file: string; text: string }[],
-  problems: PolicyProblem[],
-  warnings: PolicyProblem[],
-): Read {
+interface Findings {
+  problems: PolicyProblem[]
+  warnings: PolicyProblem[]
+  /** Whatever the validator says is a problem (contract.md section 4, Loading): a forbid that can't apply protects nothing. */
+  strict: boolean
+}
+
+function checked(folder: string, texts: { file: string; text: string }[], findings: Findings): Read {
+  const { problems, warnings } = findings
   const policies: LoadedPolicy[] = []
   const fresh: LoadedPolicy[] = []
   for (const { file, text } of texts) {
@@ -86,7 +94,7 @@ function checked(
   }
   refuseDuplicates(policies, problems)
   // Against the schema only what is otherwise whole: a policy that is wrong twice is still one thing to mend at a time.
-  if (problems.length === 0) validate(fresh, problems, warnings)
+  if (problems.length === 0) validate(fresh, findings)
   if (problems.length > 0) return { ok: false, problems }
   if (policies.length === 0)
     warnings.push({
@@ -327,7 +335,7 @@ function policySet(policies: LoadedPolicy[]): cedar.PolicySet {
   return { staticPolicies: Object.fromEntries(policies.map((policy, index) => [`p${index}`, policy.text])) }
 }
 
-function validate(policies: LoadedPolicy[], problems: PolicyProblem[], warnings: PolicyProblem[]): void {
+function validate(policies: LoadedPolicy[], { problems, warnings, strict }: Findings): void {
   if (policies.length === 0) return
   const answer = cedar.validate({ schema, policies: policySet(policies), validationSettings: { mode: 'strict' } })
   if (answer.type === 'failure') {
@@ -350,7 +358,12 @@ function validate(policies: LoadedPolicy[], problems: PolicyProblem[], warnings:
     }
   }
   problems.push(...answer.validationErrors.map(located))
-  warnings.push(...answer.validationWarnings.map(located))
+  for (const warned of answer.validationWarnings) {
+    const found = { ...located(warned), mend: warned.error.help ?? 'mend it, or leave it out' }
+    // Overlays were looked at when they were proposed, and nobody could mend one in the store.
+    if (strict && overlayOf(found.file) === undefined) problems.push(found)
+    else warnings.push(found)
+  }
 }
 
 function cedarProblem(file: string, source: string, base: number, error: cedar.DetailedError): PolicyProblem {

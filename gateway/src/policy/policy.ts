@@ -74,12 +74,15 @@ export async function loadPolicies(
   return loaded(await readPolicies(folder, options.overlays), options.remembered)
 }
 
-/** As loadPolicies, of texts that were read before; overlays may be among them. */
+/**
+ * As loadPolicies, of texts that were read before; overlays may be among them.
+ * @param options strict: of a set that is to come in force
+ */
 export function loadPolicyTexts(
   texts: readonly { file: string; text: string }[],
-  options: { remembered?: number } = {},
+  options: { remembered?: number; strict?: boolean } = {},
 ): LoadResult {
-  return loaded(readPolicyTexts([...texts]), options.remembered)
+  return loaded(readPolicyTexts([...texts], options), options.remembered)
 }
 
 function loaded(read: Read, remembered = 10_000): LoadResult {

@@ -4,7 +4,7 @@ import { TESTS } from '../tests.ts'
 import { runTests } from '../tests-run.ts'
 
 /**
- * All that is known of a set without its past: problems, what the Cedar validator warns of, and its tests. Takes as long as
+ * All that is known of a set without its past: problems, as the gateway would refuse them, warnings, and its tests. Takes as long as
  * the set is large: for a thread or process of its own.
  * @param files `*.cedar` and `*.test.yaml`
  * @param overlays of reviews, which come behind the files as they would in force
@@ -13,6 +13,7 @@ export function checkPolicies(files: readonly PolicyText[], overlays: readonly P
   const sorted = inOrder(files)
   const loaded = loadPolicyTexts([...sorted.filter(({ file }) => file.endsWith('.cedar')), ...overlays], {
     remembered: 1000,
+    strict: true,
   })
   if (!loaded.ok) return { ok: false, problems: once(loaded.problems), warnings: [], tests: [] }
   const tests = runTests(
