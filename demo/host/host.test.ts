@@ -56,6 +56,12 @@ test.each([
 test('what is sent to it, it reads', async () =>
   expect(await ssh(['grep -c x'], 'x\ny\nx\n')).toEqual({ code: 0, out: '2\n', err: '' }))
 
+test('a command ends although its input stays open, as rsync’s does where there is none', async () => {
+  const child = spawn('ssh', [...options(), '-p', String(host.port), `deploy@${host.host}`, 'rsync --server'])
+  const code = await new Promise((resolve) => child.on('close', resolve))
+  expect(code).toBe(127)
+})
+
 test('nothing of this machine is there', async () => {
   writeFileSync(join(folder, 'own'), 'secret of this machine')
   expect((await ssh([`cat ${join(folder, 'own')}`])).out).toBe('')

@@ -128,7 +128,8 @@ async function ran(
 
 function leave(stream: ServerChannel, code: number): void {
   stream.exit(code)
-  stream.end()
+  // As sshd does it: who still sends input isn’t waited for.
+  stream.end(() => stream.close())
 }
 
 const readers =
