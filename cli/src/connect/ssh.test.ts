@@ -145,6 +145,23 @@ describe('an SSH client', () => {
     expect(readFileSync(join(own.path, 'ssh_config'), 'utf8')).not.toContain('SetEnv')
   })
 
+  it('is Ansible, which forbids passwords unless somebody has allowed them before', () => {
+    const { changes } = sshSetting(setting, folder, ['ansible', '-m', 'ping', 'web-1'])
+    // As Ansible puts them together where no password is configured.
+    const later =
+      '-o KbdInteractiveAuthentication=no -o PreferredAuthentications=publickey -o PasswordAuthentication=no'
+    const given = spawnSync('sh', ['-c', `ssh -T -G ${changes.ANSIBLE_SSH_ARGS} ${later} web-1`], { encoding: 'utf8' })
+    expect([given.status, given.stderr]).toEqual([0, ''])
+    expect(given.stdout.split('\n')).toEqual(
+      expect.arrayContaining([
+        'hostname gw.example.com',
+        'user web-1',
+        'passwordauthentication yes',
+        'preferredauthentications publickey,password,keyboard-interactive',
+      ]),
+    )
+  })
+
   it('is told any purpose, and nothing but it', () => {
     const purpose = fc.string({
       unit: fc.constantFrom('a', ' ', '"', "'", '\\', '\n', '#', '=', '%', '$', 'ü'),

@@ -21,10 +21,17 @@ export interface SshSetting {
 /** What OpenSSH's own clients are called: each of them takes -F. */
 const own = ['ssh', 'scp', 'sftp']
 
+/** Ansible forbids passwords behind these, for the first that is said counts. It shares no connection, as `ControlPath none`. */
+const ansible = [
+  'PasswordAuthentication=yes',
+  'KbdInteractiveAuthentication=yes',
+  'PreferredAuthentications=publickey,password,keyboard-interactive',
+]
+
 /**
  * How an SSH client reaches a connection: a configuration in which the connection is a host of that name, and a helper that
  * answers the password prompt with the token. `ssh` and `sftp` go there where nobody says so; other clients find it by
- * GIT_SSH_COMMAND and RSYNC_RSH.
+ * GIT_SSH_COMMAND, RSYNC_RSH and ANSIBLE_SSH_ARGS.
  */
 export function sshSetting(
   { listener, gateway, connection, token, hostKey, purpose, hold, self }: SshSetting,
@@ -56,6 +63,9 @@ export function sshSetting(
       COUNTERSIGN_SSH_TARGET: `${connection}@${keyAlias(host, port)}`,
       GIT_SSH_COMMAND: withConfig,
       RSYNC_RSH: withConfig,
+      ANSIBLE_SSH_ARGS: `-F ${shellWord(config)} ${ansible.map((option) => `-o ${option}`).join(' ')}`,
+      // Its `sftp -b` asks for no password, whatever stands behind it.
+      ANSIBLE_SSH_TRANSFER_METHOD: 'scp',
     },
   }
 }
