@@ -3,7 +3,7 @@
  * chooses a person. `node demo/sign-in.ts [--as PERSON] URL`. A program that opens a browser finds it by $BROWSER.
  */
 import { parseArgs } from 'node:util'
-import { completeLogin } from './issuer.ts'
+import { completeLogin } from './complete-login.ts'
 
 const { values, positionals } = parseArgs({
   options: { as: { type: 'string', default: 'ada' } },
