@@ -146,7 +146,8 @@ describe('an SSH client', () => {
   })
 
   it('is Ansible, which forbids passwords unless somebody has allowed them before', () => {
-    const { changes } = sshSetting(setting, folder, ['ansible', '-m', 'ping', 'web-1'])
+    using own = privateFolder({ XDG_RUNTIME_DIR: place })
+    const { changes } = sshSetting(setting, own, ['ansible', '-m', 'ping', 'web-1'])
     // As Ansible puts them together where no password is configured.
     const later =
       '-o KbdInteractiveAuthentication=no -o PreferredAuthentications=publickey -o PasswordAuthentication=no'
