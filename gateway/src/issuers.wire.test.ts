@@ -1,9 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import pg from 'pg'
 import { pino } from 'pino'
+import ssh2 from 'ssh2'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import WebSocket from 'ws'
 import { loadConfig } from './config/config.ts'
 import { type RunningGateway, startGateway } from './gateway.ts'
 import { type Served, type SigningKey, serve, signed, signingKey } from './identity/testing/providers.ts'
@@ -63,7 +66,10 @@ beforeAll(async () => {
   const listen = { listen: '127.0.0.1:0' }
   const orders = { kind: 'postgres', host: '127.0.0.1', port: 1, database: 'd', user: 'u' }
   const file = join(folder, 'gateway.json')
-  writeFileSync(file, JSON.stringify({ api: listen, postgres: listen, identity: { issuers }, connections: { orders } }))
+  writeFileSync(
+    file,
+    JSON.stringify({ api: listen, postgres: listen, ssh: listen, identity: { issuers }, connections: { orders } }),
+  )
   const loaded = await loadConfig(file)
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems))
   const log = pino({ level: 'info' }, { write: (line: string) => void logged.push(line) })
@@ -131,6 +137,28 @@ async function connect(password: string): Promise<object> {
   }
 }
 
+/** How SSH answers whoever signs in by a password. */
+function signIn(password: string): Promise<object> {
+  const [host, port] = gateway.addresses.ssh!.split(':') as [string, string]
+  const client = new ssh2.Client()
+  return new Promise((resolve) => {
+    client.once('ready', () => resolve({ connected: true }))
+    client.once('error', ({ message, level }) => resolve({ message, level }))
+    client.connect({ host, port: Number(port), username: 'orders', password, authHandler: ['password'] })
+  }).finally(() => client.destroy()) as Promise<object>
+}
+/** How the feed answers, before it is a WebSocket. */
+function listen(token: string): Promise<object> {
+  const socket = new WebSocket(url('/v1/feed').replace('http', 'ws'), { headers: { authorization: `Bearer ${token}` } })
+  return new Promise((resolve) => {
+    socket.once('open', () => resolve({ connected: true }))
+    socket.once('unexpected-response', async (_request, answer) => {
+      const { date: _, ...headers } = answer.headers
+      resolve({ status: answer.statusCode, headers, body: await text(answer) })
+    })
+  }).finally(() => socket.on('error', () => {}).terminate()) as Promise<object>
+}
+
 describe('who gets in', () => {
   test('by a JWT, by an opaque token, and by an assertion that was exchanged', async () => {
     expect(JSON.parse((await me(await jwt())).body)).toMatchObject({ id: `${jwtIssuer}#deployer` })
@@ -148,6 +176,8 @@ describe('who gets in', () => {
     // There is no server behind the connection: who is let in finds that out.
     for (const password of [await jwt(), 'an-opaque-token-1234', access_token])
       expect(await connect(password)).not.toMatchObject({ code: '28P01' })
+    for (const password of [await jwt(), 'an-opaque-token-1234', access_token])
+      expect([await signIn(password), await listen(password)]).toEqual([{ connected: true }, { connected: true }])
   })
 
   test('an agent that acts for somebody is shown with those before it', async () => {
@@ -190,16 +220,22 @@ describe('whoever does not learns nothing', () => {
     ['an assertion', () => assertion()],
   ]
 
-  test('by HTTP and by PostgreSQL: one and the same answer', async () => {
+  test('by HTTP, the feed, PostgreSQL and SSH: one and the same answer', async () => {
     const first = await me('nobodys-token')
     expect(first.status).toBe(401)
     const refused = await connect('nobodys-token')
     expect(refused).toMatchObject({ code: '28P01' })
+    const [unheard, denied] = [await listen('nobodys-token'), await signIn('nobodys-token')]
+    expect(unheard).toMatchObject({ status: 401 })
+    expect(denied).toEqual({ message: 'All configured authentication methods failed', level: 'client-authentication' })
     for (const [name, make] of credentials) {
       const credential = await make()
       expect(await me(credential), name).toEqual(first)
       expect(await connect(credential), name).toEqual(refused)
+      expect(await listen(credential), name).toEqual(unheard)
     }
+    // All at once: SSH lets each wait, so that nobody guesses quickly.
+    await Promise.all(credentials.map(async ([name, make]) => expect(await signIn(await make()), name).toEqual(denied)))
   })
 
   const exchanged: [name: string, type: string, make: () => string | Promise<string>][] = [

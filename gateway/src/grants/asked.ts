@@ -15,6 +15,9 @@ export interface Asked {
   purpose: string
 }
 
+/** Their resource is the connection: a grant of them on what is within it would cover nothing. */
+const onTheWhole = ['ssh:exec', 'ssh:shell', 'ssh:forward']
+
 /** UTF-8 bytes of all resources: they are in every message about the grant. */
 const MOST_RESOURCES = 16_384
 
@@ -40,6 +43,11 @@ export function askedOf(request: Omit<z.output<typeof GrantRequest>, 'agent' | '
     throw invalid(`A grant lasts ${words(longest)} at most here (grants.max_duration): ask for a shorter one`)
   const resources = request.resources && [...new Set(request.resources)].sort()
   for (const resource of resources ?? []) checkResource(resource, connection, actions)
+  const whole = actions.find((action) => onTheWhole.includes(action))
+  if (resources && whole && !resources.includes(connection))
+    throw invalid(
+      `${whole} is done on ${connection} itself: name ${connection}, or leave the resources out. Which commands it may run is for policy to say (context.command)`,
+    )
   if (resources && Buffer.byteLength(resources.join('')) > MOST_RESOURCES)
     throw invalid(`The resources are ${MOST_RESOURCES} bytes at most together: name what they have in common, with a *`)
   return {

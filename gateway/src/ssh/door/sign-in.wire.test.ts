@@ -19,6 +19,13 @@ beforeAll(async () => {
 })
 afterAll(() => world[Symbol.asyncDispose]())
 
+/** What the gateway itself said on stderr. */
+const byGateway = ({ said }: Ran) =>
+  said
+    .split('\n')
+    .filter((line) => line.startsWith('countersign: '))
+    .join('\n')
+
 /** An agent's id, once the registry has written down that it came. */
 const agentOf = async (subject: string) => {
   const feed = await world.feed('max')
@@ -109,14 +116,147 @@ test('without access a good token learns nothing of which connections there are'
   for (const one of all) {
     const ran = await hello(await world.through(one))
     expect(ran, `${one.connection}: ${ran.said}`).toMatchObject({ code: 126, stdout: Buffer.from('') })
-    expect(
-      ran.said
-        .split('\n')
-        .filter((line) => line.startsWith('countersign: '))
-        .join('\n'),
-    ).toBe(onStderr(noConnection).trimEnd())
+    expect(byGateway(ran)).toBe(onStderr(noConnection).trimEnd())
   }
   expect((await world.sessions()).filter(({ connection }) => connection !== 'web-1')).toEqual([])
+})
+
+describe('a connection that takes a grant', () => {
+  beforeAll(async () => {
+    const { host, port, user, fingerprint } = world.sshd
+    const there = { kind: 'ssh', host, port, user, private_key: { file: './identity' }, host_key: fingerprint }
+    world.configure({ connections: { jit: { ...there, access: 'jit' }, other: { ...there, access: 'jit' } } })
+    await world.reload()
+  })
+  const call = async (token: string, path: string, body: object) => {
+    const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+    const answer = await fetch(`${world.api}${path}`, { method: 'POST', headers, body: JSON.stringify(body) })
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${await answer.text()}`)
+    return (await answer.json()) as { id: string; expiresAt: string }
+  }
+  const grant = (token: string, more: object = {}) =>
+    call(token, '/v1/grants', { connection: 'jit', actions: ['ssh'], duration: '1h', purpose: 'to see', ...more })
+  const revoke = ({ id }: { id: string }) => world.as('max', `/v1/grants/${id}/revoke`, { reason: 'done' })
+  const frozen = async <T>(path: string, within: () => Promise<T>): Promise<T> => {
+    await world.as('max', `/v1/${path}freeze`, { reason: 'odd' })
+    try {
+      return await within()
+    } finally {
+      await world.as('max', `/v1/${path}unfreeze`, { reason: 'fine' })
+    }
+  }
+  const hereBy = async (password: string) => hello(await world.through({ connection: 'jit', password }))
+
+  test('lets in who has one, and who a token of it', async () => {
+    const jwt = await world.token('g0')
+    const { id } = await grant(jwt)
+    expect(await hereBy(jwt)).toMatchObject(letIn)
+    expect(await hereBy((await world.exchange(jwt, 'jit', { grant: id })).access_token)).toMatchObject(letIn)
+  })
+
+  /** As the same ones are refused by PostgreSQL (access/entrance.wire.test.ts). */
+  const wrong: Record<string, () => Promise<Ran>> = {
+    'no grant': async () => hereBy(await world.token('g1')),
+    'one that was revoked': async () => {
+      const jwt = await world.token('g2')
+      await revoke(await grant(jwt))
+      return hereBy(jwt)
+    },
+    'one that is over': async () => {
+      const jwt = await world.token('g3')
+      const feed = await world.feed('max')
+      const { id } = await grant(jwt, { duration: '1s' })
+      await feed.until((all) =>
+        all.some(({ type, data }) => type === 'grant.expired' && (data as { id: string }).id === id),
+      )
+      await feed.close()
+      return hereBy(jwt)
+    },
+    'one of the same agent on behalf of another one': async () => {
+      await grant(await world.token('g4'))
+      return hereBy(await world.token('bob', { claims: { act: { sub: 'g4', groups: ['ci'] } } }))
+    },
+    'one of another agent': async () => {
+      await grant(await world.token('g5'))
+      return hereBy(await world.token('g6'))
+    },
+    'one on another connection': async () => {
+      const jwt = await world.token('g7')
+      await grant(jwt, { connection: 'other' })
+      return hereBy(jwt)
+    },
+    'a gateway token of another connection': async () => {
+      const jwt = await world.token('g8')
+      await grant(jwt)
+      return hereBy((await world.exchange(jwt, 'web-1')).access_token)
+    },
+    'a gateway token of a grant that was revoked': async () => {
+      const jwt = await world.token('g9')
+      const [one] = [await grant(jwt), await grant(jwt)]
+      const { access_token } = await world.exchange(jwt, 'jit', { grant: one.id })
+      await revoke(one)
+      return hereBy(access_token)
+    },
+    'a disabled agent, enabled again': async () => {
+      const jwt = await world.token('g10')
+      await grant(jwt)
+      const path = `/v1/agents/${encodeURIComponent(await agentOf('g10'))}`
+      for (const disabled of [true, false]) await world.as('max', path, { disabled, reason: 'odd' }, 'PATCH')
+      return hereBy(jwt)
+    },
+    'one, where the connection is frozen': async () => {
+      const jwt = await world.token('g11')
+      await grant(jwt)
+      return frozen('connections/jit/', () => hereBy(jwt))
+    },
+    'one, where everything is frozen': async () => {
+      const jwt = await world.token('g12')
+      await grant(jwt)
+      return frozen('', () => hereBy(jwt))
+    },
+    'one that policy lets do nothing': async () => {
+      const jwt = await world.issuers.agents.agentToken({ subject: 'g13', groups: ['others'] })
+      await grant(jwt)
+      return hereBy(jwt)
+    },
+  }
+  test.each(Object.keys(wrong))('%s lets nobody in, in the words of a connection that isn’t there', async (what) => {
+    const ran = await wrong[what]!()
+    expect(ran).toMatchObject({ code: 126, stdout: Buffer.from('') })
+    expect(byGateway(ran)).toBe(onStderr(noConnection).trimEnd())
+  })
+
+  test.each<[what: string, grant: object, run: (way: Way) => Promise<Ran>, says: RegExp]>([
+    [
+      'a command by one for files',
+      { actions: ['sftp:read'] },
+      (way) => run(way, 'ssh', [HOST, 'echo hello']),
+      /no live grant covers ssh:exec on jit/,
+    ],
+    [
+      'a shell by one for commands',
+      { actions: ['ssh:exec'] },
+      (way) => run(way, 'ssh', ['-tt', HOST]),
+      /no live grant covers ssh:shell on jit/,
+    ],
+    [
+      'a file outside the path of one',
+      { actions: ['sftp:read'], resources: ['jit//nowhere/*'] },
+      (way) => run(way, 'scp', [`${HOST}:/etc/hostname`, '/dev/null']),
+      /no live grant covers sftp:read on jit\/\/etc\/hostname/,
+    ],
+  ])('%s is refused', async (what, asked, runs, says) => {
+    const jwt = await world.token(`h-${what.length}`)
+    await grant(jwt, asked)
+    const ran = await runs(await world.through({ connection: 'jit', password: jwt }))
+    expect(ran.code).not.toBe(0)
+    expect(ran.said).toMatch(says)
+  })
+
+  test.each(['ssh:exec', 'ssh:shell'])('%s is not asked for on a part of it', async (action) => {
+    const asked = grant(await world.token('i1'), { actions: [action], resources: ['jit/uptime'] })
+    await expect(asked).rejects.toThrow(/400 .*is done on jit itself/)
+  })
 })
 
 describe('a public key', () => {
