@@ -35,9 +35,12 @@ function Waits({ grant }: { grant: Grant }) {
     <Words>
       It waits for a decision.{' '}
       {grant.approval ? (
-        <a className={linkLook} href={hashOf({ screen: 'queue', id: grant.approval })}>
-          See its card <Key>O</Key>
-        </a>
+        <>
+          <a className={linkLook} href={hashOf({ screen: 'queue', id: grant.approval })}>
+            See its card
+          </a>{' '}
+          <Key>O</Key>
+        </>
       ) : null}
     </Words>
   )

@@ -188,8 +188,9 @@ function UsePage({ use, onReview }: { use: BreakGlass; onReview: (verdict: Verdi
           </Fact>
           <Fact name="Decided">
             <a className={linkLook} href={hashOf({ screen: 'queue', id: use.approval })}>
-              What was approved, and what then happened <Key>O</Key>
-            </a>
+              What was approved, and what then happened
+            </a>{' '}
+            <Key>O</Key>
           </Fact>
           {use.review ? (
             <Fact name="Reviewed">
@@ -197,10 +198,10 @@ function UsePage({ use, onReview }: { use: BreakGlass; onReview: (verdict: Verdi
               {dateAndClock(use.review.at, Date.now())}: <Quoted>{use.review.reason}</Quoted>
             </Fact>
           ) : null}
+          <Fact name="On record as">
+            <code className="text-fine text-dim">{use.id}</code>
+          </Fact>
         </dl>
-        <p className="mt-5 text-fine text-dim">
-          <code>{use.id}</code>
-        </p>
       </div>
       <section aria-label="Review" className="mx-7 border-t border-line py-3.5 max-lg:mx-4">
         <div className="flex min-h-9 flex-wrap items-center gap-2.5">

@@ -1,3 +1,4 @@
+import type { Session } from '@countersign/contract/session'
 import { Check, CircleDashed, Eraser, Minus, X } from 'lucide-react'
 import { useEffect, useState } from 'react'
 import type { BundleVerdict } from '../../../witness-api.ts'
@@ -5,6 +6,7 @@ import { wordsOf } from '../../app/api.ts'
 import { useKeys } from '../../app/keys.ts'
 import { go, hashOf } from '../../app/route.ts'
 import { core, useWorld } from '../../app/store.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { Button, Key, Notice } from '../../parts/basics.tsx'
 import { useNow } from '../../parts/clock.ts'
 import { size } from '../../parts/size.ts'
@@ -110,9 +112,10 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
                       {sessions.has(session) ? (
                         <a
                           href={hashOf({ screen: 'sessions', id: session })}
-                          className="font-mono text-fine text-accent underline underline-offset-2"
+                          title={session}
+                          className="text-accent underline underline-offset-2"
                         >
-                          {session}
+                          <KnownSession session={sessions.get(session)!} />
                         </a>
                       ) : (
                         <span className="font-mono text-fine">
@@ -199,6 +202,16 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
   )
 }
 
+/** A session that this desktop knows: by who, where and when; its id is for those it doesn’t. */
+function KnownSession({ session }: { session: Session }) {
+  return (
+    <>
+      <AgentOn agent={session.identity.name} connection={session.connection} />,{' '}
+      {dateAndClock(session.openedAt, Date.now())}
+    </>
+  )
+}
+
 function sessionsWord({ campaign, sessions }: NonNullable<BundleVerdict['about']>): string {
   if (campaign && sessions.length === 0) return ''
   return sessions.length === 1 ? 'session ' : `${figure(sessions.length)} sessions: `
@@ -214,8 +227,8 @@ const parts: Record<string, [icon: typeof Check, ink: string]> = {
 function PartState({ state }: { state: string }) {
   const [Icon, ink] = parts[state] ?? [CircleDashed, 'text-dim']
   return (
-    <span className={`flex w-24 shrink-0 items-center gap-1.5 text-fine ${ink}`}>
-      <Icon size={13} aria-hidden className="shrink-0" />
+    <span className={`flex w-24 shrink-0 items-baseline gap-1.5 text-fine ${ink}`}>
+      <Icon size={13} aria-hidden className="shrink-0 self-center" />
       {state === 'cant-tell' ? 'can’t tell' : state}
     </span>
   )

@@ -51,7 +51,11 @@ export function BacktestsPart({ id }: { id: string | undefined }) {
     <Split>
       <section aria-label="Backtests" className="flex min-h-0 flex-col border-r border-line bg-panel">
         <Parts here="backtests" />
-        <ListHead title="Backtests" count={many(backtests.length, 'run')} loading={loading && backtests.length === 0}>
+        <ListHead
+          title="Backtests"
+          count={forbidden ? '' : many(backtests.length, 'run')}
+          loading={loading && backtests.length === 0}
+        >
           {may ? (
             <button
               type="button"

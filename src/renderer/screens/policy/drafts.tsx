@@ -62,7 +62,11 @@ export function DraftsPart({ id }: { id: string | undefined }) {
     <Split>
       <section aria-label="Drafts" className="flex min-h-0 flex-col border-r border-line bg-panel">
         <Parts here="drafts" />
-        <ListHead title="Drafts" count={many(items.length, 'draft')} loading={loading && items.length === 0}>
+        <ListHead
+          title="Drafts"
+          count={forbidden ? '' : many(items.length, 'draft')}
+          loading={loading && items.length === 0}
+        >
           {may ? (
             <button
               type="button"
@@ -146,8 +150,8 @@ function DraftRow({ item, selected }: { item: Item; selected: boolean }) {
           <VisibleText>{item.by}</VisibleText>
           {item.ok === false ? (
             <span className="text-danger">
-              {' '}
-              <CircleX size={12} className="mr-0.5 inline align-[-1.5px]" aria-hidden />
+              {' · '}
+              <CircleX size={12} className="mr-1 inline align-[-1.5px]" aria-hidden />
               problems, or tests fail
             </span>
           ) : null}

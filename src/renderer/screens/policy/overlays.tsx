@@ -66,9 +66,11 @@ export function OverlaysPart({ id }: { id: string | undefined }) {
         <ListHead
           title="Overlays"
           count={
-            words
-              ? `${found.length} of ${overlays.length}`
-              : `${many(overlays.length, 'overlay')}${waiting > 0 ? `, ${waiting} waiting` : ''}`
+            forbidden
+              ? ''
+              : words
+                ? `${found.length} of ${overlays.length}`
+                : `${many(overlays.length, 'overlay')}${waiting > 0 ? `, ${waiting} waiting` : ''}`
           }
           loading={loading && overlays.length === 0}
         >

@@ -3,6 +3,7 @@ import type { LibraryItem } from '../../../library-api.ts'
 import { keep, useLibrary } from '../../app/library.ts'
 import { hashOf } from '../../app/route.ts'
 import { core, useWorld } from '../../app/store.ts'
+import { AgentOn } from '../../parts/agent-on.tsx'
 import { Button } from '../../parts/basics.tsx'
 import { size } from '../../parts/size.ts'
 import { Progress, Transfer, wordsOf } from '../sessions/kept.tsx'
@@ -98,7 +99,7 @@ function Item({ item, live }: { item: LibraryItem; live: boolean }) {
             href={hashOf({ screen: 'sessions', id: item.session })}
             className="block truncate font-mono text-fine hover:underline"
           >
-            {session ? `${session.identity.name} → ${session.connection}` : item.session}
+            {session ? <AgentOn agent={session.identity.name} connection={session.connection} /> : item.session}
           </a>
           <div className={`text-fine tabular-nums ${ink}`}>{words}</div>
           {item.problem ? <div className="text-fine text-warn">{item.problem}</div> : null}
