@@ -15,7 +15,8 @@ import { loadCatalog } from './postgres/effects/catalog.ts'
 import { analyse, loadParser } from './postgres/effects/effects.ts'
 import { columnsOf, cstring, int16, int32, message, T } from './postgres/wire/messages.ts'
 import { driven } from './store/sqlite.ts'
-import { openStore, type Store } from './store/store.ts'
+import type { Store } from './store/store.ts'
+import { openFreshStore } from './store/testing/fresh.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 
 let folder: string
@@ -23,7 +24,7 @@ let store: Store
 beforeAll(async () => {
   await loadParser()
   folder = mkdtempSync(join(tmpdir(), 'countersign-bounds-'))
-  store = await openStore(join(folder, 'store.sqlite'))
+  store = await openFreshStore(join(folder, 'store.sqlite'))
 })
 afterAll(async () => {
   await store[Symbol.asyncDispose]()

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Freeze } from '@countersign/contract/access'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { openStore, type Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import { openFreshStore } from '../store/testing/fresh.ts'
 import { putConfigured } from './connections.ts'
 import { type Freezes, openFreezes } from './freezes.ts'
 
@@ -16,7 +17,7 @@ let now: number
 beforeEach(async () => {
   now = Date.parse('2026-11-21T10:00:00Z')
   folder = mkdtempSync(join(tmpdir(), 'freezes-'))
-  store = await openStore(join(folder, 'store.db'))
+  store = await openFreshStore(join(folder, 'store.db'))
 })
 afterEach(async () => {
   await store[Symbol.asyncDispose]()

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { openStore, type Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import { openFreshStore } from '../store/testing/fresh.ts'
 import { openKnownColumns } from './earlier.ts'
 
 let folder: string
@@ -11,7 +12,7 @@ const errors: unknown[] = []
 const log = { error: (...said: unknown[]) => void errors.push(said) }
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'countersign-earlier-'))
-  store = await openStore(join(folder, 'store.sqlite'))
+  store = await openFreshStore(join(folder, 'store.sqlite'))
   errors.length = 0
 })
 afterEach(async () => {

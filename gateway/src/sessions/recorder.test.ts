@@ -19,7 +19,7 @@ import { createInterface } from 'node:readline'
 import { type NewRecordingEvent, RecordingLine } from '@countersign/contract/recording'
 import fc from 'fast-check'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openStore } from '../store/store.ts'
+import { openFreshStore } from '../store/testing/fresh.ts'
 import { FileRecorder, MOST_MARKS, type RecorderOptions } from './recorder.ts'
 import { mend, placeOf, readRecording, seal } from './recording.ts'
 import { RecordingError } from './session.ts'
@@ -394,7 +394,7 @@ describe('a killed gateway', () => {
     expect(recorded.size).toBeGreaterThan(10)
     expect(closed.size).toBeGreaterThan(0)
 
-    const store = await openStore(join(folder, 'store.db'))
+    const store = await openFreshStore(join(folder, 'store.db'))
     const errors: unknown[] = []
     const sessions = createSessions({
       store,
@@ -430,7 +430,7 @@ describe('a killed gateway', () => {
   it('whose store is lost gets its sessions back from their recordings', async () => {
     await runAndKill('record', 100)
     for (const name of readdirSync(folder)) if (name.startsWith('store.db')) rmSync(join(folder, name))
-    const store = await openStore(join(folder, 'store.db'))
+    const store = await openFreshStore(join(folder, 'store.db'))
     const sessions = createSessions({
       store,
       folder,

@@ -6,7 +6,8 @@ import { Session } from '@countersign/contract/session'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { Backing, Entry, OpenedSession } from '../gate/entrance.ts'
 import type { AgentPrincipal } from '../identity/principal.ts'
-import { openStore, type Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
+import { openFreshStore } from '../store/testing/fresh.ts'
 import { placeOf } from './recording.ts'
 import { openLedger, type ScribeLedger } from './scribe/scribe.ts'
 import { createFinder, type Finder } from './search/finder.ts'
@@ -29,7 +30,7 @@ const roomWith = (options: Partial<SessionsOptions> = {}) =>
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sessions-'))
-  store = await openStore(join(folder, 'store.db'))
+  store = await openFreshStore(join(folder, 'store.db'))
   room = roomWith()
 })
 afterEach(async () => {

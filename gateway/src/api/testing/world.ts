@@ -29,7 +29,8 @@ import { openLedger, type ScribeLedger } from '../../sessions/scribe/scribe.ts'
 import { createFinder } from '../../sessions/search/finder.ts'
 import type { LiveSession } from '../../sessions/session.ts'
 import { createSessions, type SessionsRoom } from '../../sessions/sessions.ts'
-import { openStore, type Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
+import { openFreshStore } from '../../store/testing/fresh.ts'
 import { type Api, type ApiOptions, createApi } from '../api.ts'
 
 export const silent = { info() {}, warn() {}, error() {} }
@@ -77,7 +78,7 @@ export interface World extends AsyncDisposable {
 
 export async function startWorld(options: Partial<ApiOptions> = {}): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), 'api-'))
-  const store = await openStore(join(folder, 'store.db'))
+  const store = await openFreshStore(join(folder, 'store.db'))
   const [people, agents] = await Promise.all([startIssuer(), startIssuer()])
   const issuers: IssuerConfig[] = [
     { issuer: agents.url, for: 'agents', audience: 'countersign', groups: 'groups', scopes: [] },

@@ -7,7 +7,8 @@ import type { PersonPrincipal } from '../../identity/principal.ts'
 import type { Requirement } from '../../policy/policy.ts'
 import { bot, onTable, orders } from '../../policy/testing/policies.ts'
 import { appendFeed, type StoredMessage } from '../../store/feed.ts'
-import { openStore, type Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
+import { openFreshStore } from '../../store/testing/fresh.ts'
 import { type ApprovalLimits, type Approvals, type ApprovalsConfig, createApprovals } from '../approvals.ts'
 import type { Clock } from '../clock.ts'
 
@@ -67,7 +68,7 @@ export async function world(): Promise<World> {
   const errors: unknown[] = []
   const log = { error: (entry: unknown) => void errors.push(entry) } as never
   const start = async () => {
-    const store = await openStore(file, { log })
+    const store = await openFreshStore(file, { log })
     const said: StoredMessage[] = []
     store.feed.subscribe((message) => said.push(message))
     return {

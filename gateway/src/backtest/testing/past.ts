@@ -15,7 +15,8 @@ import { placeOf } from '../../sessions/recording.ts'
 import { openLedger, type ScribeLedger } from '../../sessions/scribe/scribe.ts'
 import type { LiveSession } from '../../sessions/session.ts'
 import { createSessions, type SessionsRoom } from '../../sessions/sessions.ts'
-import { openStore, type Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
+import { openFreshStore } from '../../store/testing/fresh.ts'
 
 const HOUR = 3_600_000
 
@@ -53,7 +54,7 @@ export class Past implements AsyncDisposable {
     const folder = mkdtempSync(join(tmpdir(), 'countersign-past-'))
     const clock = { now: Date.parse(now) }
     const log = { info() {}, warn() {}, error() {} }
-    const store = await openStore(join(folder, 'countersign.sqlite'))
+    const store = await openFreshStore(join(folder, 'countersign.sqlite'))
     const ledger = await openLedger({
       folder: join(folder, 'ledger'),
       store,

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openStore, type Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
+import { openFreshStore } from '../../store/testing/fresh.ts'
 import type { AgentPrincipal, PersonPrincipal } from '../principal.ts'
 import { openRegistry, type Registry, type RegistryOptions, type RegistrySettings } from './registry.ts'
 
@@ -28,7 +29,7 @@ const open = async (more: Partial<RegistryOptions> = {}) =>
   })
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'registry-'))
-  store = await openStore(join(folder, 'store.db'))
+  store = await openFreshStore(join(folder, 'store.db'))
   now = Date.parse('2026-11-21T12:00:00.000Z')
   settings = { leftAfter: 90 * DAY, sponsorFrom: 'registry', agentIssuers: new Set(['https://idp']) }
   warned = []

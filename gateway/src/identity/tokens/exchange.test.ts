@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { Command, ConnectionRef } from '../../gate/command.ts'
 import { type LiveGrant, standing } from '../../gate/entrance.ts'
-import { openStore, type Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
+import { openFreshStore } from '../../store/testing/fresh.ts'
 import { type AgentPrincipal, type PersonPrincipal, TokenError } from '../principal.ts'
 import type { SignIn } from '../sign-ins.ts'
 import { createSubjectTokens, type VerifiedToken } from '../subject-tokens.ts'
@@ -37,7 +38,7 @@ const connections = new Map<string, ConnectionRef>(
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'exchange-'))
-  store = await openStore(join(folder, 'store.db'))
+  store = await openFreshStore(join(folder, 'store.db'))
   now = start
   issued = new Map()
   grants = []

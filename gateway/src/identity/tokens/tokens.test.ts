@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Actor } from '@countersign/contract/ledger/payloads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { openStore, type Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
+import { openFreshStore } from '../../store/testing/fresh.ts'
 import type { AgentPrincipal, TokenError } from '../principal.ts'
 import { fingerprintOf, hashOf, newTokenText } from './text.ts'
 import { BadTokenCursor, createTokens, KEPT_MS, type Tokens, TooManyTokens } from './tokens.ts'
@@ -29,7 +30,7 @@ const made = (options = {}) =>
   })
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'tokens-'))
-  store = await openStore(join(folder, 'store.db'))
+  store = await openFreshStore(join(folder, 'store.db'))
   now = start
   trusted = new Set([issuer])
   tokens = made()

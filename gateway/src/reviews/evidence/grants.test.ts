@@ -2,13 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { openStore } from '../../store/store.ts'
+import { openFreshStore } from '../../store/testing/fresh.ts'
 import { grantsIn } from './grants.ts'
 
 test('who was given access is among the grants of a rule, however often another one asked after them', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-grants-'))
   try {
-    await using store = await openStore(join(folder, 'store.db'))
+    await using store = await openFreshStore(join(folder, 'store.db'))
     const give = async (agent: string, hour: number, actions: string[]) => {
       const at = new Date(Date.UTC(2026, 9, 1, hour)).toISOString()
       await store.db

@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { openStore, type Store } from '../../store/store.ts'
+import type { Store } from '../../store/store.ts'
+import { openFreshStore } from '../../store/testing/fresh.ts'
 import { lastCertified } from './last-certified.ts'
 
 async function put(
@@ -65,7 +66,7 @@ async function put(
 test('the newest certification counts, of the same access or rule, whoever it was by', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'countersign-certified-'))
   try {
-    await using store = await openStore(join(folder, 'store.db'))
+    await using store = await openFreshStore(join(folder, 'store.db'))
     const of = { kind: 'access', agent: 'i#bot', connection: 'orders' } as const
     expect(await lastCertified(store, of)).toBeUndefined()
     await put(store, '1', { verdict: 'certify', at: '2026-01-01T00:00:00.000Z', by: 'Rae' })

@@ -9,7 +9,8 @@ import { createLane } from '../../../grants/lane.ts'
 import type { PersonPrincipal } from '../../../identity/principal.ts'
 import type { AgentEntry } from '../../../identity/registry/agent-entry.ts'
 import { loadPolicyTexts, type Policies } from '../../../policy/policy.ts'
-import { openStore, type Store } from '../../../store/store.ts'
+import type { Store } from '../../../store/store.ts'
+import { openFreshStore } from '../../../store/testing/fresh.ts'
 import { evidenceOf } from '../../recommend/testing/observing.ts'
 import { createOverlays, type Overlays } from '../apply.ts'
 import type { Proposal } from '../propose.ts'
@@ -75,7 +76,7 @@ export class OverlayRoom implements AsyncDisposable {
 
   static async open(policy = 'permit (principal, action, resource);'): Promise<OverlayRoom> {
     const folder = mkdtempSync(join(tmpdir(), 'countersign-overlay-room-'))
-    return new OverlayRoom(folder, await openStore(join(folder, 'store.db')), policy)
+    return new OverlayRoom(folder, await openFreshStore(join(folder, 'store.db')), policy)
   }
 
   propose(proposal: Partial<Proposal> & Pick<Proposal, 'policy'>) {

@@ -8,7 +8,8 @@ import type { NewRecordingEvent } from '@countersign/contract/recording'
 import { createApprovals } from '../../../approvals/approvals.ts'
 import type { Keeping, LoadedRetention } from '../../../config/retention.ts'
 import type { AgentPrincipal } from '../../../identity/principal.ts'
-import { openStore, type Store } from '../../../store/store.ts'
+import type { Store } from '../../../store/store.ts'
+import { openFreshStore } from '../../../store/testing/fresh.ts'
 import { ledgerReader, openEntries } from '../../ledger/entries.ts'
 import type { Ledger } from '../../ledger/ledger.ts'
 import { LedgerLog } from '../../ledger/log.ts'
@@ -109,7 +110,7 @@ export class World implements AsyncDisposable {
   }
 
   async #open(): Promise<void> {
-    this.store = await openStore(join(this.folder, 'countersign.sqlite'))
+    this.store = await openFreshStore(join(this.folder, 'countersign.sqlite'))
     this.sessions = createSessions({
       store: this.store,
       folder: this.folder,

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { LogReport } from '@countersign/contract/ledger/log-verify'
 import type { NewRecordingEvent } from '@countersign/contract/recording'
-import { openStore, type Store } from '../../../store/store.ts'
+import type { Store } from '../../../store/store.ts'
+import { openFreshStore } from '../../../store/testing/fresh.ts'
 import { verify } from '../../../verify/testing/world.ts'
 import { placeOf } from '../../recording.ts'
 import type { LiveSession } from '../../session.ts'
@@ -30,7 +31,7 @@ export class Room implements AsyncDisposable {
   static async open(folder = mkdtempSync(join(tmpdir(), 'countersign-room-')), entry?: URL): Promise<Room> {
     const complaints: string[] = []
     const log = { info() {}, warn() {}, error: (...said: unknown[]) => void complaints.push(String(said[1])) }
-    const store = await openStore(join(folder, 'countersign.sqlite'))
+    const store = await openFreshStore(join(folder, 'countersign.sqlite'))
     const ledger = await openLedger({
       folder: join(folder, 'ledger'),
       store,
