@@ -41,8 +41,8 @@ const output = (channel: string, data: unknown, more: object = {}) => ({
 })
 
 /** The cast of channel 1, each event a quarter of a second after the one before. */
-function castOf(events: object[]): unknown[] {
-  const cast = new Asciicast('1')
+function castOf(events: object[], version: 2 | 3 = 3): unknown[] {
+  const cast = new Asciicast('1', version)
   let text = cast.line(RecordingLine.parse(header))
   events.forEach((event, at) => {
     text += cast.line(RecordingLine.parse({ seq: at + 1, t: at * 250, ...event }))
@@ -101,6 +101,31 @@ it('makes a cast of one channel among others', () => {
     [0.5, 'm', 'not kept whole: stdout'],
     [0, 'm', 'ended by signal TERM'],
     [0, 'x', '143'],
+  ])
+})
+
+it('makes version 2 for players that know no other: times since the beginning, its exit as a marker', () => {
+  const terminal = { type: 'xterm', columns: 100, rows: 30 }
+  const cast = castOf(
+    [
+      command('b', 'make'),
+      { type: 'channel', channel: '1', command: 'b', kind: 'exec', environment: { LANG: 'C' }, terminal },
+      output('1', 'a\n'),
+      { type: 'input', channel: '1', data: 'y\r' },
+      { type: 'resize', channel: '1', columns: 120, rows: 40 },
+      exit('1', { code: 3 }),
+    ],
+    2,
+  )
+  expect(cast).toEqual([
+    {
+      ...{ version: 2, width: 100, height: 30, timestamp: Date.parse('2026-11-22T10:00:00Z') / 1000 },
+      ...{ command: 'make', title: 'ci\\u{202e} on web-1, se_a', env: { LANG: 'C', TERM: 'xterm' } },
+    },
+    [0.25, 'o', 'a\n'],
+    [0.5, 'i', 'y\r'],
+    [0.75, 'r', '120x40'],
+    [1, 'm', 'exit 3'],
   ])
 })
 

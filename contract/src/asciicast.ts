@@ -30,15 +30,22 @@ export class Asciicast {
   #opening: Of<'channel'> | undefined
   /** The last event's time, in microseconds since the recording began. */
   #micros = 0
+  /** The channel's. */
+  #began = 0
+  readonly #version: 2 | 3
   #masked = new Set<string>()
   /** Without a terminal: whether the last character that was shown is a carriage return. */
   #returned = false
   readonly #text = { stdout: new Text(), stderr: new Text(), stdin: new Text() }
   readonly #awaited = new Map<string, { text: string; holds: Of<'hold'>[] }>()
 
-  /** @param channel id of a channel in the recording; absent: the first in which a command or a shell runs */
-  constructor(channel?: string) {
+  /**
+   * @param channel id of a channel in the recording; absent: the first in which a command or a shell runs
+   * @param version 2 for asciinema before 3.0: times since the beginning, the exit status as a marker
+   */
+  constructor(channel?: string, version: 2 | 3 = 3) {
     this.#channel = channel
+    this.#version = version
   }
 
   /** The event that begins the channel, once it was given. */
@@ -103,21 +110,24 @@ export class Asciicast {
     this.#channel = line.channel
     this.#opening = line
     this.#micros = Math.round(line.t * 1000)
+    this.#began = this.#micros
     const command = this.#awaited.get(line.command)
     this.#awaited.clear()
     const { terminal, environment, kind } = line
     const size = terminal && terminal.columns > 0 && terminal.rows > 0 ? terminal : USUAL
-    const type = terminal && terminal.type !== '' ? { type: named(terminal.type) } : {}
+    const [cols, rows] = [within(size.columns, 'columns'), within(size.rows, 'rows')]
+    const type = terminal && terminal.type !== '' ? named(terminal.type) : undefined
     const recording = this.#header
+    const variables = Object.entries(environment ?? {}).map(([name, value]) => [named(name), named(value)])
+    if (this.#version === 2 && type !== undefined) variables.push(['TERM', type])
     const header = {
-      version: 3,
-      term: { cols: within(size.columns, 'columns'), rows: within(size.rows, 'rows'), ...type },
+      ...(this.#version === 2
+        ? { version: 2, width: cols, height: rows }
+        : { version: 3, term: { cols, rows, ...(type !== undefined && { type }) } }),
       ...(recording && { timestamp: Math.floor((Date.parse(recording.startedAt) + line.t) / 1000) }),
       ...(kind === 'exec' && command && { command: named(command.text) }),
       ...(recording && { title: named(`${recording.agent.name} on ${recording.connection}, ${recording.session}`) }),
-      ...(environment && {
-        env: Object.fromEntries(Object.entries(environment).map(([name, value]) => [named(name), named(value)])),
-      }),
+      ...(variables.length > 0 && { env: Object.fromEntries(variables) }),
     }
     const holds = (command?.holds ?? []).map((hold) => this.#event(line.t, 'm', heldText(hold)))
     return `${JSON.stringify(header)}\n${holds.join('')}`
@@ -168,7 +178,9 @@ export class Asciicast {
     const now = Math.max(this.#micros, Math.round(t * 1000))
     const passed = now - this.#micros
     this.#micros = now
-    return `${JSON.stringify([passed / 1e6, code, code === 'm' ? named(text) : text])}\n`
+    const at = this.#version === 2 ? now - this.#began : passed
+    const [as, said] = this.#version === 2 && code === 'x' ? ['m', `exit ${text}`] : [code, text]
+    return `${JSON.stringify([at / 1e6, as, as === 'm' ? named(said) : said])}\n`
   }
 }
 

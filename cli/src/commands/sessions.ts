@@ -16,7 +16,7 @@ import { timeIn } from './options.ts'
 /** sessions: who is and was connected, and what was recorded of it. */
 export function sessionCommands(program: Command): void {
   const sessions = group(program, 'sessions', 'who is and was connected, and ending it')
-  listOptions(sessions.command('list'))
+  listOptions(sessions.command('list', { isDefault: true }))
     .description('sessions, newest first')
     .option('--state <state>', 'open, closed, terminated or interrupted')
     .option('--agent <id>', 'of this agent')
@@ -43,7 +43,12 @@ export function sessionCommands(program: Command): void {
 }
 
 /** What there is of a session as a file. */
-const forms = { recording: '/recording', cast: '/recording?format=asciicast', bundle: '/bundle' } as const
+const forms = {
+  recording: '/recording',
+  cast: '/recording?format=asciicast',
+  'cast-v2': '/recording?format=asciicast&version=2',
+  bundle: '/bundle',
+} as const
 
 async function list(context: Context, options: ListOptions & Record<string, string | undefined>): Promise<undefined> {
   const { state, agent, connection, text } = options
@@ -85,11 +90,16 @@ async function exportTo(
   id: string,
   file: string,
 ): Promise<undefined> {
-  if (channel !== undefined && asForm !== 'cast') throw misuse('only a cast is of one channel: --as-form cast')
+  if (channel !== undefined && !asForm.startsWith('cast')) throw misuse('only a cast is of one channel: --as-form cast')
   const one = channel === undefined ? '' : `&channel=${segment(channel)}`
   const bytes = await download(gatewayIn(context), `/v1/sessions/${segment(id)}${forms[asForm]}${one}`, file)
   if (context.json) context.terminal.json({ file, bytes })
-  const what = { recording: '', cast: ': asciinema plays it', bundle: ': countersign verify checks it' }[asForm]
+  const what = {
+    recording: '',
+    cast: ': asciinema plays it',
+    'cast-v2': ': asciinema plays it',
+    bundle: ': countersign verify checks it',
+  }[asForm]
   context.terminal.say(`${bytes} bytes written to ${shown(file)}${what}`)
 }
 

@@ -49,6 +49,7 @@ const RecordingQuery = z.object({
     .max(100)
     .optional()
     .describe('id of the channel; absent: the first in which a command or a shell runs'),
+  version: z.enum(['2', '3']).optional().describe('of asciicast: 2 for asciinema before 3.0; 3 where absent'),
 })
 
 export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pick<Retention, 'described'>): void {
@@ -157,7 +158,7 @@ export function sessionRoutes(app: Routes, sessions: SessionsRoom, retention: Pi
       if (!(await sessions.events(session.id, 0, 1))) throw noRecording(session.id)
       void reply.header('vary', 'accept, accept-encoding')
       if (wantsCast(query, headers.accept)) {
-        const found = await castOf(sessions.recordingStream(session.id), query.channel)
+        const found = await castOf(sessions.recordingStream(session.id), query.channel, query.version === '2' ? 2 : 3)
         if ('channels' in found) throw noCast(session.id, query.channel, found.channels)
         try {
           await sessions.playedBack(session.id, caller, 'recording')

@@ -16,15 +16,16 @@ const MOST_TOLD = 50
 const PORTION = 64 * 1024
 
 /**
- * A channel of a recording as asciicast v3, made while it is read; destroyed, it lets go of the recording.
+ * A channel of a recording as asciicast, made while it is read; destroyed, it lets go of the recording.
  * @param channel its id; absent: the first in which a command or a shell runs
  * @throws what reading the recording throws
  */
 export async function castOf(
   recording: Readable,
   channel: string | undefined,
+  version: 2 | 3 = 3,
 ): Promise<{ cast: Readable; channel: string } | NoCast> {
-  const asciicast = new Asciicast(channel)
+  const asciicast = new Asciicast(channel, version)
   const channels: NoCast['channels'] = []
   const lines = linesOf(recording)
   for (let begun = await lines.next(); !begun.done; begun = await lines.next()) {
