@@ -46,7 +46,10 @@ describe('countersign', () => {
     [['--version'], 0, /^\d+\.\d+\.\d+\n$/],
     [[], 2, /a command is missing; see countersign --help/],
     [['surf'], 2, /there is no command "surf"/],
-    [['approvals'], 2, /a command is missing/],
+    [['approvals'], 2, /which gateway\?/], // a group alone is its list, with its options
+    [['sessions', '--state', 'open', '--gateway', 'gw.example.com'], 4, /not signed in/],
+    [['sessions', '--stat', 'open'], 2, /unknown option '--stat'/],
+    [['grants', '--help'], 0, /usage: countersign grants/],
     [['approvals', 'surf'], 2, /there is no command "surf"/],
     [['login', '--devise'], 2, /unknown option '--devise'/],
     [['whoami', 'me'], 2, /too many arguments/],

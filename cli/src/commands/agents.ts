@@ -12,7 +12,7 @@ import { type ListOptions, listed, listOptions } from './list.ts'
 /** agents: the registry. */
 export function agentCommands(program: Command): void {
   const agents = group(program, 'agents', 'every agent that was seen or declared, and disabling it')
-  listOptions(agents.command('list'))
+  listOptions(agents.command('list', { isDefault: true }))
     .description('agents')
     .option('--text <words>', 'with these words in names, owners or purpose')
     .option('--state <state>', 'active or disabled')

@@ -13,7 +13,7 @@ import { type ListOptions, listed, listOptions } from './list.ts'
 /** approvals: held commands, and requests for access, which are decided the same way. */
 export function approvalCommands(program: Command): void {
   const approvals = group(program, 'approvals', 'held commands and requests for access, and deciding them')
-  listOptions(approvals.command('list'))
+  listOptions(approvals.command('list', { isDefault: true }))
     .description('what is held, newest first')
     .option('--state <state>', 'pending, approved, used, denied, expired or cancelled')
     .action(runs(list))

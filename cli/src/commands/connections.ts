@@ -11,7 +11,9 @@ import { type ListOptions, listed, listOptions } from './list.ts'
 /** connections: what agents reach, and freezing it. */
 export function connectionCommands(program: Command): void {
   const connections = group(program, 'connections', 'what agents reach, and freezing one or everything')
-  listOptions(connections.command('list')).description('connections, by name').action(runs(list))
+  listOptions(connections.command('list', { isDefault: true }))
+    .description('connections, by name')
+    .action(runs(list))
   for (const verb of ['freeze', 'unfreeze'] as const)
     connections
       .command(verb)

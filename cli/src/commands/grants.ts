@@ -15,7 +15,7 @@ import { durationOf, parts, secondsIn } from './options.ts'
 /** grants: access just in time, asked for, seen, prolonged and given back. */
 export function grantCommands(program: Command): void {
   const grants = group(program, 'grants', 'access just in time: asked for, seen, extended, revoked')
-  listOptions(grants.command('list'))
+  listOptions(grants.command('list', { isDefault: true }))
     .description('grants, newest first')
     .option('--state <state>', 'requested, active, expired, revoked or denied')
     .option('--agent <id>', 'of this agent')

@@ -15,7 +15,9 @@ import { secondsIn } from './options.ts'
 /** plans: what a planner wants its executors to do, each step with a grant of its own, decided as one. */
 export function planCommands(program: Command): void {
   const plans = group(program, 'plans', 'several grants that are asked for and decided as one')
-  listOptions(plans.command('list')).description('plans, newest first').action(runs(list))
+  listOptions(plans.command('list', { isDefault: true }))
+    .description('plans, newest first')
+    .action(runs(list))
   plans.command('show').argument('<id>').description('a plan and its grants').action(runs(show))
   plans
     .command('request')
