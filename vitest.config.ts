@@ -3,7 +3,9 @@ import { defineConfig } from 'vitest/config'
 
 // Workers, and the gateways that tests start, read what others have compiled: half of what a gateway's start costs.
 // Tests alone: who can write to that folder decides what runs.
-process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules', '.cache', 'node-compile')
+const cache = join(import.meta.dirname, 'node_modules', '.cache')
+process.env.NODE_COMPILE_CACHE ??= join(cache, 'node-compile')
+process.env.COUNTERSIGN_TEST_KEYS ??= join(cache, 'countersign-keys')
 
 export default defineConfig({
   test: {
@@ -23,6 +25,8 @@ export default defineConfig({
     maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
+    // A second is the default: on a busy machine a page or a server needs longer now and then.
+    expect: { poll: { timeout: 15_000 } },
     // As end-to-end tests have it: what needed a second try on a busy runner is reported as such ("retry x1").
     retry: process.env.CI ? 1 : 0,
   },

@@ -1,6 +1,15 @@
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto'
 import { once } from 'node:events'
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { join } from 'node:path'
 import { type JWK, SignJWT } from 'jose'
 import { type AdapterConstructor, Provider } from 'oidc-provider'
 // @ts-expect-error no types
@@ -86,16 +95,18 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
   await once(server, 'listening')
   const url = `http://127.0.0.1:${(server.address() as { port: number }).port}`
 
-  let key: { kid: string; private: KeyObject }
+  let key: Key
+  const used: Key[] = []
   const cookieKey = randomBytes(24).toString('base64url')
   const rotate = () => {
-    key = newKey()
+    key = free.shift() ?? anotherKey()
+    used.push(key)
     const provider = newProvider(key)
     const callback = provider.callback()
     handle = (req, res) => (req.url?.startsWith('/sign-in/') ? signIn(provider, req, res) : callback(req, res))
   }
 
-  function newProvider(signing: { kid: string; private: KeyObject }): Provider {
+  function newProvider(signing: Key): Provider {
     const jwk = { ...signing.private.export({ format: 'jwk' }), kid: signing.kid, alg: 'RS256', use: 'sig' } as JWK
     const provider = new Provider(url, {
       adapter: InMemory as unknown as AdapterConstructor,
@@ -235,6 +246,7 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
   const stop = async () => {
     server.closeAllConnections()
     if (server.listening) await new Promise((resolve) => server.close(resolve))
+    free.push(...used.splice(0))
   }
   return {
     url,
@@ -261,12 +273,42 @@ export async function startIssuer(options: IssuerOptions = {}): Promise<RunningI
   }
 }
 
-function newKey(): { kid: string; private: KeyObject } {
-  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
-  const kid = createHash('sha256')
-    .update(publicKey.export({ type: 'spki', format: 'der' }))
-    .digest('base64url')
-  return { kid, private: privateKey }
+interface Key {
+  kid: string
+  private: KeyObject
+}
+
+/** What issuers have signed with that have stopped: tests start hundreds, and to make a key takes a tenth of a second. */
+const free: Key[] = []
+let taken = 0
+
+/**
+ * A key that no issuer of this process has. Where COUNTERSIGN_TEST_KEYS names a folder, keys are kept there, for the tests
+ * of other files.
+ */
+function anotherKey(): Key {
+  const folder = process.env.COUNTERSIGN_TEST_KEYS
+  if (folder === undefined) return newKey()
+  const file = join(folder, `${taken++}.pem`)
+  try {
+    return keyOf(createPrivateKey(readFileSync(file)))
+  } catch {
+    const key = newKey()
+    mkdirSync(folder, { recursive: true, mode: 0o700 })
+    const arriving = `${file}.${process.pid}`
+    writeFileSync(arriving, key.private.export({ type: 'pkcs8', format: 'pem' }), { mode: 0o600 })
+    renameSync(arriving, file)
+    return key
+  }
+}
+
+function newKey(): Key {
+  return keyOf(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey)
+}
+
+function keyOf(privateKey: KeyObject): Key {
+  const der = createPublicKey(privateKey).export({ type: 'spki', format: 'der' })
+  return { kid: createHash('sha256').update(der).digest('base64url'), private: privateKey }
 }
 
 function claimsOfPerson(person: IssuerPerson | undefined) {
