@@ -21,9 +21,10 @@ export function Section({ title, children, aside }: { title: string; children: R
 export function Facts({ facts }: { facts: readonly (readonly [string, ReactNode] | undefined)[] }) {
   return (
     <dl className="mt-4 grid grid-cols-[118px_minmax(0,1fr)] gap-y-2 max-lg:grid-cols-[92px_minmax(0,1fr)]">
-      {facts.map((fact) =>
+      {facts.map((fact, i) =>
         fact ? (
-          <Fragment key={fact[0]}>
+          // biome-ignore lint/suspicious/noArrayIndexKey: several may have one name, and none moves
+          <Fragment key={i}>
             <dt className="text-dim">{fact[0]}</dt>
             <dd className="min-w-0 break-words">{fact[1]}</dd>
           </Fragment>

@@ -13,8 +13,9 @@ import { size } from '../../parts/size.ts'
 import { dateAndClock } from '../../parts/time.ts'
 import { OutcomeWord } from '../../parts/verified.tsx'
 import { VisibleText } from '../../parts/visible-text.tsx'
+import { CampaignName, CampaignVerdict } from './campaign-verdict.tsx'
 import { Facts, Page, Section } from './parts.tsx'
-import { applicationWords, entries, exceptionWords, figure, trustWords } from './words.ts'
+import { entries, figure, trustWords } from './words.ts'
 
 /** What the verification of a bundle found: the outcome in words, then where, then what the bundle says. */
 export function VerdictPage({ id, again }: { id: string; again?: (() => void) | undefined }) {
@@ -100,11 +101,8 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
             ? [
                 'About',
                 <span key="about">
-                  {about.campaign ? (
-                    <VisibleText>
-                      {`campaign ${about.campaign}${about.review ? ` (${about.review.title})` : ''}${about.sessions.length > 0 ? ', with ' : ''}`}
-                    </VisibleText>
-                  ) : null}
+                  {about.campaign ? <CampaignName id={about.campaign} review={about.review} /> : null}
+                  {about.campaign && about.sessions.length > 0 ? ', with ' : null}
                   {sessionsWord(about)}
                   {about.sessions.slice(0, 20).map((session, i) => (
                     <span key={session}>
@@ -137,21 +135,23 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
           about?.policy ? ['Policy', <VisibleText key="policy">{`version ${about.policy}`}</VisibleText>] : undefined,
         ]}
       />
-      <div className="mt-4 flex flex-wrap gap-2.5">
-        {again ? (
-          <Button onClick={again}>
-            Verify again <Key>V</Key>
-          </Button>
-        ) : null}
-        {known ? (
-          <a
-            href={hashOf({ screen: 'replay', id: known })}
-            className="inline-flex h-9 items-center gap-2.5 rounded-box border border-line bg-panel px-3.5 font-semibold text-accent hover:bg-sunken"
-          >
-            Replay <Key>R</Key>
-          </a>
-        ) : null}
-      </div>
+      {again || known ? (
+        <div className="mt-4 flex flex-wrap gap-2.5">
+          {again ? (
+            <Button onClick={again}>
+              Verify again <Key>V</Key>
+            </Button>
+          ) : null}
+          {known ? (
+            <a
+              href={hashOf({ screen: 'replay', id: known })}
+              className="inline-flex h-9 items-center gap-2.5 rounded-box border border-line bg-panel px-3.5 font-semibold text-accent hover:bg-sunken"
+            >
+              Replay <Key>R</Key>
+            </a>
+          ) : null}
+        </div>
+      ) : null}
       {findings.length > 0 ? (
         <Section title="What is wrong, the first place first">
           <ol className="divide-y divide-line rounded-box border border-line bg-panel">
@@ -177,6 +177,7 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
           ) : null}
         </Section>
       ) : null}
+      {about?.review ? <CampaignVerdict review={about.review} outcome={verdict.outcome} /> : null}
       {verdict.parts.length > 0 ? (
         <Section title="Its parts">
           <ul className="rounded-box border border-line bg-panel py-1">
@@ -194,7 +195,6 @@ function Verdict({ verdict, again }: { verdict: BundleVerdict; again: (() => voi
           </ul>
         </Section>
       ) : null}
-      {about?.review ? <Review review={about.review} outcome={verdict.outcome} /> : null}
       {about && !about.review && (about.decisions.length > 0 || about.people.length > 0) ? (
         <Decisions about={about} outcome={verdict.outcome} />
       ) : null}
@@ -277,53 +277,6 @@ function Decisions({
           ))}
         </ul>
       )}
-    </Section>
-  )
-}
-
-/** What became of a campaign, as its entries in the bundle say. */
-function Review({
-  review,
-  outcome,
-}: {
-  review: NonNullable<NonNullable<BundleVerdict['about']>['review']>
-  outcome: BundleVerdict['outcome']
-}) {
-  const now = useNow()
-  const believed = outcome === 'whole' || outcome === 'incomplete'
-  const applied = Object.entries(review.applications).filter(([, count]) => count > 0)
-  return (
-    <Section title={believed ? 'The campaign' : 'The campaign, as the bundle says: nothing vouches for it'}>
-      <Facts
-        facts={[
-          ['State', review.state],
-          ['Items', `${figure(review.items)}, ${figure(review.undecided)} undecided`],
-          ['Decisions', figure(review.decisions)],
-          applied.length > 0
-            ? [
-                'Applied',
-                applied.map(([state, count]) => `${figure(count)} ${applicationWords[state] ?? state}`).join(', '),
-              ]
-            : undefined,
-          [
-            'Open',
-            review.exceptions.length === 0
-              ? 'no exceptions'
-              : review.exceptions
-                  .map(({ code, count }) => `${exceptionWords[code] ?? code}: ${figure(count)}`)
-                  .join('; '),
-          ],
-          ...review.signOffs.map(
-            ({ person, at, statement }) =>
-              [
-                'Signed off',
-                <VisibleText key={`${person} ${at}`}>
-                  {`${person}, ${Number.isNaN(Date.parse(at)) ? at : dateAndClock(at, now)}: ${statement}`}
-                </VisibleText>,
-              ] as const,
-          ),
-        ]}
-      />
     </Section>
   )
 }

@@ -49,8 +49,8 @@ export const trustWords: Record<BundleVerdict['trust'], string> = {
 }
 
 export const howWords: Record<SeenCheckpoint['how'], string> = {
-  asked: 'asked for',
-  feed: 'told',
+  asked: 'asked of the gateway',
+  feed: 'told by the gateway',
   bundle: 'in a bundle',
   handover: 'handed the key over',
 }
@@ -70,6 +70,17 @@ export const applicationWords: Record<string, string> = {
   'not-supported': 'to be done elsewhere',
 }
 
+/** A campaign's state, as Reviews says it. */
+export const campaignWords: Record<string, string> = {
+  draft: 'draft',
+  active: 'going on',
+  closed: 'closed',
+  cancelled: 'cancelled',
+}
+
+/** Exceptions that a campaign has or hasn't: a number beside them says nothing. */
+export const onceOnly = new Set(['not-closed', 'not-signed-off'])
+
 /** What an auditor asks about first in a campaign. */
 export const exceptionWords: Record<string, string> = {
   undecided: 'undecided',
@@ -80,7 +91,7 @@ export const exceptionWords: Record<string, string> = {
   'application-not-supported': 'can’t be enforced by an overlay',
   'overlay-rejected': 'application rejected',
   'overlay-rolled-back': 'rolled back',
-  'thin-coverage': 'thin coverage',
+  'thin-coverage': 'with thin coverage',
   'not-closed': 'not closed',
   'not-signed-off': 'not signed off',
   'rubber-stamp': 'reviewers with signals of rubber stamps',

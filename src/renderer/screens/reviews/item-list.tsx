@@ -143,7 +143,7 @@ export function ItemList(props: Props) {
           list.current?.focus()
         }}
       />
-      <div className="grid grid-cols-3 gap-1.5 px-3 py-1.5">
+      <div className="grid grid-cols-[5fr_7fr_5fr] gap-1.5 px-3 py-1.5">
         <Select
           label="Which"
           value={filter.which}
