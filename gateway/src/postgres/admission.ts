@@ -221,8 +221,12 @@ async function submitConnect(
       },
       meaningNow: async () => meaning,
     })
+    // What policy denies is as if it weren't there; what people deny was shown to be, and they have a reason.
     if (!('run' in answer))
-      throw new Refused(answer.refused.code === '42501' ? refusal.noConnection : answer.refused, answer.refused.message)
+      throw new Refused(
+        answer.refused.code === '42501' && commands.denies(CONNECT, meaning) ? refusal.noConnection : answer.refused,
+        answer.refused.message,
+      )
     answer.run.end()
     commands.journal.flush()
   } finally {

@@ -430,6 +430,27 @@ describe('held', () => {
     expect(await count()).toBe(5)
   })
 
+  it.each<[string, (held: Awaited<ReturnType<World['gate']['nextHeld']>>) => void, string]>([
+    ['denied by a person', (held) => held.deny('not today'), 'E 42501 denied by Ada: not today'],
+    [
+      'denied by policy by now',
+      (held) => {
+        world.gate.judge = () => 'deny'
+        held.deny('not today')
+      },
+      'E 42501 there is no such connection, or this agent may not open it',
+    ],
+    ['expired', (held) => held.expire(), 'E 57014'],
+  ])('opening the connection itself: %s', async (_name, decide, error) => {
+    world.gate.judge = (command) => (command.kind === 'connect' ? 'hold' : 'allow')
+    const held = world.gate.nextHeld()
+    const opening = session()
+    decide(await held)
+    const said = told((await opening).frames)
+    expect(said).toContainEqual(expect.stringMatching(/^N 00000 held for approval/))
+    expect(said.at(-1)).toContain(error)
+  })
+
   it('in a pipeline: answers to what came before are not held back, what comes after waits', async () => {
     const client = await session()
     const held = world.gate.nextHeld()
@@ -709,6 +730,18 @@ it('drain: idle sessions end at once, what runs may finish', async () => {
     'E 57P01 terminating connection because the gateway is stopping',
   ])
   await drained
+  const closed = { state: 'closed', reason: 'the gateway stopped' }
+  expect(own.sessions.all.map((live) => live.closedAs)).toEqual([closed, closed])
+})
+
+it('drain: what still runs when the time is up is cut off', async () => {
+  await using own = await startWorld(postgres)
+  const busy = await RawClient.start(own.port)
+  busy.send(Q('SELECT pg_sleep(60)'))
+  while (own.sessions.all.flatMap((live) => live.of('command')).length < 2) await new Promise(setImmediate)
+  await own.listener.drain(1)
+  expect(told(await busy.closed()).at(-1)).toBe('E 57P01 terminating connection because the gateway is stopping')
+  expect(own.sessions.last.closedAs).toEqual({ state: 'closed', reason: 'the gateway stopped' })
 })
 
 /** Lets PREPARE itself pass, once, so that only what is run decides. */
