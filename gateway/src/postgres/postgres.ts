@@ -155,7 +155,7 @@ export async function listenPostgres(options: PostgresOptions): Promise<Postgres
     const live = [...sessions.values()]
     for (const session of live) session.drain()
     const late = setTimeout(() => {
-      for (const session of live) session.end(draining, 'the gateway stopped')
+      for (const session of live) session.end(draining, 'the gateway stopped', 'closed')
     }, ms)
     await Promise.all([...sessions.values()].map(({ closed }) => closed))
     clearTimeout(late)

@@ -224,7 +224,8 @@ export class Session {
   drain(): void {
     this.#draining = true
     this.#passage.cancelHeld('the gateway is stopping')
-    if (this.#outstanding.empty && this.#relay.settled && this.#started) this.end(draining, 'the gateway stopped')
+    if (this.#outstanding.empty && this.#relay.settled && this.#started)
+      this.end(draining, 'the gateway stopped', 'closed')
   }
 
   /** Ends the session with a last message for the client. */
@@ -249,7 +250,7 @@ export class Session {
     if (!this.#draining || entry.ours) return
     // Its answer is still to be written: end after that.
     setImmediate(() => {
-      if (this.#outstanding.empty && this.#relay.settled) this.end(draining, 'the gateway stopped')
+      if (this.#outstanding.empty && this.#relay.settled) this.end(draining, 'the gateway stopped', 'closed')
     })
   }
 
