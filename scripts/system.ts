@@ -12,7 +12,7 @@ export interface SystemProgram {
 }
 
 export const chromium: SystemProgram = {
-  names: ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'],
+  names: ['chromium-headless-shell', 'chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome'],
   debian: 'chromium',
   what: 'a Chromium, in which the console is driven end to end',
 }

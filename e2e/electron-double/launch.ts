@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { find, chromium as system } from '../../scripts/system.ts'
 import type { Happened } from './control.ts'
 
 export interface RunningDouble extends AsyncDisposable {
@@ -30,8 +31,7 @@ const project = fileURLToPath(new URL('../..', import.meta.url))
 
 /** Where Chromium is on this machine: $CHROMIUM, Playwright's own, or the system's. */
 export function chromiumPath(): string {
-  const places = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
-  const found = places.find((place) => place && existsSync(place)) ?? chromium.executablePath()
+  const found = process.env.CHROMIUM ?? find(system) ?? chromium.executablePath()
   if (!existsSync(found)) throw new Error('There is no Chromium here. Run: npx playwright install chromium')
   return found
 }
@@ -135,10 +135,15 @@ function listen(child: ChildProcess): Pick<RunningDouble, 'events' | 'seen' | 'd
   }
 }
 
-async function pageAt(browser: BrowserContext, url: string): Promise<Page> {
-  for (;;) {
-    const page = browser.pages().find((page) => page.url() === url)
-    if (page) return page
-    await browser.waitForEvent('page')
-  }
+/** The page at that address, once there is one: a page is told of before it has come to its address. */
+function pageAt(browser: BrowserContext, url: string): Promise<Page> {
+  return new Promise((resolve) => {
+    const watch = (page: Page) => {
+      const look = () => page.url() === url && resolve(page)
+      page.on('framenavigated', look)
+      look()
+    }
+    browser.on('page', watch)
+    for (const page of browser.pages()) watch(page)
+  })
 }

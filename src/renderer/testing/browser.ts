@@ -1,9 +1,9 @@
-import { existsSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium, type Page } from '@playwright/test'
 import { build, preview } from 'vite'
+import { find, chromium as system } from '../../../scripts/system.ts'
 
 /** As the shells serve the console with. */
 const csp =
@@ -15,8 +15,10 @@ export interface InBrowser extends AsyncDisposable {
   page: Page
   /** Where the console is, without a query. */
   base: string
-  /** What the page complained of (a blocked script, a warning of React) since it was emptied. */
+  /** What the page complained of (a blocked script, a warning of React) since it was opened. */
   complaints: string[]
+  /** Opens the console anew, in light, without motion. */
+  open(query: string, hash?: string, size?: { width: number; height: number }): Promise<void>
 }
 
 /** Builds the renderer, serves it under the shells' policy, and opens a real Chromium. */
@@ -33,9 +35,8 @@ export async function inBrowser(): Promise<InBrowser> {
     preview: { host: '127.0.0.1', port: 0, headers: { 'content-security-policy': csp } },
   })
   stack.defer(() => server.close())
-  const system = '/usr/bin/chromium'
-  const executable = existsSync(system) ? { executablePath: system } : {}
-  const browser = await chromium.launch({ args: ['--no-sandbox'], ...executable })
+  const executablePath = find(system)
+  const browser = await chromium.launch({ args: ['--no-sandbox'], ...(executablePath && { executablePath }) })
   stack.defer(() => browser.close())
   const context = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] })
   const page = await context.newPage()
@@ -48,7 +49,16 @@ export async function inBrowser(): Promise<InBrowser> {
     if (/^(error|warning)$/.test(message.type()) && !/favicon/.test(message.location().url))
       complaints.push(message.text())
   })
-  const all = stack.move()
   const base = `${server.resolvedUrls!.local[0]}testing/dev.html`
-  return { page, base, complaints, [Symbol.asyncDispose]: () => all.disposeAsync() }
+  let opened = 0
+  const open: InBrowser['open'] = async (query, hash = '', size = { width: 1280, height: 800 }) => {
+    await page.setViewportSize(size)
+    await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' })
+    complaints.length = 0
+    // Another address each time: a change of the hash alone would keep the old world.
+    await page.goto(`${base}?${query}&opened=${++opened}${hash}`)
+    await page.getByRole('heading', { level: 1 }).waitFor()
+  }
+  const all = stack.move()
+  return { page, base, complaints, open, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }

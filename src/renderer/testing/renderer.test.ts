@@ -1,6 +1,6 @@
-import { AxeBuilder } from '@axe-core/playwright'
 import type { FileChooser, Page } from '@playwright/test'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { barriers, coloursAndRoom, wcagAndMore } from './axe.ts'
 import { type InBrowser, inBrowser } from './browser.ts'
 
 /** The built renderer in a real Chromium, under the policy that the shells serve it with, on a double of the core. */
@@ -18,20 +18,9 @@ vi.setConfig({ testTimeout: 90_000 })
 afterAll(() => shown?.[Symbol.asyncDispose]())
 
 /** Opens the console; whatever the page complains about (a blocked script, a warning of React) fails the test. */
-async function open(query: string, hash = '') {
-  shown.complaints.length = 0
-  // Another document first: a change of the hash alone would keep the old world.
-  await page.goto('about:blank')
-  await page.setViewportSize({ width: 1280, height: 800 })
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' })
-  await page.goto(`${shown.base}?${query}${hash}`)
-  await page.getByRole('heading', { level: 1 }).waitFor()
-}
-
+const open: InBrowser['open'] = (...args) => shown.open(...args)
 afterEach(() => expect(shown.complaints).toEqual([]))
 
-/** Without a window of its own to sum up in, which costs more than looking does; there are no frames here. */
-const axeOf = () => new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode()
 const bar = () => page.getByRole('region', { name: /^Decision on/ })
 const option = (text: string | RegExp) => page.getByRole('option').filter({ hasText: text })
 /** Past the moment in which a new card takes no decision: its clock goes on by a second. */
@@ -315,7 +304,7 @@ test('commands are found under their sessions; Enter plays the recording at that
   await page.getByText('No command fits').waitFor()
   await page.getByRole('combobox', { name: 'Table' }).fill('public.customers')
   await list.getByRole('option').first().click()
-  expect((await axeOf().analyze()).violations.map(({ id, nodes }) => [id, nodes.map((n) => n.html)])).toEqual([])
+  expect((await barriers(page)).map(({ id, nodes }) => [id, nodes.map((n) => n.html)])).toEqual([])
   const asked = await page.evaluate(() => window.fixture.calls.filter(({ name }) => name === 'searchCommands').at(-1))
   expect(asked?.input).toEqual({ limit: 100, text: 'customers', verdict: 'deny', table: 'public.customers' })
   await page.keyboard.press('Enter')
@@ -854,11 +843,8 @@ test.each(places)('accessible in both themes, wide and narrow: %s', async (_name
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
     await page.setViewportSize({ width: colorScheme === 'dark' ? 900 : 1280, height: 800 })
-    const axe = axeOf()
     // What colours and room decide is looked at twice, the rest, which takes most of the time, once.
-    if (colorScheme === 'light') axe.withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'])
-    else axe.withRules(['color-contrast', 'target-size', 'scrollable-region-focusable', 'link-in-text-block'])
-    const { violations } = await axe.analyze()
+    const violations = await barriers(page, colorScheme === 'light' ? wcagAndMore : coloursAndRoom)
     expect(
       violations.map(
         (each) => `${each.id}: ${each.nodes.map((node) => `${node.target} ${node.failureSummary}`).join('\n')}`,
@@ -985,20 +971,20 @@ test('what the gateway refused is a choice: kept as a new note, changed, discard
 })
 
 test.each(['notes=refused', 'world=offline'])('notes (%s): nothing that axe finds, light and dark', async (query) => {
+  await open(query, '#/replay/se_d001')
+  await page.keyboard.press('t')
+  await notesOf().first().click()
+  await page.keyboard.press('n')
+  await page.getByRole('form', { name: 'New note' }).waitFor()
   for (const colorScheme of ['light', 'dark'] as const) {
-    await open(query, '#/replay/se_d001')
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    await page.keyboard.press('t')
-    await notesOf().first().click()
-    await page.keyboard.press('n')
-    await page.getByRole('form', { name: 'New note' }).waitFor()
-    const { violations } = await axeOf().analyze()
+    const violations = await barriers(page, colorScheme === 'light' ? undefined : coloursAndRoom)
     expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.target)])).toEqual([])
   }
   if (query === 'notes=refused') {
     await page.getByRole('button', { name: '2 refused: choose' }).click()
     await page.getByRole('article').first().waitFor()
-    const { violations } = await axeOf().analyze()
+    const violations = await barriers(page)
     expect(violations.map(({ id, nodes }) => [id, nodes.map((node) => node.target)])).toEqual([])
   }
 })

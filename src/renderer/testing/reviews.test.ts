@@ -1,6 +1,6 @@
-import { AxeBuilder } from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { barriers } from './axe.ts'
 import { type InBrowser, inBrowser } from './browser.ts'
 
 /** The Reviews screen in a real Chromium, under the policy that the shells serve it with, on a double of the core. */
@@ -18,14 +18,7 @@ vi.setConfig({ testTimeout: 60_000 })
 afterAll(() => shown?.[Symbol.asyncDispose]())
 
 /** Opens the console; whatever the page complains about fails the test. */
-async function open(query: string, hash: string, size = { width: 1280, height: 800 }) {
-  shown.complaints.length = 0
-  await page.goto('about:blank')
-  await page.setViewportSize(size)
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' })
-  await page.goto(`${shown.base}?${query}${hash}`)
-  await page.getByRole('heading', { level: 1 }).waitFor()
-}
+const open: InBrowser['open'] = (...args) => shown.open(...args)
 afterEach(() => expect(shown.complaints).toEqual([]))
 
 const rows = () => page.getByRole('listbox').getByRole('option')
@@ -398,10 +391,6 @@ test.each([
     await press(key)
     await page.getByRole(key === 'a' ? 'dialog' : 'alertdialog').waitFor()
   }
-  const found = await new AxeBuilder({ page })
-    .options({ resultTypes: ['violations'] })
-    .withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'])
-    .setLegacyMode()
-    .analyze()
-  expect(found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 160))])).toEqual([])
+  const found = await barriers(page, { type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'] })
+  expect(found.map(({ id, nodes }) => [id, nodes.map(({ html }) => html.slice(0, 160))])).toEqual([])
 })

@@ -1,6 +1,6 @@
-import { AxeBuilder } from '@axe-core/playwright'
 import type { Page } from '@playwright/test'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
+import { barriers, coloursAndRoom, wcagAndMore } from './axe.ts'
 import { type InBrowser, inBrowser } from './browser.ts'
 
 /** Replay of SSH in a real Chromium, under the policy that the shells serve it with, on a double of the core. */
@@ -18,14 +18,7 @@ vi.setConfig({ testTimeout: 60_000 })
 afterAll(() => shown?.[Symbol.asyncDispose]())
 
 /** Opens the console; whatever the page complains about fails the test. */
-async function open(query: string, hash: string) {
-  shown.complaints.length = 0
-  await page.goto('about:blank')
-  await page.setViewportSize({ width: 1280, height: 800 })
-  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' })
-  await page.goto(`${shown.base}?${query}${hash}`)
-  await page.getByRole('heading', { level: 1 }).waitFor()
-}
+const open: InBrowser['open'] = (...args) => shown.open(...args)
 afterEach(() => expect(shown.complaints).toEqual([]))
 
 const screen = () => page.getByRole('region', { name: 'Text of the screen' })
@@ -42,6 +35,9 @@ const copied = () => page.evaluate(() => navigator.clipboard.readText())
 
 test('a terminal as it looked at any time: sought, stepped by lines, played to its end, copied', async () => {
   await open('ssh=usual', '#/replay/se_ssh2')
+  // It opens where there is something to see; the beginning is dark.
+  await page.getByText('opened at its first output').waitFor()
+  await press('Home')
   await page.getByText('begins at 0.30 s').waitFor()
   await page.getByText('recorded, not policed').waitFor()
   await moment('./srv/deploy.sh').click()
@@ -279,10 +275,7 @@ test.each(places)('accessible in both themes, wide and narrow: %s', async (_name
   for (const colorScheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
     await page.setViewportSize({ width: colorScheme === 'dark' ? 900 : 1280, height: 800 })
-    const axe = new AxeBuilder({ page }).options({ resultTypes: ['violations'] }).setLegacyMode()
-    if (colorScheme === 'light') axe.withTags(['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa', 'best-practice'])
-    else axe.withRules(['color-contrast', 'target-size', 'scrollable-region-focusable', 'link-in-text-block'])
-    const { violations } = await axe.analyze()
+    const violations = await barriers(page, colorScheme === 'light' ? wcagAndMore : coloursAndRoom)
     expect(
       violations.map(
         (each) => `${each.id}: ${each.nodes.map((node) => `${node.target} ${node.failureSummary}`).join('\n')}`,
