@@ -4,7 +4,7 @@ import { z } from 'zod'
 import { formatListen, type ListenAddress } from '../config/address.ts'
 import type { IssuerConfig } from '../config/schema.ts'
 import { TOKEN_EXCHANGE } from '../identity/tokens/form.ts'
-import type { Listeners } from '../identity/tokens/target.ts'
+import type { Endpoint, Listeners } from '../identity/tokens/target.ts'
 import type { Routes } from './routes.ts'
 
 /** How clients find the gateway. */
@@ -24,10 +24,10 @@ export interface Reached {
  * or this machine's name where that is all of its addresses.
  * @param url `api.url`
  */
-export function reached(address: ListenAddress, url: string | undefined): ListenAddress {
+export function reached(address: ListenAddress, url: string | undefined): Endpoint {
   const { host, port } = address
-  if (url !== undefined) return { host: new URL(url).hostname.replace(/^\[|\]$/g, ''), port }
-  return { host: host === '0.0.0.0' || host === '::' ? hostname() : host, port }
+  if (url !== undefined) return { host: new URL(url).hostname.replace(/^\[|\]$/g, ''), port, bound: host }
+  return host === '0.0.0.0' || host === '::' ? { host: hostname(), port, bound: host } : { host, port }
 }
 
 /** RFC 8414, section 2: what is there of it. */

@@ -8,6 +8,8 @@ const listeners = {
   http: { host: 'gw.example.com', port: 7443 },
 }
 const local = { postgres: { host: '127.0.0.1', port: 7432 } }
+/** Others come by another name, or by this machine's. */
+const behind = (bound: string) => ({ postgres: { host: 'gw.example.com', port: 7432, bound } })
 
 it.each<[given: Parameters<typeof targetOf>[0], name: string, from?: Parameters<typeof targetOf>[1]]>([
   [{ audience: 'orders' }, 'orders'],
@@ -21,6 +23,10 @@ it.each<[given: Parameters<typeof targetOf>[0], name: string, from?: Parameters<
   [{ resource: 'https://gw.example.com:7443/prod-k8s/api/v1/pods' }, 'prod-k8s'],
   [{ resource: 'postgres://localhost:7432/orders' }, 'orders', local],
   [{ resource: 'postgres://[::1]:7432/orders' }, 'orders', local],
+  [{ resource: 'postgres://gw.example.com:7432/orders' }, 'orders', behind('127.0.0.1')],
+  [{ resource: 'postgres://localhost:7432/orders' }, 'orders', behind('127.0.0.1')],
+  [{ resource: 'postgres://127.0.0.1:7432/orders' }, 'orders', behind('0.0.0.0')],
+  [{ resource: 'postgres://10.0.0.3:7432/orders' }, 'orders', behind('10.0.0.3')],
 ])('%o is %s', (given, name, from = listeners) => {
   expect(targetOf(given, from)?.name).toBe(name)
 })
@@ -34,6 +40,12 @@ it.each<[what: string, given: Parameters<typeof targetOf>[0], from?: Parameters<
   ['another protocol', { resource: 'http://gw.example.com:7443/orders' }],
   ['a protocol that nobody listens for', { resource: 'ssh://web-1@127.0.0.1:22' }, local],
   ['loopback, from elsewhere', { resource: 'postgres://127.0.0.1:7432/orders' }],
+  [
+    'loopback, where another address is listened on',
+    { resource: 'postgres://127.0.0.1:7432/orders' },
+    behind('10.0.0.3'),
+  ],
+  ['an address of the unspecified', { resource: 'postgres://0.0.0.0:7432/orders' }, behind('0.0.0.0')],
   ['another name than the audience', { audience: 'vault', resource: 'postgres://gw.example.com:7432/orders' }],
   ['no name', { resource: 'postgres://gw.example.com:7432' }],
   ['no name for ssh', { resource: 'ssh://gw.example.com' }],

@@ -1,7 +1,10 @@
 import { isLoopback, type ListenAddress } from '../../config/address.ts'
 
 /** Where clients reach a listener. */
-export interface Endpoint extends ListenAddress {}
+export interface Endpoint extends ListenAddress {
+  /** The address it listens on, where others come by another one: whoever is on that machine may come by it, too. */
+  bound?: string
+}
 
 /** Where they reach each, as far as it listens. */
 export interface Listeners {
@@ -47,12 +50,17 @@ function ofResource(resource: string, listeners: Listeners) {
   const scheme = url ? schemes[url.protocol] : undefined
   if (!url || !scheme) return undefined
   const ours = listeners[scheme.listener]
-  if (!ours || !isSameHost(url.hostname, ours.host)) return undefined
+  if (!ours || !hostsOf(ours).some((host) => isSameHost(url.hostname, host))) return undefined
   if ((url.port === '' ? scheme.port : Number(url.port)) !== ours.port) return undefined
   // ssh takes the name as the user; a path is no part of it.
   const name = url.protocol === 'ssh:' ? url.username : url.pathname.split('/')[1]
   if (name === undefined || !NAME.test(name)) return undefined
   return { name, kinds: scheme.kinds }
+}
+
+function hostsOf({ host, bound }: Endpoint): string[] {
+  if (bound === undefined) return [host]
+  return [host, bound === '0.0.0.0' || bound === '::' ? '127.0.0.1' : bound]
 }
 
 /** Loopback has many names, and all of them are this machine. */
