@@ -2,6 +2,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { PassThrough } from 'node:stream'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { stopwatch } from '../../access/testing/stopwatch.ts'
 import { HOST, run, start } from '../testing/clients.ts'
 import { policy, type SshWorld, startSshWorld } from '../testing/world.ts'
 import { Client, type ClientChannel } from '../transport/ssh2.ts'
@@ -35,9 +36,9 @@ async function runs(subject: string, options: { password?: string; terminal?: bo
     said: () => said,
     /** How it ended, how long that took from now on (ms), and what its session says. */
     async ended() {
-      const since = performance.now()
+      const since = stopwatch()
       const [code] = await closed
-      const ms = performance.now() - since
+      const ms = since()
       const after = await closedOf(session.id)
       return { code, said, ms, state: after.state, because: after.closedBecause }
     },
