@@ -6,7 +6,7 @@ import type { RecordingEvent } from '@countersign/contract/recording'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { run, type Way } from '../testing/clients.ts'
 import { letIn, type MadeUpHost, startMadeUpHost } from '../testing/hosts.ts'
-import { type SshWorld, startSshWorld } from '../testing/world.ts'
+import { eventsOf as of, type SshWorld, startSshWorld } from '../testing/world.ts'
 import { Client, type ClientChannel, type ServerChannel } from '../transport/ssh2.ts'
 import { type Saying, tellUnread } from '../upstream/requests.ts'
 
@@ -71,23 +71,7 @@ async function told(channel: ClientChannel, at: { [text: string]: () => void } =
   return { stdout, stderr, exit }
 }
 
-/** What was recorded of the newest session, once it is over. */
-async function recorded(): Promise<RecordingEvent[]> {
-  const feed = await world.feed('aud')
-  try {
-    for (;;) {
-      const [newest] = await world.sessions()
-      if (newest && newest.state !== 'open') return await world.recorded(newest.id)
-      const { length } = feed.messages
-      await feed.until((messages) => messages.length > length)
-    }
-  } finally {
-    await feed.close()
-  }
-}
-
-const of = <T extends RecordingEvent['type']>(events: RecordingEvent[], type: T) =>
-  events.filter((event): event is Extract<RecordingEvent, { type: T }> => event.type === type)
+const recorded = () => world.lastRecorded()
 const textOf = (events: RecordingEvent[], stream: string) =>
   of(events, 'output')
     .filter((event) => event.stream === stream)

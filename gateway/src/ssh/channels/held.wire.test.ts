@@ -3,10 +3,9 @@ import { once } from 'node:events'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { PassThrough } from 'node:stream'
-import type { RecordingEvent } from '@countersign/contract/recording'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { run, start, type Way } from '../testing/clients.ts'
-import { type SshWorld, startSshWorld } from '../testing/world.ts'
+import { eventsOf as of, type SshWorld, startSshWorld } from '../testing/world.ts'
 import { Client, type ClientChannel } from '../transport/ssh2.ts'
 
 let world: SshWorld
@@ -57,24 +56,7 @@ async function execRaw(client: Client, command: string | Buffer) {
   return { code, stderr: Buffer.concat(said).toString() }
 }
 
-/** What was recorded of the newest session, once it is over. */
-async function recorded(): Promise<RecordingEvent[]> {
-  const feed = await world.feed('aud')
-  try {
-    for (;;) {
-      const [newest] = await world.sessions()
-      if (newest && newest.state !== 'open') return await world.recorded(newest.id)
-      const { length } = feed.messages
-      await feed.until((messages) => messages.length > length)
-    }
-  } finally {
-    await feed.close()
-  }
-}
-
-const of = <T extends RecordingEvent['type']>(events: RecordingEvent[], type: T) =>
-  events.filter((event): event is Extract<RecordingEvent, { type: T }> => event.type === type)
-
+const recorded = () => world.lastRecorded()
 describe('a held command', () => {
   test('is told at once, runs once it is approved, and not before', async () => {
     const file = join(world.sshd.folder, 'made')

@@ -7,7 +7,7 @@ import type { RecordingEvent } from '@countersign/contract/recording'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
 import { verify } from '../../verify/testing/world.ts'
 import { HOST, run } from '../testing/clients.ts'
-import { type SshWorld, startSshWorld } from '../testing/world.ts'
+import { eventsOf as of, type SshWorld, startSshWorld } from '../testing/world.ts'
 
 /** What is kept of real sessions of SSH: recordings beside ledger, search and database. */
 
@@ -26,9 +26,6 @@ async function recordedOf(command: string, input?: Buffer): Promise<{ id: string
   const { id } = (await world.sessions())[0]!
   return { id, events: await world.recorded(id) }
 }
-const of = <T extends RecordingEvent['type']>(events: RecordingEvent[], type: T) =>
-  events.filter((event): event is Extract<RecordingEvent, { type: T }> => event.type === type)
-
 it('keeps what passed up to the bound, whole in ledger, search and bundle', async () => {
   const { id, events } = await recordedOf(
     'cat; echo findme; head -c 3000000 /dev/zero',

@@ -98,20 +98,7 @@ class Raw {
 
 const codeOf = (answer: Buffer) => (answer[4] === FXP.STATUS ? answer.readUInt32BE(9) : FX.OK)
 
-async function recorded(): Promise<RecordingEvent[]> {
-  const feed = await world.feed('aud')
-  try {
-    for (let told = 0; ; ) {
-      const [session] = await world.sessions()
-      if (session!.state !== 'open') return await world.recorded(session!.id)
-      await feed.until((messages) => messages.length > told)
-      told = feed.messages.length
-    }
-  } finally {
-    await feed.close()
-  }
-}
-
+const recorded = () => world.lastRecorded()
 async function resultOf(kind: string): Promise<Extract<RecordingEvent, { type: 'result' }>> {
   const events = await recorded()
   const command = events.findLast((event) => event.type === 'command' && event.kind === kind)

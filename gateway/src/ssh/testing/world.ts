@@ -248,6 +248,21 @@ export class SshWorld implements AsyncDisposable {
     return lines.map((line) => RecordingEvent.parse(JSON.parse(line)))
   }
 
+  /** All that was recorded of the newest session, once it is over. */
+  async lastRecorded(): Promise<RecordingEvent[]> {
+    const feed = await this.feed('aud')
+    try {
+      for (let told = 0; ; ) {
+        const [newest] = await this.sessions()
+        if (newest && newest.state !== 'open') return await this.recorded(newest.id)
+        await feed.until((messages) => messages.length > told)
+        told = feed.messages.length
+      }
+    } finally {
+      await feed.close()
+    }
+  }
+
   /** The first line of the log that this is true of, once it is there. */
   async logged(isIt: (line: SshWorld['log'][number]) => boolean): Promise<SshWorld['log'][number]> {
     for (;;) {
@@ -269,6 +284,10 @@ export class SshWorld implements AsyncDisposable {
     rmSync(this.folder, { recursive: true, force: true })
   }
 }
+
+/** Those of one type. */
+export const eventsOf = <T extends RecordingEvent['type']>(events: readonly RecordingEvent[], type: T) =>
+  events.filter((event): event is Extract<RecordingEvent, { type: T }> => event.type === type)
 
 /** Starts it, and its gateway. */
 export async function startSshWorld(options: SshWorldOptions = {}): Promise<SshWorld> {
