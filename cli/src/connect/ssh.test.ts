@@ -91,44 +91,11 @@ describe('an SSH client', () => {
     expect(statSync(changes.COUNTERSIGN_SSH_TOKEN_FILE!).mode & 0o777).toBe(0o600)
   })
 
-  it.each([
+  it.each<[string[], unknown[]]>([
     [
       ['ssh', 'web-1', 'uptime'],
       ['ssh', '-F', expect.any(String), '-oBatchMode=no', 'web-1', 'uptime'],
     ],
-    ...(
-      [
-        [
-          ['ssh', 'uptime'],
-          ['web-1', 'uptime'],
-        ],
-        [
-          ['ssh', '-tt', '-o', 'LogLevel=ERROR', '-vp22', 'tail', '-f', '/var/log/x'],
-          ['-tt', '-o', 'LogLevel=ERROR', '-vp22', 'web-1', 'tail', '-f', '/var/log/x'],
-        ],
-        [
-          ['ssh', '-NL', '80:localhost:80'],
-          ['-NL', '80:localhost:80', 'web-1'],
-        ],
-        [
-          ['ssh', 'ada@web-1', 'web-2'],
-          ['ada@web-1', 'web-2'],
-        ],
-        [
-          ['ssh', 'ssh://web-1:7422', 'ls'],
-          ['ssh://web-1:7422', 'ls'],
-        ],
-        [
-          ['ssh', '--', 'ls'],
-          ['--', 'web-1', 'ls'],
-        ],
-        [
-          ['sftp', '-b', 'batch'],
-          ['-b', 'batch', 'web-1'],
-        ],
-        [['sftp', 'web-1:/srv'], ['web-1:/srv']],
-      ] as const
-    ).map(([given, args]) => [[...given], [given[0], '-F', expect.any(String), '-oBatchMode=no', ...args] as string[]]),
     [
       ['/usr/bin/scp', 'a', 'web-1:'],
       ['/usr/bin/scp', '-F', expect.any(String), '-oBatchMode=no', 'a', 'web-1:'],
@@ -161,6 +128,21 @@ describe('an SSH client', () => {
         'preferredauthentications publickey,password,keyboard-interactive',
       ]),
     )
+  })
+
+  it.each([
+    ['ssh uptime', 'web-1 uptime'],
+    ['ssh -tt -o LogLevel=ERROR -vp22 tail -f /var/log/x', '-tt -o LogLevel=ERROR -vp22 web-1 tail -f /var/log/x'],
+    ['ssh -NL 80:localhost:80', '-NL 80:localhost:80 web-1'],
+    ['ssh ada@web-1 web-2', 'ada@web-1 web-2'],
+    ['ssh ssh://web-1:7422 ls', 'ssh://web-1:7422 ls'],
+    ['ssh -- ls', '-- web-1 ls'],
+    ['sftp -b batch', '-b batch web-1'],
+    ['sftp web-1:/srv', 'web-1:/srv'],
+  ])('%s goes to the connection, whoever names it', (given, args) => {
+    using own = privateFolder({ XDG_RUNTIME_DIR: place })
+    const { command } = sshSetting(setting, own, given.split(' '))
+    expect(command.slice(4)).toEqual(args.split(' '))
   })
 
   it('is told any purpose, and nothing but it', () => {
