@@ -9,6 +9,7 @@ import { writeBundle } from '@countersign/contract/ledger/bundle'
 import { formatVerifierKey } from '@countersign/contract/ledger/note'
 import { collect, crypto, key, smallWorld, type World } from '@countersign/contract/ledger/testing/world'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { compiled } from './testing/cli.ts'
 
 const bin = join(import.meta.dirname, '..', 'bin', 'countersign.js')
 const vkey = formatVerifierKey(key('first'))
@@ -34,7 +35,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 const put = (name: string, bytes: Uint8Array) => writeFileSync(join(folder, name), bytes)
 function run(...args: string[]) {
-  const env = { PATH: process.env.PATH, HOME: folder }
+  const env = { ...compiled, PATH: process.env.PATH, HOME: folder }
   const { status, stdout, stderr } = spawnSync(process.execPath, [bin, ...args], { cwd: folder, env, encoding: 'utf8' })
   return { status, stdout, stderr }
 }

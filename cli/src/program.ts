@@ -24,6 +24,7 @@ const files: [names: string[], load: () => Promise<Register>][] = [
   [['reviews'], async () => (await import('./commands/reviews.ts')).reviewCommands],
   [['sessions'], async () => (await import('./commands/sessions.ts')).sessionCommands],
   [['agents'], async () => (await import('./commands/agents.ts')).agentCommands],
+  [['people'], async () => (await import('./commands/people.ts')).peopleCommands],
   [['connections'], async () => (await import('./commands/connections.ts')).connectionCommands],
   [['access'], async () => (await import('./commands/access.ts')).accessCommand],
   [['away'], async () => (await import('./commands/away.ts')).awayCommands],

@@ -1,8 +1,9 @@
-import { Delegation, type DelegationRequest, PersonRecord } from '@countersign/contract/access'
+import { Delegation, type DelegationRequest } from '@countersign/contract/access'
 import type { Command } from 'commander'
 import { type Context, gatewayIn, runs } from '../context.ts'
 import { misuse } from '../errors.ts'
-import { type Gateway, segment } from '../gateway/gateway.ts'
+import { segment } from '../gateway/gateway.ts'
+import { personOf } from '../show/person.ts'
 import { print } from '../show/print.ts'
 import { table } from '../terminal/table.ts'
 import type { Terminal } from '../terminal/terminal.ts'
@@ -77,22 +78,6 @@ async function end(context: Context, { reason }: { reason: string }, id: string)
     context,
     await gatewayIn(context).post(Delegation, `/v1/delegations/${segment(id)}/end`, { reason }),
     delegationLines,
-  )
-}
-
-/** The id of a person who is named otherwise. Of two that fit neither is guessed. */
-async function personOf(gateway: Gateway, named: string): Promise<string> {
-  if (named.includes('#')) return named
-  const { items } = await gateway.list(PersonRecord, '/v1/people', {}, true)
-  const wanted = named.toLowerCase()
-  const found = items.filter(({ email, subject, name }) =>
-    [email, subject, name].some((one) => one?.toLowerCase() === wanted),
-  )
-  if (found.length === 1) return found[0]!.id
-  throw misuse(
-    found.length === 0
-      ? `nobody who has signed in is called ${shown(named)}: give the id, ISSUER#SUBJECT`
-      : `${shown(named)} may be ${found.map(({ id }) => shown(id)).join(' or ')}: give the id`,
   )
 }
 

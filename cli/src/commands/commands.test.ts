@@ -11,6 +11,7 @@ import {
   Delegation,
   Freeze,
   Grant,
+  PersonRecord,
   Plan,
 } from '@countersign/contract/access'
 import { listOf } from '@countersign/contract/api'
@@ -279,6 +280,22 @@ describe('what people see and do', () => {
       'active',
     )
     expect((await agent.run(['token', 'orders'])).code).toBe(0)
+  })
+
+  it('marks a person as having left, whose agents are orphans then, and takes the mark away', async () => {
+    const ben = listOf(PersonRecord).parse(await admin().json(['people', 'list', '--text', 'ben'])).items[0]!
+    const id = `${world.agents.url}#of-ben`
+    const headers = { authorization: `Bearer ${await world.people.personToken({ subject: 'admin' })}` }
+    const body = JSON.stringify({ issuer: world.agents.url, subject: 'of-ben', sponsor: ben.id })
+    const declared = { method: 'POST', headers: { ...headers, 'content-type': 'application/json' }, body }
+    expect((await fetch(`${world.api}/v1/agents`, declared)).status).toBe(201)
+    expect((await ada().run(['people', 'left', ben.id, '--reason', 'x'])).code).toBe(1)
+    const left = await admin().run(['people', 'left', 'ben@shop.example', '--reason', 'moved on'])
+    expect([left.code, left.out]).toEqual([0, expect.stringMatching(/left +.*says Max Novak: moved on\n/)])
+    expect((await people.get('ben')!.run(['approvals', 'list'])).code).not.toBe(0)
+    expect(AgentRecord.parse(await admin().json(['agents', 'show', id])).orphan).toBe('sponsor-left')
+    PersonRecord.parse(await admin().json(['people', 'returned', ben.id, '--reason', 'it was another Ben']))
+    expect((await people.get('ben')!.run(['approvals', 'list'])).code).toBe(0)
   })
 
   it('ends a session', async () => {

@@ -23,7 +23,7 @@ const forms = { pack: 'pack', report: 'report', csv: 'items.csv', json: 'items.j
 /** reviews: campaigns, their items, deciding them, and what shows that it was done. */
 export function reviewCommands(program: Command): void {
   const reviews = group(program, 'reviews', 'access reviews: campaigns, what they ask, and their evidence')
-  listOptions(reviews.command('list'))
+  listOptions(reviews.command('list', { isDefault: true }))
     .description('campaigns, newest first')
     .option('--state <state>', 'draft, active or closed')
     .action(runs(list))
@@ -58,7 +58,7 @@ export function reviewCommands(program: Command): void {
     .option('--recordings', 'a pack has the recordings of sessions that it cites, too')
     .action(runs(exportTo))
   const overlays = group(reviews, 'overlays', 'what decisions have the gateway forbid')
-  listOptions(overlays.command('list'))
+  listOptions(overlays.command('list', { isDefault: true }))
     .description('newest first')
     .option('--state <state>', 'proposed, applied, verified, failed, rejected or rolled-back')
     .action(runs(listOverlays))
@@ -74,6 +74,7 @@ export function reviewCommands(program: Command): void {
       .description(about)
       .requiredOption('--reason <text>', 'why')
       .requiredOption('--digest <digest>', 'of its policy, as overlays show prints it')
+      .option('--confirms <time>', 'of a roll-back: when the other admin asked for it, as overlays show prints it')
       .action(runs((context: Context, options: Answer, id: string) => answer(context, name, options, id)))
 }
 
@@ -178,6 +179,7 @@ async function showOne(context: Context, _options: object, id: string): Promise<
 interface Answer {
   reason: string
   digest: string
+  confirms?: string
 }
 
 async function answer(
@@ -186,8 +188,11 @@ async function answer(
   body: Answer,
   id: string,
 ): Promise<undefined | 1> {
-  const { reason, digest } = body
-  const after = await gatewayIn(context).post(Overlay, `${overlayPath(id)}/${how}`, { reason, digest })
+  const { reason, digest, confirms } = body
+  const after = await gatewayIn(context).post(Overlay, `${overlayPath(id)}/${how}`, {
+    ...{ reason, digest },
+    ...(confirms !== undefined && { confirms }),
+  })
   if (context.json) context.terminal.json(after)
   if (after.state === 'failed') {
     context.terminal.say(`it failed: ${shown(after.failedBecause ?? 'the gate answered otherwise than it should')}`)

@@ -3,11 +3,16 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bin } from '../testing/cli.ts'
+import { bin, compiled } from '../testing/cli.ts'
 
 let folder: string
 let script: string
-const env = () => ({ PATH: `${folder}:${process.env.PATH}`, HOME: folder, XDG_CONFIG_HOME: join(folder, 'config') })
+const env = () => ({
+  ...compiled,
+  PATH: `${folder}:${process.env.PATH}`,
+  HOME: folder,
+  XDG_CONFIG_HOME: join(folder, 'config'),
+})
 const run = (...args: string[]) => spawnSync(process.execPath, [bin, ...args], { env: env(), encoding: 'utf8' })
 
 beforeAll(() => {
@@ -95,7 +100,7 @@ describe('completion in other shells', () => {
 describe('connection-names', () => {
   it('is silent and content, whatever is wrong', () => {
     const { status, stdout, stderr } = spawnSync(process.execPath, [bin, 'connection-names'], {
-      env: { PATH: process.env.PATH, HOME: '/dev/null' },
+      env: { ...compiled, PATH: process.env.PATH, HOME: '/dev/null' },
       encoding: 'utf8',
     })
     expect([status, stdout, stderr]).toEqual([0, '', ''])

@@ -97,7 +97,9 @@ export function showItem(page: CampaignItemPage, { bold }: Pick<Terminal, 'bold'
     ...comments.flatMap(({ by, at, text }) => [`  ${shown(by.name)} ${moment(at)}`, ...block(text)]),
     ...(item.application === undefined
       ? []
-      : [`  application: ${item.application}${item.overlay ? `, ${shown(item.overlay)}` : ''}`]),
+      : [
+          `  application: ${item.application}${item.application === 'failed' && item.overlayState !== undefined && item.overlayState !== 'failed' ? ` (${item.overlayState})` : ''}${item.overlay ? `, ${shown(item.overlay)}` : ''}`,
+        ]),
   ]
 }
 

@@ -110,14 +110,17 @@ describe('login', () => {
   })
 
   it('signs in by a code on another device, also where nobody sees a browser', async () => {
-    for (const args of [['login', '--device'], ['login']]) {
-      const login = user.start([...args, '--ca', ca])
+    // At once, each on a machine of its own: a device asks every five seconds whether it was let in (RFC 8628).
+    const bothWays = [['login', '--device'], ['login']].map(async (args) => {
+      using other = newUser(address)
+      const login = other.start([...args, '--ca', ca])
       const [, code] = await login.said(/enter the code (\S+)/)
       const [, page] = await login.said(/or open (http\S+)/)
       expect(page).toContain(encodeURIComponent(code!))
       await completeLogin(page!, 'ben')
       expect(await login.ended).toMatchObject({ code: 0, out: expect.stringContaining('Ben Osei') })
-    }
+    })
+    await Promise.all(bothWays)
   })
 
   it('prints the address where no browser is to be opened, and takes only the answer to its own question', async () => {

@@ -23,6 +23,10 @@ export interface Started {
   ended: Promise<Ran>
 }
 
+/** Of one's own environment what makes Node start sooner (module.enableCompileCache), where it is set. */
+export const compiled: Record<string, string> =
+  process.env.NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE }
+
 /** Somebody with a home of their own, who runs the real program. */
 export interface User extends Disposable {
   home: string
@@ -40,7 +44,8 @@ export const browserAs = (person: string) =>
 
 export function newUser(gateway: string): User {
   const home = mkdtempSync(join(tmpdir(), 'countersign-cli-'))
-  const env = {
+  const env: Record<string, string> = {
+    ...compiled,
     PATH: process.env.PATH ?? '',
     LANG: 'C.UTF-8',
     HOME: home,
@@ -48,7 +53,7 @@ export function newUser(gateway: string): User {
     XDG_CONFIG_HOME: join(home, 'config'),
     COUNTERSIGN_GATEWAY: gateway,
   }
-  mkdirSync(env.TMPDIR)
+  mkdirSync(join(home, 'tmp'))
   const running = new Set<ChildProcess>()
   const start: User['start'] = (args, more = {}) => {
     const child = spawnCli(args, { ...env, ...more })
@@ -63,7 +68,7 @@ export function newUser(gateway: string): User {
   }
   return {
     home,
-    config: join(env.XDG_CONFIG_HOME, 'countersign'),
+    config: join(home, 'config', 'countersign'),
     env,
     run,
     start,
