@@ -53,7 +53,7 @@ test('disabling an agent ends all that it has, and enabling it gives none of it 
   ).json()) as Grant
   expect([live.state, asked.state]).toEqual(['active', 'requested'])
   await connected(executor, 'files')
-  await vi.waitFor(() => world.as('max', `/v1/agents/${encodeURIComponent(world.agent('executor'))}`))
+  await vi.waitFor(() => world.as('max', `/v1/agents/${encodeURIComponent(world.agent('executor'))}`), 20_000)
   const step = { title: 'look', connection: 'orders', actions: ['sql:read'], duration: '1h' }
   const planned = await world.call('/v1/plans', jwt, {
     title: 'two',
@@ -113,7 +113,7 @@ test('disabling an agent ends all that it has, and enabling it gives none of it 
 test('what is asked for while an agent is being disabled is not given', async () => {
   const jwt = await world.jwt('hasty')
   await connected(jwt, 'files')
-  await vi.waitFor(() => world.as('max', `/v1/agents/${encodeURIComponent(world.agent('hasty'))}`))
+  await vi.waitFor(() => world.as('max', `/v1/agents/${encodeURIComponent(world.agent('hasty'))}`), 20_000)
   const ask = () =>
     world.call('/v1/grants', jwt, { connection: 'orders', actions: ['sql'], duration: '1h', purpose: 'quick' })
   const exchange = () => world.exchange(jwt, 'files').catch((error: Error) => error)

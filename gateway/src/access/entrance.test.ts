@@ -414,7 +414,10 @@ describe('what ends it', () => {
     const agent = agentOf('bot', { token: { id: 'tk_1', connection: 'orders' } })
     around.over.set('tk_1', 'its token was revoked by Ada')
     const { words } = around.open(agent, standing)
-    await vi.waitFor(() => expect(words()).toEqual(['token-revoked: access ended: its token was revoked by Ada']))
+    await vi.waitFor(
+      () => expect(words()).toEqual(['token-revoked: access ended: its token was revoked by Ada']),
+      20_000,
+    )
   })
 
   test('a token whose issuer says no, asked each minute', async () => {

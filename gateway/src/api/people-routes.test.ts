@@ -133,7 +133,7 @@ describe('delegations', () => {
     await vi.waitUntil(async () => {
       const { items } = (await (await world.call('/v1/delegations', 'ada')).json()) as { items: Delegation[] }
       return items[0]!.state === 'ended' && items[0]!.ended!.reason === 'sam has left'
-    })
+    }, 20_000)
     await post(`/v1/people/${encodeURIComponent(idOf('sam'))}/left`, 'max', { left: false, reason: 'is back' })
   })
 })

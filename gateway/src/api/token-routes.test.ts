@@ -619,7 +619,7 @@ describe('revoking', () => {
     const bearer = await as()
     // Who answers for an agent is known once the registry has written down who came.
     const seen = status === 404 ? 404 : 200
-    await vi.waitFor(async () => expect((await call(`/v1/tokens/${id}`, bearer)).status).toBe(seen))
+    await vi.waitFor(async () => expect((await call(`/v1/tokens/${id}`, bearer)).status).toBe(seen), 20_000)
     expect((await call(`/v1/tokens/${id}/revoke`, bearer, {})).status).toBe(status)
     if (status === 200) expect((await call(`/v1/tokens/${id}/revoke`, bearer, {})).status).toBe(409)
   })
@@ -681,7 +681,10 @@ describe('with a grant', () => {
     const bearer = await people.personToken({ subject: 'max', name: 'max', groups: ['platform'] })
     const headers = { authorization: `Bearer ${bearer}`, 'content-type': 'application/json' }
     const body = JSON.stringify({ disabled: true, reason: 'it ran wild' })
-    await vi.waitFor(async () => expect((await fetch(path, { method: 'PATCH', headers, body })).status).toBe(200))
+    await vi.waitFor(
+      async () => expect((await fetch(path, { method: 'PATCH', headers, body })).status).toBe(200),
+      20_000,
+    )
     expect([await over].flat()[0]).toMatchObject({ code: '57P01' })
     expect(await sqlstate(text)).toBe('42501')
     const { status, json } = await exchange({ subject_token })

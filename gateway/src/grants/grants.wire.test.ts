@@ -93,7 +93,7 @@ test('no access, asked for, held, approved, at work, revoked in the middle of a 
     const found = await world.as<Grant>('aud', `/v1/grants/${grant.id}`)
     expect(found.sessions).toBe(2)
     return found
-  })
+  }, 20_000)
   expect(used.usedBy).toHaveLength(2)
   // Whoever may decide it sees the sessions that used it, and may end them.
   const { items } = await world.as<{ items: Session[] }>('ada', `/v1/sessions?agent=${encodeURIComponent(grant.agent)}`)
@@ -142,7 +142,7 @@ describe('at the door, of no use is', () => {
       await vi.waitFor(async () => {
         const made = await world.call('/v1/plans', await world.jwt('w7'), { title: 'plan', purpose, steps: [step] })
         expect(made.status).toBe(201)
-      })
+      }, 20_000)
       return world.jwt('w7')
     },
   }
@@ -290,7 +290,7 @@ describe('over HTTP', () => {
       const answer = await world.call('/v1/plans', await world.jwt('planner'), { title: 'two', purpose, steps })
       expect(answer.status).toBe(201)
       return (await answer.json()) as Plan
-    })
+    }, 20_000)
     const seen = async (subject: string) => world.call(`/v1/plans/${made.id}`, await world.jwt(subject))
     expect(((await (await seen('planner')).json()) as Plan).grants).toHaveLength(2)
     expect(((await (await seen('executor')).json()) as Plan).grants.map(({ step }) => step?.title)).toEqual(['yours'])
@@ -330,7 +330,7 @@ describe('over HTTP', () => {
     const sponsor = await world.issuers.people.personToken({ subject: 'spon', name: 'Spon', groups: ['guests'] })
     await world.call('/v1/me', sponsor)
     const path = `/v1/agents/${encodeURIComponent(world.agent('sponsored'))}`
-    await vi.waitFor(() => world.as('max', path))
+    await vi.waitFor(() => world.as('max', path), 20_000)
     expect((await world.call(`/v1/grants/${grant.id}`, sponsor)).status).toBe(404)
     await world.as('max', path, { sponsor: `${world.issuers.people.url}#spon` }, 'PATCH')
     expect((await world.call(`/v1/grants/${grant.id}/revoke`, sponsor, { reason: 'mine' })).status).toBe(200)

@@ -90,7 +90,7 @@ describe('a live recording that the ledger can’t read on', () => {
     await vi.waitUntil(() => entriesIn(room.folder).some(({ type }) => type === 'session.interrupted'), {
       timeout: 20_000,
     })
-    await vi.waitUntil(() => room.complaints.length > 0)
+    await vi.waitUntil(() => room.complaints.length > 0, 20_000)
     await expect(session.recorder.sync()).rejects.toThrow(LedgerStopped)
     expect(() => session.recorder.append(command('c'))).toThrow(/recording/)
     other.recorder.append(command('d'))

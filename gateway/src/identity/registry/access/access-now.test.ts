@@ -70,7 +70,7 @@ describe('permitted against used', () => {
   it('shows nothing but live grants where a connection needs one, and what is observed as it is', async () => {
     const token = await world.jwt('granted')
     await world.call('/v1/me', token)
-    const before = await vi.waitFor(async () => (await access('granted')).permitted)
+    const before = await vi.waitFor(async () => (await access('granted')).permitted, 20_000)
     const on = (all: typeof before, connection: string) => all.filter((one) => one.connection === connection)
     expect(on(before, 'orders').every(({ verdict, grant }) => verdict === 'deny' && grant === undefined)).toBe(true)
     // Where it is only observed a missing grant refuses nothing, but what is masked stays so.
