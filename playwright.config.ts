@@ -1,13 +1,17 @@
+import { join } from 'node:path'
 import { defineConfig } from '@playwright/test'
 import { chromium, find } from './scripts/system.ts'
+
+// Every journey starts consoles and agents, each a process that would compile the same files anew.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules', '.cache', 'node-compile')
 
 const executablePath = find(chromium)
 
 export default defineConfig({
   testDir: 'e2e',
   outputDir: 'test-results',
-  // Two cores: several worlds at once would only make each slower.
-  workers: 1,
+  // A journey waits for its clients and servers as often as they compute: two share two cores well.
+  workers: 2,
   timeout: 60_000,
   expect: { timeout: 15_000 },
   forbidOnly: Boolean(process.env.CI),

@@ -5,6 +5,7 @@ import type pg from 'pg'
 import { expect, test } from './fixture.ts'
 
 // In a world of its own: the disk is put under recordings that no earlier session is still writing to.
+test.use({ worldOptions: {} })
 
 /** Fills the disk under the recordings for real: a tmpfs of one megabyte, which only root may mount. */
 test('on a full disk commands are refused, not run unrecorded', async ({ world, agent }) => {

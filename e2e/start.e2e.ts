@@ -72,10 +72,11 @@ test("the README's psql line works, held commands and all", async ({ page }) => 
   write.stderr!.on('data', (text) => {
     said += text
   })
+  const ended = once(write, 'close')
   const card = page.getByRole('option', { name: /id = 399/ })
   await card.click()
   await press(page, 'Approve')
-  const [code] = await once(write, 'exit')
+  const [code] = await ended
   expect(said).toMatch(/held for approval ap_/)
   expect(said).toMatch(/UPDATE 1/)
   expect(code).toBe(0)

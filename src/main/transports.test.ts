@@ -54,7 +54,8 @@ async function inBrowser(gateway: SmallGateway): Promise<Shell> {
   const context = await browser.newContext()
   const page = await context.newPage()
   await page.goto(shell.url)
-  context.on('page', (tab) => void followSignIn(tab))
+  // The tab may be closed under the click that it answers: whether one is signed in is what tells.
+  context.on('page', (tab) => void followSignIn(tab).catch(() => {}))
   return {
     page,
     name: 'browser',
