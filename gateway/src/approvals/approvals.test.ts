@@ -176,6 +176,9 @@ describe('deciding', () => {
       { ...approve(), extra: 1 },
     ])
       expect(await w.approvals.decide(id, ada, bad as never)).toMatchObject({ ok: false, problem: 'invalid' })
+    expect(await w.approvals.decide(id, ada, approve('9h'))).toMatchObject({
+      message: 'a window is at most 8h here: choose a shorter one',
+    })
     expect(await stateOf(id)).toBe('pending')
   })
 

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { type Approval, type ApprovalState, DecisionRequest, type Outcome } from '@countersign/contract/approval'
 import type { BaseLogger } from 'pino'
+import { keptWords } from '../config/retention.ts'
 import type { PersonPrincipal, Principal } from '../identity/principal.ts'
 import type { Stage } from '../policy/escalation.ts'
 import type { Requirement } from '../policy/policy.ts'
@@ -197,7 +198,7 @@ export function createApprovals(options: {
       const request = parsed.data
       const { max_window, use_within, break_glass } = config()
       if (request.verdict === 'approve' && milliseconds(request.window) > max_window)
-        return refused('invalid', `a window is at most ${Math.floor(max_window / 1000)}s here: choose a shorter one`)
+        return refused('invalid', `a window is at most ${keptWords(max_window)} here: choose a shorter one`)
       const decided = await db.transaction().execute((tx) =>
         decideIn(tx, id, person, request, {
           at: now(),
