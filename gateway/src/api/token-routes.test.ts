@@ -686,10 +686,12 @@ describe('with a grant', () => {
       20_000,
     )
     expect([await over].flat()[0]).toMatchObject({ code: '57P01' })
-    expect(await sqlstate(text)).toBe('42501')
+    // Revoked with its agent, for good: nothing tells it from one that never was.
+    expect(await sqlstate(text)).toBe('28P01')
     const { status, json } = await exchange({ subject_token })
     expect([status, json.error]).toEqual([400, 'invalid_target'])
-    expect((await call('/v1/me', text)).status).toBe(403)
+    expect((await call('/v1/me', text)).status).toBe(401)
+    expect((await call('/v1/me', subject_token)).status).toBe(403)
   })
 })
 
