@@ -29,23 +29,26 @@ export function Footer({ screen, onKeys }: { screen: Route['screen']; onKeys: ()
   const me = useWorld((world) => world.me)
   return (
     <footer className="col-span-2 flex items-center gap-4 overflow-hidden border-t border-line bg-panel px-4 text-fine text-dim">
-      {footerKeys[screen].map(({ keys, does }) => (
-        <span key={does} className="flex items-center gap-1 whitespace-nowrap">
-          {keys.map((key) => (
-            <Fragment key={key}>
-              <Key>{key}</Key>
-            </Fragment>
-          ))}
-          {does}
-        </span>
-      ))}
-      <button type="button" onClick={onKeys} className="flex items-center gap-1 rounded-tag hover:text-ink">
+      {/* What has no room goes to a line that nobody sees, whole; who decides and what was witnessed stay. */}
+      <div className="flex h-6 min-w-0 flex-wrap items-center gap-x-4 gap-y-3 overflow-hidden">
+        {footerKeys[screen].map(({ keys, does }) => (
+          <span key={does} className="flex h-6 items-center gap-1 whitespace-nowrap">
+            {keys.map((key) => (
+              <Fragment key={key}>
+                <Key>{key}</Key>
+              </Fragment>
+            ))}
+            {does}
+          </span>
+        ))}
+      </div>
+      <button type="button" onClick={onKeys} className="flex shrink-0 items-center gap-1 rounded-tag hover:text-ink">
         <Key>?</Key> keys
       </button>
       <Witnessed />
       <Waiting />
       {me ? (
-        <span className="min-w-0 truncate">
+        <span className="max-w-[40%] min-w-16 shrink-0 truncate">
           {me.name}
           {me.kind === 'person' && me.roles.length > 0 ? ` · ${me.roles.join(', ')}` : ''}
         </span>

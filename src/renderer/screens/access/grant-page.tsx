@@ -53,7 +53,7 @@ export function GrantPage(props: { id: string; onExtend: (grant: Grant) => void;
       aria-label={`Grant of ${grant.identity.name} on ${grant.connection}`}
       className="@container flex min-h-0 min-w-0 flex-1 flex-col outline-none"
     >
-      <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
+      <div className="page-body overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
         <div className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1">
           <h2 className="flex min-w-0 items-baseline gap-2.5 text-title font-semibold">
             <VisibleText>{grant.identity.name}</VisibleText>

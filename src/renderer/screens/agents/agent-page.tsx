@@ -51,7 +51,7 @@ export function AgentPage({ id, onEdit, onSwitch }: Props) {
       aria-label={`Agent ${agent.name}`}
       className="@container flex min-h-0 min-w-0 flex-1 flex-col outline-none"
     >
-      <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
+      <div className="page-body overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
         <div className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1">
           <h2 className="min-w-0 text-title font-semibold break-words">
             <VisibleText>{agent.name}</VisibleText>

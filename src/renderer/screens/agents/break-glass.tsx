@@ -166,7 +166,7 @@ function UsePage({ use, onReview }: { use: BreakGlass; onReview: (verdict: Verdi
   const not = mayNotReview(use, me)
   return (
     <article aria-label={`Break-glass by ${use.person.name}`} className="flex min-h-0 min-w-0 flex-1 flex-col">
-      <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
+      <div className="page-body overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
         <div className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1">
           <h2 className="min-w-0 text-title font-semibold break-words">
             <VisibleText>{use.person.name}</VisibleText>{' '}

@@ -142,7 +142,7 @@ function ConnectionPage({ connection, onToggle }: { connection: ConnectionRecord
   const own = isFrozen(connection)
   return (
     <article aria-label={`Connection ${name}`} className="flex min-h-0 min-w-0 flex-1 flex-col">
-      <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
+      <div className="page-body overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
         <div className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1">
           <h2 className="text-title font-semibold">{name}</h2>
           {tags.map((tag) => (

@@ -61,7 +61,7 @@ export function OverlayPagePart({ id }: { id: string }) {
     )
   return (
     <article aria-label={`Overlay ${overlay.number}`} className="@container flex min-h-0 min-w-0 flex-col">
-      <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-4 pb-5 max-lg:px-4">
+      <div className="page-body overflow-y-auto px-7 pt-4 pb-5 max-lg:px-4">
         <h2 className="text-title font-semibold break-words">
           <VisibleText>{overlay.title}</VisibleText>
         </h2>

@@ -42,7 +42,7 @@ export function AccessCard({ approval, onBack }: { approval: Approval; onBack: (
       aria-label={`Access asked for by ${approval.access?.requestedBy.name}: ${headline(approval)}`}
       className="@container flex min-h-0 min-w-0 flex-col outline-none"
     >
-      <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
+      <div className="page-body overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
         <Escalation approval={approval} />
         <Request approval={approval} asked={asked} problem={problem} />
         <AccessFacts approval={approval} asked={asked} />

@@ -31,7 +31,7 @@ export function Card({ approval, onBack }: { approval: Approval; onBack: () => v
       aria-label={`Held command of ${approval.identity.name} on ${approval.connection}`}
       className="@container flex min-h-0 min-w-0 flex-col outline-none"
     >
-      <div className="min-h-0 flex-1 overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
+      <div className="page-body overflow-y-auto px-7 pt-5 pb-4 max-lg:px-4">
         <Escalation approval={approval} />
         <Command approval={approval} />
         <Environment approval={approval} />

@@ -192,7 +192,7 @@ function Ready({ recording, at, onEnd, onExport }: Omit<Props, 'id' | 'moment'> 
         </Notice>
       ) : (
         <div
-          className={`grid min-h-0 flex-1 gap-4 @max-[720px]:grid-cols-1 ${terminals.pane ? 'grid-cols-[minmax(0,1fr)_212px]' : 'grid-cols-[minmax(0,1fr)_252px]'}`}
+          className={`page-body grid gap-4 @max-[720px]:grid-cols-1 ${terminals.pane ? 'grid-cols-[minmax(0,1fr)_212px]' : 'grid-cols-[minmax(0,1fr)_252px]'}`}
         >
           {terminals.pane ?? (
             <TranscriptPane

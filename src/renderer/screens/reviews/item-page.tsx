@@ -72,7 +72,7 @@ function Ready(props: { page: CampaignItemPage; local: boolean; onBack: () => vo
       aria-label={`${item.name} on ${item.connection}`}
       className="@container flex min-h-0 min-w-0 flex-1 flex-col outline-none"
     >
-      <div ref={scroller} className="min-h-0 flex-1 overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
+      <div ref={scroller} className="page-body overflow-y-auto px-7 pt-4 pb-4 max-lg:px-4">
         <header className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1">
           <h2 className="min-w-0 text-title font-semibold break-words">
             <VisibleText>{item.name}</VisibleText>{' '}

@@ -178,7 +178,7 @@ function TemplatePage(props: { template: CampaignTemplate; may: boolean; onEdit:
   return (
     <article aria-label={`Template ${plan.title}`} className="flex min-h-0 min-w-0 flex-1 flex-col">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, also by keys */}
-      <div tabIndex={0} className="min-h-0 flex-1 overflow-y-auto px-7 pt-4 pb-4 outline-offset-[-2px] max-lg:px-4">
+      <div tabIndex={0} className="page-body overflow-y-auto px-7 pt-4 pb-4 outline-offset-[-2px] max-lg:px-4">
         <header className="flex flex-wrap items-baseline gap-3">
           <h2 className="min-w-0 text-title font-semibold break-words">
             <VisibleText>{plan.title}</VisibleText>
