@@ -214,6 +214,10 @@ export const CampaignItem = z.object({
   bulk: z.boolean().optional(),
   application: ApplicationState.optional().describe('of a reduce or revoke'),
   overlay: z.string().optional(),
+  overlayState: z
+    .lazy(() => OverlayState)
+    .optional()
+    .describe('of that overlay: tells what was rejected, or rolled back, from what failed'),
   evidence: sha256.describe('of its evidence document, as the ledger has it'),
   revision: count.describe('rises with each change; what was decided on an older one is a conflict'),
   comments: count,
@@ -232,6 +236,10 @@ export const ObservedUse = AgentUse.extend({
   unbounded: count.describe('of those that ran: reached every row'),
   shell: count.optional().describe('of those that ran, by ssh:exec: had a metacharacter of the shell'),
   functions: z.array(z.string()).optional().describe('functions that it called, as policies name them'),
+  argv: z
+    .array(z.string())
+    .optional()
+    .describe('of ssh:exec: the command lines of this program that ran, word for word; absent where they were many'),
 })
 export type ObservedUse = z.infer<typeof ObservedUse>
 
@@ -572,6 +580,9 @@ export type OverlayExport = z.infer<typeof OverlayExport>
 export const OverlayAnswer = z.strictObject({
   reason: z.string().trim().max(2000).default(''),
   digest: sha256.optional(),
+  confirms: time
+    .optional()
+    .describe('of a roll-back that another admin asked for: `rollBack.at` as it was shown; without it 409'),
 })
 
 /** Body of `POST /v1/campaigns/ID/close` (reviewers, admins) and `…/sign-off` (reviewers). */

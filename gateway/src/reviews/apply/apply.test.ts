@@ -107,10 +107,33 @@ describe('who may apply it', () => {
       code: 'forbidden',
       message: /an agent of theirs/,
     })
-    await room.overlays.rollBack(id, max, { reason })
-    await expect(room.overlays.rollBack(id, who, { reason })).rejects.toMatchObject({ code: 'forbidden' })
-    expect(await room.overlays.rollBack(id, mia, { reason })).toMatchObject({ state: 'rolled-back' })
+    const { rollBack } = await room.overlays.rollBack(id, max, { reason })
+    const confirms = rollBack!.at
+    await expect(room.overlays.rollBack(id, who, { reason, confirms })).rejects.toMatchObject({ code: 'forbidden' })
+    expect(await room.overlays.rollBack(id, mia, { reason, confirms })).toMatchObject({ state: 'rolled-back' })
   })
+})
+
+test('who asks for a roll-back at the same moment as another has not agreed to theirs', async () => {
+  room = await OverlayRoom.open()
+  const id = await proposed()
+  await room.overlays.apply(id, max, { reason })
+  const both = await Promise.allSettled([
+    room.overlays.rollBack(id, max, { reason: 'a job needs it' }),
+    room.overlays.rollBack(id, mia, { reason: 'it is slow' }),
+  ])
+  expect(both).toMatchObject([
+    { status: 'fulfilled', value: { inForce: true, rollBack: { by: { name: 'max' } } } },
+    { status: 'rejected', reason: { code: 'conflict', message: /max asked to roll it back \(a job needs it\)/ } },
+  ])
+  const stale = { reason, confirms: '2026-11-20T00:00:00.000Z' }
+  await expect(room.overlays.rollBack(id, mia, stale)).rejects.toMatchObject({ code: 'conflict' })
+  await expect(room.overlays.rollBack(id, max, { reason: 'and I agree' })).rejects.toMatchObject({ code: 'forbidden' })
+  // Refused, it can't be said yes to any more.
+  const confirms = (await room.overlays.get(id))!.rollBack!.at
+  await room.overlays.reject(id, mia, { reason })
+  await expect(room.overlays.rollBack(id, mia, { reason, confirms })).rejects.toMatchObject({ code: 'conflict' })
+  expect(await room.overlays.get(id)).toMatchObject({ state: 'verified', inForce: true })
 })
 
 describe('its item', () => {
@@ -125,8 +148,8 @@ describe('its item', () => {
     expect(await row()).toEqual({ application: 'pending', overlay: id, revision: 0 })
     await room.overlays.apply(id, max, { reason })
     expect(await row()).toEqual({ application: 'verified', overlay: id, revision: 2 })
-    await room.overlays.rollBack(id, max, { reason })
-    await room.overlays.rollBack(id, mia, { reason })
+    const asked = await room.overlays.rollBack(id, max, { reason })
+    await room.overlays.rollBack(id, mia, { reason, confirms: asked.rollBack!.at })
     expect(await row()).toEqual({ application: 'failed', overlay: id, revision: 3 })
     expect(await room.said('audit_outbox')).toEqual([
       ...['overlay.proposed', 'policy.changed', 'overlay.applied', 'overlay.verified'],
@@ -296,8 +319,8 @@ unless { action == Action::"sql:connect" || (context.command.bounded && resource
     const applied = await room.overlays.apply(id, max, { reason })
     room.decides = (put) =>
       put.texts.some(({ file }) => file.startsWith('overlay:')) ? put : instead(`permit (${me}, action, resource);`)()
-    await room.overlays.rollBack(id, max, { reason })
-    const overlay = await room.overlays.rollBack(id, mia, { reason })
+    const asked = await room.overlays.rollBack(id, max, { reason })
+    const overlay = await room.overlays.rollBack(id, mia, { reason, confirms: asked.rollBack!.at })
     expect(overlay).toMatchObject({
       state: 'failed',
       inForce: true,

@@ -24,6 +24,8 @@ export interface Answer {
   reason: string
   /** Of the text that they were shown. */
   digest?: string | undefined
+  /** When somebody asked for the roll-back that is said yes to, as it was shown. */
+  confirms?: string | undefined
 }
 
 export interface OverlayQuery {

@@ -214,7 +214,12 @@ test('rolled back by two people, what it took is there again, and all else is as
   expect(asked).toMatchObject({ status: 200, overlay: { state: 'verified', rollBack: { by: { name: 'Max' } } } })
   expect(await answer(world, 'max', id, 'roll-back', { reason: 'I said so' })).toMatchObject({ status: 403 })
   expect(await psql.ask('insert into items values (1);')).toMatch(/denied by policy overlay/)
-  const done = await answer(world, 'mia', id, 'roll-back', { reason: 'so it does' })
+  expect(await answer(world, 'mia', id, 'roll-back', { reason: 'so it does' })).toMatchObject({
+    status: 409,
+    detail: /Max asked to roll it back \(the nightly job writes\)/,
+  })
+  const confirms = asked.overlay.rollBack!.at
+  const done = await answer(world, 'mia', id, 'roll-back', { reason: 'so it does', confirms })
   expect(done).toMatchObject({ status: 200, overlay: { state: 'rolled-back', inForce: false } })
   expect(done.overlay.probes.filter(({ ok }) => !ok)).toEqual([])
   expect(await psql.ask('insert into items values (1);')).toBe('')
@@ -272,6 +277,9 @@ test('who asks for what, by role and state', async () => {
     status: number,
     words: RegExp,
   ]
+  /** When it was asked for last, as the overlay shows it. */
+  const ASKED = 'asked'
+  let askedAt = ''
   const steps: Step[] = [
     ['agent', id, 'apply', {}, 403, /Campaigns are read by|agent/],
     ['ada', id, 'apply', {}, 403, /reviewers, auditors and admins/],
@@ -302,15 +310,19 @@ test('who asks for what, by role and state', async () => {
     ['mia', id, 'reject', { reason: 'it is not' }, 200, /./],
     ['mia', id, 'roll-back', { reason: 'then I' }, 200, /./],
     ['max', id, 'roll-back', { digest: '0'.repeat(64) }, 409, /not the text/],
-    ['max', id, 'roll-back', {}, 200, /./],
+    ['max', id, 'roll-back', {}, 409, /Mia asked to roll it back/],
+    ['max', id, 'roll-back', { confirms: '2026-11-20T00:00:00.000Z' }, 409, /Mia asked to roll it back/],
+    ['max', id, 'roll-back', { confirms: ASKED }, 200, /./],
     ['max', id, 'roll-back', {}, 200, /./],
     ['mia', id, 'apply', {}, 409, /is rolled-back/],
     ['mia', own, 'apply', {}, 200, /./],
   ]
   for (const [who, overlay, what, body, status, words] of steps) {
     const token = who === 'agent' ? one.token : await world.person(who)
-    const answered = await world.call(`/v1/overlays/${overlay}/${what}`, token, body)
-    const came = (await answered.json()) as { detail?: string }
+    const said = 'confirms' in body && body.confirms === ASKED ? { ...body, confirms: askedAt } : body
+    const answered = await world.call(`/v1/overlays/${overlay}/${what}`, token, said)
+    const came = (await answered.json()) as { detail?: string; rollBack?: { at: string } }
+    askedAt = came.rollBack?.at ?? askedAt
     expect([who, what, body, answered.status, came.detail ?? '']).toEqual([who, what, body, status, came.detail ?? ''])
     expect(came.detail ?? 'ok').toMatch(words)
   }

@@ -235,6 +235,8 @@ export function createChanging(
         own(person, row)
         const asked = row.roll_back === null ? undefined : (JSON.parse(row.roll_back) as Said)
         if (!asked) {
+          if (answer.confirms !== undefined)
+            throw new OverlayRefused('conflict', 'Nobody asks to roll it back any more: load it anew.')
           mustSayWhy(answer)
           const by = actorOf(person)
           const payload = { reason: answer.reason }
@@ -251,6 +253,12 @@ export function createChanging(
         }
         // The same words of the same person are the same call again.
         if (asked.by.id === person.id && asked.reason === answer.reason) return overlayView(row)
+        // Two who ask at the same moment have not looked at each other's reason: the second one does so knowingly.
+        if (asked.by.id !== person.id && answer.confirms !== asked.at)
+          throw new OverlayRefused(
+            'conflict',
+            `${asked.by.name} asked to roll it back (${asked.reason}). If you have looked at that and agree, say it again with confirms: ${JSON.stringify(asked.at)}, and it is done.`,
+          )
         const to = { state: 'rolled-back', column: 'rolled_back', type: 'overlay.rolled-back' } as const
         return takeOut(row, to, said, person, (tx) => mustBeSecond(tx, person, asked.by))
       })

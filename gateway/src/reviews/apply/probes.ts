@@ -52,7 +52,7 @@ export function effectsAbout({ kind, connection, evidence, named, requests }: Ab
 /** What was used, in the manner in which it was, and in the other one. */
 function effectsUsed(connection: string, used: ObservedUse): Effect[] {
   if (used.connection !== connection) return []
-  const { action, kind, functions } = used
+  const { action, kind, functions, argv = [] } = used
   // All of a place where there was no room to tell them apart: something in it.
   const one = used.type.endsWith('*')
     ? { id: `${used.resource}${UNNAMED}`, type: used.type.slice(0, -1) }
@@ -60,7 +60,11 @@ function effectsUsed(connection: string, used: ObservedUse): Effect[] {
   const resource = resourceOf(connection, action, one)
   if (!resource) return []
   const manners = action === 'sql:write' || action === 'ssh:exec' || used.unbounded > 0 ? [true, false] : [true]
-  return manners.map((bounded) => ({ action, resource, command: commandOf(action, kind, bounded, functions) }))
+  const lines = argv.map((line) => ({ action, resource, command: { argv: line, program: kind, shell: false } }))
+  return [
+    ...lines,
+    ...manners.map((bounded) => ({ action, resource, command: commandOf(action, kind, bounded, functions) })),
+  ]
 }
 
 /** What a recommendation promises of effects: those that ran, as they ran, are answered as before. */
@@ -76,7 +80,10 @@ export function keptBy(
     kept.flatMap((one) => {
       const beyond = one.unbounded > 0 || (one.shell ?? 0) > 0
       const effects = effectsUsed(one.connection, one)
-      return effects.filter(({ command }) => beyond || isInBounds(command)).map(cellOf)
+      const wordForWord = (line: unknown) => !one.argv || (typeof line === 'string' && one.argv.includes(line))
+      return effects
+        .filter(({ command }) => (beyond || isInBounds(command)) && wordForWord(command.argv ?? one.argv?.[0]))
+        .map(cellOf)
     }),
   )
 }
@@ -84,8 +91,10 @@ export function keptBy(
 const isInBounds = ({ bounded, shell }: Effect['command']) => bounded !== false && shell !== true
 
 /** An effect as far as a recommendation tells it from others. */
-export const cellOf = (effect: Effect): string =>
-  JSON.stringify([effect.action, effect.resource.id, kindOf(effect), isInBounds(effect.command)])
+export const cellOf = (effect: Effect): string => {
+  const line = effect.action === 'ssh:exec' ? effect.command.argv : ''
+  return JSON.stringify([effect.action, effect.resource.id, kindOf(effect), isInBounds(effect.command), line])
+}
 
 /** The verb of an effect, as it is shown. */
 export function kindOf({ action, command }: Effect): string {

@@ -171,7 +171,9 @@ export async function sayOverlay<T extends OverlayEntry>(
     ...(item !== null && { item }),
     ...(decision !== null && { decision }),
   }
-  const itemRevision = item === null ? undefined : await moveItem(tx, item, row)
+  // An item tells these from what failed, and says so where it was failed before.
+  const other = type === 'overlay.rejected' || type === 'overlay.rolled-back'
+  const itemRevision = item === null ? undefined : await moveItem(tx, item, row, other)
   const told = { ...common, ...(itemRevision !== undefined && { itemRevision }), ...payload }
   await appendAudit(tx, type, told as unknown as PayloadInput<T>, at)
   await appendFeed(tx, 'overlay.changed', overlayLine(row), at)
@@ -188,7 +190,7 @@ export async function sayOverlay<T extends OverlayEntry>(
  * An item shows how far the application of its decision is, as long as that is of the item's last decision.
  * @returns its revision where it is another by that
  */
-async function moveItem(tx: Tx, item: string, { id, state }: OverlayRow): Promise<number | undefined> {
+async function moveItem(tx: Tx, item: string, { id, state }: OverlayRow, other: boolean): Promise<number | undefined> {
   const application = applicationOf[state]
   const isNew = state === 'proposed'
   let moving = tx
@@ -196,7 +198,8 @@ async function moveItem(tx: Tx, item: string, { id, state }: OverlayRow): Promis
     .set((e) => ({ application, overlay: id, revision: e('revision', '+', isNew ? 0 : 1) }))
     .where('id', '=', item)
   // A decision that came later has another overlay.
-  if (!isNew) moving = moving.where('overlay', '=', id).where('application', '!=', application)
+  if (!isNew) moving = moving.where('overlay', '=', id)
+  if (!isNew && !other) moving = moving.where('application', '!=', application)
   const moved = await moving.returning('revision').executeTakeFirst()
   return moved?.revision
 }

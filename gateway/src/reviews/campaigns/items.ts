@@ -5,6 +5,7 @@ import {
   type CampaignItem,
   CampaignPlan,
   type ItemVerdict,
+  type OverlayState,
   type Recommendation,
 } from '@countersign/contract/review'
 import { type Kysely, type RawBuilder, type Selectable, sql } from 'kysely'
@@ -222,6 +223,7 @@ type ItemRow = Omit<Selectable<CampaignItemsTable>, 'evidence'> & {
   decided_by: string | null
   bulk: string | null
   comments: number
+  overlay_state: OverlayState | null
 }
 
 function rowsFor(db: Kysely<Tables>, looking: Looking) {
@@ -249,6 +251,9 @@ function rowsFor(db: Kysely<Tables>, looking: Looking) {
       'campaign_items.decided_at',
       'campaign_items.application',
       'campaign_items.overlay',
+      sql<OverlayState | null>`(select state from overlays where overlays.id = campaign_items.overlay)`.as(
+        'overlay_state',
+      ),
       'campaign_items.revision',
       'item_decisions.by as decided_by',
       'item_decisions.bulk as bulk',
@@ -283,6 +288,7 @@ function itemOf(row: ItemRow): CampaignItem {
     ...(row.bulk !== null && { bulk: true }),
     ...(row.application !== null && { application: row.application }),
     ...(row.overlay !== null && { overlay: row.overlay }),
+    ...(row.overlay_state !== null && { overlayState: row.overlay_state }),
     evidence: row.evidence_sha256,
     revision: row.revision,
     comments: Number(row.comments),

@@ -2,7 +2,7 @@ import type { AgentRecord, Permission } from '@countersign/contract/access'
 import type { ItemEvidence, ObservedUse } from '@countersign/contract/review'
 import type { ConfiguredConnection } from '../../access/connections.ts'
 import { grantedLines, remembering, standingLines, withoutGrants } from '../../identity/registry/access/lines.ts'
-import { actionsOfKind } from '../../policy/permitted/actions.ts'
+import { actionsIn, actionsOfKind } from '../../policy/permitted/actions.ts'
 import type { Subject as Asker, Permitted } from '../../policy/permitted/permitted.ts'
 import type { NamedResource } from '../../policy/permitted/resources.ts'
 import type { AccessSubject } from '../recommend/subject.ts'
@@ -156,13 +156,18 @@ function telling(
   const others = new Set(lines.filter(({ resource }) => resource === connection).map(answer))
   const inPolicy = new Set(named.map(({ id }) => id))
   const done = new Set(used.map(({ action, resource }) => `${action} ${resource}`))
-  return lines.filter(
-    (line) =>
-      line.resource === connection ||
-      inPolicy.has(line.resource) ||
-      done.has(`${line.action} ${line.resource}`) ||
-      !others.has(answer(line)),
-  )
+  // A path that a policy names is nothing that a program is run on.
+  const goes = ({ action, resource }: Permission) =>
+    resource === connection || (actionsIn.get(action)?.resourceTypes ?? []).some((type) => type !== 'Connection')
+  return lines
+    .filter(goes)
+    .filter(
+      (line) =>
+        line.resource === connection ||
+        inPolicy.has(line.resource) ||
+        done.has(`${line.action} ${line.resource}`) ||
+        !others.has(answer(line)),
+    )
 }
 
 /** The policies behind these lines, with the groups by which they are met. */

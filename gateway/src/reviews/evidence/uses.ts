@@ -5,6 +5,8 @@ import { ran } from './observed.ts'
 /** So many pairs of action and resource, with their verbs, are told apart of an agent on a connection. */
 export const MOST_USES = 2000
 const MOST_FUNCTIONS = 50
+/** So many command lines of a program are told apart, each so long; of more there is none: its words vary. */
+const LINES = { most: 12, longest: 200 }
 const LONGEST = 2000
 
 /** What an agent used on a connection, counted. */
@@ -26,10 +28,11 @@ export class Uses {
   /** Counts a command: each of its uses once, however many of its effects are the same. Answers uses that first ran now. */
   add(effects: readonly Effect[], verdict: EvidenceCommand['verdict'], at: string): ObservedUse[] {
     const isRun = ran(verdict)
-    const mine = new Map<Use, { unbounded: boolean; shell: boolean }>()
+    const mine = new Map<Use, { action: string; unbounded: boolean; shell: boolean; lines: Set<string> }>()
     for (const effect of effects) {
       const use = this.#useOf(effect, at)
-      const reach = mine.get(use) ?? { unbounded: false, shell: false }
+      const reach = mine.get(use) ?? { action: effect.action, unbounded: false, shell: false, lines: new Set() }
+      reach.lines.add(typeof effect.command?.argv === 'string' ? effect.command.argv : '')
       reach.unbounded ||= effect.bounded === false
       reach.shell ||= effect.command?.shell === true
       mine.set(use, reach)
@@ -37,7 +40,7 @@ export class Uses {
         if (use.names.size < MOST_FUNCTIONS && name.length <= LONGEST) use.names.add(name)
     }
     const first: ObservedUse[] = []
-    for (const [use, { unbounded, shell }] of mine) {
+    for (const [use, { action, unbounded, shell, lines }] of mine) {
       if (isRun && use.allowed === 0 && !use.approved) first.push(use)
       if (verdict.outcome === 'allow') use.allowed++
       else if (verdict.outcome === 'deny') use.denied++
@@ -47,6 +50,7 @@ export class Uses {
       }
       if (isRun && unbounded) use.unbounded++
       if (isRun && shell) use.shell = (use.shell ?? 0) + 1
+      if (isRun && action === 'ssh:exec') for (const line of lines) addLine(use, line)
       if (at < use.firstAt) use.firstAt = at
       if (at > use.lastAt) use.lastAt = at
     }
@@ -58,9 +62,10 @@ export class Uses {
     const sum = ({ allowed, held, denied }: ObservedUse) => allowed + held + denied
     return [...this.#uses.values()]
       .map(
-        ({ names, ...use }): ObservedUse => ({
+        ({ names, lines, ...use }): ObservedUse => ({
           ...use,
           ...(names.size > 0 && { functions: [...names].sort() }),
+          ...(lines && lines.size > 0 && { argv: [...lines].sort() }),
         }),
       )
       .sort((a, b) => sum(b) - sum(a) || (keyOf(a) < keyOf(b) ? -1 : 1))
@@ -89,6 +94,7 @@ export class Uses {
         firstAt: at,
         lastAt: at,
         names: new Set(),
+        lines: new Set(),
       }
       this.#uses.set(key, use)
     }
@@ -109,7 +115,17 @@ export interface Room {
   samples: number
 }
 
-type Use = ObservedUse & { names: Set<string> }
+type Use = ObservedUse & {
+  names: Set<string>
+  /** Undefined where they were too many, or not to be told. */
+  lines: Set<string> | undefined
+}
+
+function addLine(use: Use, line: string): void {
+  if (use.kind === '' || line === '' || line.length > LINES.longest) use.lines = undefined
+  else use.lines?.add(line)
+  if ((use.lines?.size ?? 0) > LINES.most) use.lines = undefined
+}
 
 /** The verb of an effect: what policy tells apart beside action and resource. */
 export function verbOf({ kind, command, action }: Effect): string {

@@ -6,9 +6,10 @@ export function quoted(text: string): string {
   return `"${escaped(text)}"`
 }
 
-/** The same of a pattern (`like`) that is the text itself, with anything before or behind it where `*` is put there. */
-export function pattern(begins: string): string {
-  return `"${escaped(begins).replaceAll('*', '\\*')}*"`
+/** The same of a pattern (`like`): what begins so, and ends so. */
+export function pattern(begins: string, ends = ''): string {
+  const literal = (text: string) => escaped(text).replaceAll('*', '\\*')
+  return `"${literal(begins)}*${literal(ends)}"`
 }
 
 export const uid = (type: string, id: string): string => `${type}::${quoted(id)}`

@@ -13,19 +13,25 @@ export interface Cell {
   unbounded: boolean
   /** Whether it may have metacharacters of the shell. */
   shell: boolean
+  /** Of a program: the command lines that it is to stay with; absent: any. */
+  lines?: readonly string[]
 }
+
+/** A program whose command lines came so often each, in the middle, is run with these words and no others. */
+const OFTEN = 3
 
 /** What ran in the window is to stay; a verb that the policy can't tell apart is any. */
 export function cellsOf(used: readonly ObservedUse[], kind: string): Cell[] {
   const { verb } = protocolOf(kind)
   return used
     .filter(({ allowed, approved }) => allowed + (approved ?? 0) > 0)
-    .map(({ action, type, resource, connection, kind: told, unbounded, shell }) => ({
+    .map(({ action, type, resource, connection, kind: told, unbounded, shell, argv, allowed, approved }) => ({
       action,
       ...placeIn(connection, type, resource),
       verb: verb?.(action) === undefined ? '' : told,
       unbounded: unbounded > 0,
       shell: (shell ?? 0) > 0,
+      ...(argv && (shell ?? 0) === 0 && allowed + (approved ?? 0) >= OFTEN * argv.length && { lines: argv }),
     }))
 }
 
@@ -41,6 +47,8 @@ export interface Manner {
   verbs: readonly string[] | undefined
   bounded: boolean
   shell: boolean
+  /** Command lines, word for word; absent: any of these verbs. */
+  lines?: readonly string[]
 }
 
 /** Cells of one action that may be done in the same manner, by type. */
@@ -82,8 +90,9 @@ function mannersOf(action: string, cells: readonly Cell[]): Manner[] {
   }
   if (action === 'ssh:exec')
     return [
+      ...linesOf(cells),
       ...manner(
-        cells.filter(({ shell }) => !shell),
+        cells.filter(({ shell, lines }) => !shell && !lines),
         false,
         false,
       ),
@@ -105,6 +114,11 @@ function mannersOf(action: string, cells: readonly Cell[]): Manner[] {
       false,
     ),
   ]
+}
+
+function linesOf(cells: readonly Cell[]): Manner[] {
+  const lines = [...new Set(cells.flatMap((cell) => cell.lines ?? []))].sort()
+  return lines.length === 0 ? [] : [{ verbs: undefined, bounded: false, shell: false, lines }]
 }
 
 /** EXPLAIN of what is read shows no row of it, and tools do it unasked. */

@@ -46,17 +46,19 @@ interface Stem {
   equals: readonly (readonly [string, string])[]
   attribute: string
   begins: string
+  /** How it ends, too; absent: in any way. */
+  ends?: string
 }
 
-function placeOf(type: string, { equals, attribute, begins }: Stem): Place {
+function placeOf(type: string, { equals, attribute, begins, ends = '' }: Stem): Place {
   const conditions = [
     `resource is ${type}`,
     ...equals.map(([name, value]) => `resource.${name} == ${quoted(value)}`),
-    ...(begins === '' ? [] : [`resource.${attribute} like ${pattern(begins)}`]),
+    ...(begins === '' ? [] : [`resource.${attribute} like ${pattern(begins, ends)}`]),
   ]
   return {
     condition: conditions.join(' && '),
-    words: [...equals.map(([, value]) => value), `${begins}*`].filter((word) => word !== '').join('.'),
+    words: [...equals.map(([, value]) => value), `${begins}*${ends}`].filter((word) => word !== '').join('.'),
   }
 }
 
@@ -65,6 +67,8 @@ const FAMILY = 3
 /** Partitions and other tables by number or date (events_2026_11, measurement_y2026m02); objects of a controller's. */
 const numbered: Record<string, RegExp> = {
   Table: /^(.+?[_-][a-z]?)\d(?:[\d_-]|[a-z](?=\d))*$/,
+  // Logs, dumps and releases by date or number (/backups/orders-2026-11-22.sql.gz), in one folder.
+  Path: /^(.*?[/_.-][a-z]?)\d[\d_.:Tt-]*?((?:\.[A-Za-z][A-Za-z0-9]*)*)$/,
   Resource: /^(.{2,}?-)(?:[a-z0-9]{6,10}-[a-z0-9]{5}|[a-z0-9]{5}|\d+)$/,
 }
 
@@ -73,16 +77,18 @@ function familiesOf(connection: string, type: string, ids: readonly string[]): {
   const single: string[] = []
   for (const id of ids) {
     const whole = stemOf(connection, type, id)
-    const stem = whole && numbered[type]?.exec(whole.begins)?.[1]
-    if (stem === undefined) {
+    const [, stem, ends = ''] = (whole && numbered[type]?.exec(whole.begins)) ?? []
+    // What is in a folder of numbers and nothing else may be anything: /v1/orders/42 is no log of the day.
+    if (stem === undefined || (type === 'Path' && ends === '' && stem.endsWith('/'))) {
       single.push(id)
       continue
     }
-    const key = JSON.stringify([whole!.equals, stem])
-    const family = found.get(key) ?? { alike: { ...whole!, begins: stem }, ids: [], begin: new Set() }
+    const key = JSON.stringify([whole!.equals, stem, ends])
+    const alike = { ...whole!, begins: stem, ...(ends !== '' && { ends }) }
+    const family = found.get(key) ?? { alike, ids: [], begin: new Set() }
     family.ids.push(id)
     // With the first digit: events_2 is any year, and not events_of_others. Lots have none in common.
-    family.begin.add(type === 'Table' ? whole!.begins.slice(0, stem.length + 1) : stem)
+    family.begin.add(type !== 'Resource' ? whole!.begins.slice(0, stem.length + 1) : stem)
     found.set(key, family)
   }
   const families: Stem[] = []
@@ -159,7 +165,7 @@ function narrowed(stems: readonly Stem[], most: number): Stem[] {
   let now = distinct(stems)
   for (const shorten of shorter) {
     if (now.length <= most) return now
-    now = distinct(now.map((stem) => ({ ...stem, begins: shorten(stem.begins) })))
+    now = distinct(now.map(({ ends: _, ...stem }) => ({ ...stem, begins: shorten(stem.begins) })))
   }
   for (let equal = 3; now.length > most && equal >= 0; equal--)
     now = distinct(now.map((stem) => ({ ...stem, equals: stem.equals.slice(0, equal) })))
@@ -167,6 +173,6 @@ function narrowed(stems: readonly Stem[], most: number): Stem[] {
 }
 
 function distinct(stems: readonly Stem[]): Stem[] {
-  const found = new Map(stems.map((stem) => [JSON.stringify([stem.equals, stem.begins]), stem]))
+  const found = new Map(stems.map((stem) => [JSON.stringify([stem.equals, stem.begins, stem.ends]), stem]))
   return [...found.values()]
 }

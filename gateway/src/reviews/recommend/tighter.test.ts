@@ -310,3 +310,74 @@ test('an agent that uses more families of tables than can be told is reduced all
   expect(outcome(policies, sql('write', 'customers', 'delete', false))).toBe('deny')
   expect(outcome(policies, sql('ddl', 'customers', 'drop'))).toBe('deny')
 })
+
+describe('of a host', () => {
+  const web: ConnectionRef = { name: 'web-1', kind: 'ssh', tags: [], mode: 'enforce' }
+  const exec = (argv: string, shell = false): Effect => ({
+    action: 'ssh:exec',
+    resource: { type: 'Connection', id: 'web-1' },
+    command: { argv, program: argv.split(' ')[0]!, shell },
+  })
+  const file = (action: 'read' | 'write', path: string): Effect => ({
+    action: `sftp:${action}`,
+    resource: { type: 'Path', id: `web-1/${path}`, attrs: { path } },
+    command: { argv: 'get', program: 'get', shell: false },
+  })
+  const done = (...effects: Effect[]) => effects.map((effect) => allowed(effect, web))
+  const often = (argv: string) => done(exec(argv), exec(argv), exec(argv))
+
+  test('a program that was run with the same words again and again stays with these; one whose words vary with any', () => {
+    const { policy, policies, keeps } = reduced(
+      [
+        ...often('systemctl status shop'),
+        ...often('df -h'),
+        ...done(...Array.from({ length: 9 }, (_, at) => exec(`git show ${at}`))),
+        ...done(exec('ls | wc -l', true), exec('ls | wc -l', true), exec('ls | wc -l', true)),
+      ],
+      { connection: web },
+    )
+    expect(policy).toContain('["df -h", "systemctl status shop"].contains(context.command.argv)')
+    expect(keeps).toContain('ssh:exec (df -h, systemctl status shop) on web-1')
+    for (const [effect, is] of [
+      [exec('systemctl status shop'), 'allow'],
+      [exec('systemctl stop shop'), 'deny'],
+      [exec('df -h', true), 'deny'],
+      [exec('git show 77'), 'allow'],
+      [exec('git show 77', true), 'deny'],
+      [exec('ls | wc -c', true), 'allow'],
+      [exec('rm -rf /'), 'deny'],
+      [{ ...exec(''), action: 'ssh:shell' }, 'deny'],
+      [{ ...exec(''), action: 'ssh:connect' }, 'allow'],
+    ] as const)
+      expect([effect.action, effect.command.argv, outcome(policies, effect, web)]).toEqual([
+        ...[effect.action, effect.command.argv, is],
+      ])
+  })
+
+  test('files that differ by a day or a number are told by how they begin and end; others by name', () => {
+    const days = ['2026-11-19', '2026-11-20', '2026-11-21']
+    const { policies } = reduced(
+      done(
+        ...days.map((day) => file('read', `/backups/orders-${day}.sql.gz`)),
+        ...days.map((_, at) => file('read', `/var/log/app.log.${at + 1}`)),
+        ...days.map((_, at) => file('read', `/home/${at + 1}`)),
+        file('write', '/srv/releases/v1.txt'),
+      ),
+      { connection: web },
+    )
+    for (const [effect, is] of [
+      [file('read', '/backups/orders-2026-11-22.sql.gz'), 'allow'],
+      [file('read', '/backups/orders-2026-11-22.sql.gz.key'), 'deny'],
+      [file('read', '/backups/customers-2026-11-22.sql.gz'), 'deny'],
+      [file('write', '/backups/orders-2026-11-22.sql.gz'), 'deny'],
+      [file('read', '/var/log/app.log.2'), 'allow'],
+      [file('read', '/home/1'), 'allow'],
+      [file('read', '/home/4'), 'deny'],
+      [file('write', '/srv/releases/v1.txt'), 'allow'],
+      [file('write', '/srv/releases/v2.txt'), 'deny'],
+    ] as const)
+      expect([effect.action, effect.resource.id, outcome(policies, effect, web)]).toEqual([
+        ...[effect.action, effect.resource.id, is],
+      ])
+  })
+})

@@ -106,6 +106,7 @@ function toldOf(
   const verb = protocol.verb?.(action)
   const conditions = [`action == ${uid('Action', action)}`]
   if (verb !== undefined && manner.verbs !== undefined) conditions.push(verbIn(verb, manner.verbs))
+  if (manner.lines) conditions.push(verbIn('context.command.argv', manner.lines))
   if (manner.bounded) conditions.push('context.command.bounded')
   if (action === 'ssh:exec' && !manner.shell) conditions.push('!context.command.shell')
   const place = places.map(({ condition }) => condition)
@@ -123,8 +124,12 @@ function toldOf(
 const verbIn = (verb: string, verbs: readonly string[]) =>
   verbs.length === 1 ? `${verb} == ${quoted(verbs[0]!)}` : `[${verbs.map(quoted).join(', ')}].contains(${verb})`
 
-function wordsOf(action: string, { verbs, bounded }: Manner, places: readonly string[]): string {
-  const how = [...(verbs ?? []).filter((verb) => verb !== 'explain'), ...(bounded ? ['not of every row'] : [])]
+function wordsOf(action: string, { verbs, bounded, lines }: Manner, places: readonly string[]): string {
+  const how = [
+    ...(lines ?? []),
+    ...(verbs ?? []).filter((verb) => verb !== 'explain'),
+    ...(bounded ? ['not of every row'] : []),
+  ]
   return `${action}${how.length > 0 ? ` (${how.join(', ')})` : ''} on ${places.join(', ')}`
 }
 

@@ -190,9 +190,9 @@ export function policyAnswers(from: {
     },
 
     overlay: ({ id }) => overlay(id),
-    async answerOverlay({ id, does, reason, digest }) {
+    async answerOverlay({ id, does, ...answer }) {
       const answered = await done(
-        (api, token) => api.answerOverlay(token, id, does, { reason, digest }),
+        (api, token) => api.answerOverlay(token, id, does, answer),
         () =>
           void overlay(id).then(
             ({ overlay: found, source }) => {

@@ -38,7 +38,7 @@ export interface PolicyApi {
     token: string,
     id: string,
     does: 'apply' | 'reject' | 'roll-back' | 'retire',
-    answer: { reason: string; digest?: string | undefined },
+    answer: { reason: string; digest?: string | undefined; confirms?: string | undefined },
   ): Promise<Overlay>
   overlayEdits(token: string): Promise<OverlayExport>
 }

@@ -23,7 +23,10 @@ export function OverlayDialog(props: { overlay: Overlay; does: Does; onClose: ()
       onReason={async (reason) => {
         if (changedSince(overlay, now))
           throw new Error('It changed while you looked at it: close this, look at it, then answer.')
-        const answered = await core().call('answerOverlay', { id, does, reason, digest })
+        const answered = await core().call('answerOverlay', {
+          ...{ id, does, reason, digest },
+          ...(does === 'roll-back' && overlay.rollBack && { confirms: overlay.rollBack.at }),
+        })
         say(
           answered.state === 'failed'
             ? `It failed: ${answered.failedBecause ?? ''}`

@@ -192,7 +192,7 @@ function Applications({ campaign }: { campaign: Campaign }) {
     ['pending', 'to be seen by a second pair of eyes', 'warn'],
     ['verified', 'applied and verified', 'ok'],
     ['applied', 'applied, not verified yet', 'plain'],
-    ['failed', 'failed', 'danger'],
+    ['failed', 'failed, rejected or rolled back', 'danger'],
     ['not-supported', 'to be done by hand', 'plain'],
   ] as const
   return (

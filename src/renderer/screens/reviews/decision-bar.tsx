@@ -16,7 +16,7 @@ import { Foot } from './foot.tsx'
 import type { Looked } from './looking.ts'
 import { MoveDialog } from './move-dialog.tsx'
 import { takeBack } from './past.tsx'
-import { applicationWords, decidedWords, pendingWords, recommendedNames } from './words.ts'
+import { appliedWords, decidedWords, hasFailed, pendingWords, recommendedNames } from './words.ts'
 
 /** An item that has only just come isn’t decided: the key press was meant for another one. */
 const READ_AT_LEAST_MS = 300
@@ -262,9 +262,8 @@ function mayChange(item: CampaignItem, me: string | undefined): boolean {
   if (!item.mine || (item.how !== undefined && item.how !== 'reviewer')) return false
   if (item.verdict === 'abstain') return true
   const { application } = item
-  return (
-    item.decidedBy?.id === me && application !== 'applied' && application !== 'verified' && application !== 'failed'
-  )
+  // What was rejected or rolled back is open to another mind, what failed may be in force.
+  return item.decidedBy?.id === me && application !== 'applied' && application !== 'verified' && !hasFailed(item)
 }
 
 /** Decision, recommendation and application: three facts, each said by itself. */
@@ -308,8 +307,8 @@ function Decided(props: { item: CampaignItem; recommended: Verdict; onAgain: (()
         {item.application ? (
           <>
             <dt className="text-dim">Application</dt>
-            <dd className={item.application === 'failed' ? 'font-semibold text-danger' : ''}>
-              {applicationWords[item.application]}
+            <dd className={hasFailed(item) ? 'font-semibold text-danger' : ''}>
+              {appliedWords(item)}
               {item.overlay ? (
                 <>
                   {' · '}

@@ -42,9 +42,19 @@ export const applicationWords: Record<ApplicationState, string> = {
   pending: 'waits for a second pair of eyes',
   applied: 'applied, not verified yet',
   verified: 'applied and verified',
-  failed: 'not enforced: failed or refused',
+  failed: 'not enforced: it failed',
   'not-supported': 'to be done by hand',
 }
+/** What became of an item's: rejected and rolled back are not failures, but what somebody said. */
+export function appliedWords({ application, overlayState }: CampaignItem): string | undefined {
+  if (application === 'failed' && overlayState === 'rejected')
+    return 'not enforced: the second pair of eyes rejected it'
+  if (application === 'failed' && overlayState === 'rolled-back') return 'not enforced any more: rolled back'
+  return application && applicationWords[application]
+}
+/** Whether it went wrong by itself. */
+export const hasFailed = ({ application, overlayState }: CampaignItem): boolean =>
+  application === 'failed' && overlayState !== 'rejected' && overlayState !== 'rolled-back'
 export const expiryWords: Record<ExpiryDefault, string> = {
   keep: 'is kept as it is',
   revoke: 'is revoked',

@@ -40,7 +40,7 @@ export async function answer(
   person: Person,
   overlay: string,
   what: 'apply' | 'reject' | 'roll-back' | 'retire',
-  body: { reason?: string; digest?: string } = {},
+  body: { reason?: string; digest?: string; confirms?: string } = {},
 ): Promise<{ status: number; overlay: Overlay; detail?: string }> {
   const answered = await world.call(`/v1/overlays/${overlay}/${what}`, await world.person(person), body)
   const came = (await answered.json()) as Overlay & { detail?: string }
