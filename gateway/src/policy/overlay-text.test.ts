@@ -265,7 +265,7 @@ test('whatever text is taken for an overlay: others, and other connections, are 
         ).toBe('allow')
       }
     }),
-    { numRuns: 3000, seed: 6 },
+    { numRuns: 1000, seed: 6 },
   )
-  expect(taken).toBeGreaterThan(100)
+  expect(taken).toBeGreaterThan(40)
 }, 60_000)
