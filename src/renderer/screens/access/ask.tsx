@@ -152,7 +152,7 @@ export function Ask({ onClose, onMade }: { onClose: () => void; onMade: (grant: 
                   rows={2}
                   spellCheck={false}
                   aria-describedby={`${hint}-resources`}
-                  placeholder={`${connection || 'orders'}/public.customers\n${connection || 'orders'}/public.*`}
+                  placeholder={exampleOf(connection || 'orders', place?.kind)}
                   className="rounded-box border border-line-strong bg-panel px-3 py-2 font-mono text-fine"
                 />
                 <span
@@ -204,6 +204,13 @@ export function Ask({ onClose, onMade }: { onClose: () => void; onMade: (grant: 
       </Dialog.Portal>
     </Dialog.Root>
   )
+}
+
+/** Resources as they are named on a connection of this kind. */
+function exampleOf(connection: string, kind: string | undefined): string {
+  return kind === 'ssh'
+    ? `${connection}//srv/app\n${connection}//srv/app/*`
+    : `${connection}/public.customers\n${connection}/public.*`
 }
 
 function agentChoice({ id, name, issuer, owner, state }: AskableAgent) {
