@@ -13,15 +13,13 @@ import { Environment } from './environment.ts'
 import { Input } from './input.ts'
 import { relay } from './relay.ts'
 import { isSize, terminalOf } from './terminal.ts'
+import { brokenBy } from './transfers.ts'
 
 /** Bytes of stdin that are kept while nobody knows yet where they go; then the client has to wait. */
 const KEPT_INPUT = 1024 * 1024
 /** What ssh itself ends with where a connection, and not the command, has failed. */
 const UNREACHED = 255
 const INTERRUPT = 3
-/** Their output is a protocol: with masks in it, its other end waits for ever for what was announced. */
-const TRANSFERS =
-  /^(?:\S*\/)?(?:(scp)(?= .*-[ft])|(rsync)(?= --server)|(git[ -](?:upload-pack|upload-archive|receive-pack)))/
 /** A host's channel closes before its connection does, if that goes as well (ms). */
 const CLOSING = 100
 /** What a client has left is waited for so long (ms), for its record. */
@@ -341,17 +339,6 @@ export class Channel {
   async #finish(exit: RemoteExit): Promise<void> {
     this.#input?.discard()
     await this.#client!.finish(exit)
-  }
-}
-
-/** Why a command can't go on with masks in its output; undefined where it can. */
-function brokenBy({ text }: Asked, classes: readonly string[]): Words | undefined {
-  const program = TRANSFERS.exec(text)?.slice(1).find(Boolean)
-  if (program === undefined) return undefined
-  const what = classes.join(', ')
-  return {
-    message: `ended: what ${program} sends holds what is masked here (${what}), and a file can’t be masked on its way`,
-    hint: `Leave that file out, read it by a command that prints it, or ask for data:reveal of ${what}.`,
   }
 }
 

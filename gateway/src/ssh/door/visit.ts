@@ -3,15 +3,15 @@ import type { ConnectionRef, Effect, Gate } from '../../gate/command.ts'
 import type { Entrance, Entry } from '../../gate/entrance.ts'
 import type { AgentPrincipal } from '../../identity/principal.ts'
 import type { SignIns } from '../../identity/sign-ins.ts'
-import { LedgerStopped } from '../../sessions/ledger/ledger.ts'
-import { EndReason, type LiveSession, RecordingError, SessionRefused, type Sessions } from '../../sessions/session.ts'
+import { EndReason, type LiveSession, type Sessions } from '../../sessions/session.ts'
 import type { Channels } from '../channels/channels.ts'
 import { Commands, connectEffect } from '../commands.ts'
 import type { SshSession, Visitor, Wishes } from '../session.ts'
 import type { SshTarget } from '../target.ts'
 import { connectHost } from '../upstream/connect.ts'
-import { type Host, HostError } from '../upstream/host.ts'
-import { heldNotice, noConnection, unlogged, unrecordable, upstreamDown, type Words } from '../words.ts'
+import type { Host } from '../upstream/host.ts'
+import { heldNotice, noConnection, type Words } from '../words.ts'
+import { asRefused, internal, Refused, whyOf } from './refused.ts'
 import type { SignedIn } from './sign-in.ts'
 
 export interface VisitOptions {
@@ -41,17 +41,6 @@ const MOST_FORBIDDEN = 50
 const LONGEST_FORBIDDEN = 300
 /** Characters; what is longer is cut. */
 const LONGEST_PURPOSE = 500
-
-/** Says no; the words are all that the client learns. */
-class Refused extends Error {
-  readonly words: Words
-  readonly why: string
-  constructor(words: Words, why: string) {
-    super(words.message)
-    this.words = words
-    this.why = why
-  }
-}
 
 /** A signed-in client, from then until its connection is gone: {@link Visitor}. */
 export class Visit implements Visitor {
@@ -339,23 +328,6 @@ const otherPurpose: Words = {
   hint: 'Open another connection for this one (ssh -o ControlPath=none).',
 }
 
-const internal: Words = {
-  message: 'the gateway failed while it opened the connection',
-  hint: 'Its log says more; tell whoever runs the gateway.',
-}
-
 function reasonOf(ended: AbortSignal): string {
   return ended.reason instanceof EndReason ? ended.reason.message : 'the session was ended'
-}
-
-const whyOf = (error: unknown) =>
-  error instanceof Refused ? error.why : error instanceof HostError ? error.message : 'it failed while it was opened'
-
-function asRefused(error: unknown): Refused | undefined {
-  if (error instanceof Refused) return error
-  if (error instanceof HostError) return new Refused(upstreamDown(error.message), error.message)
-  if (error instanceof SessionRefused) return new Refused({ message: error.message }, error.message)
-  if (error instanceof LedgerStopped) return new Refused(unlogged(error.message), error.message)
-  if (error instanceof RecordingError) return new Refused(unrecordable, error.message)
-  return undefined
 }
