@@ -745,15 +745,18 @@ describe('who guesses', () => {
     while (last.status === 400) last = await wrong('guessed', one)
     expect(last).toMatchObject({
       status: 429,
-      headers: { 'retry-after': '1' },
+      // The first wait is a second: a machine that was too busy to see that is told of the next (throttle.test.ts: each).
+      headers: { 'retry-after': expect.stringMatching(/^[124]$/) },
       json: { error: 'temporarily_unavailable' },
     })
-    // A stranger's one refusal, and the next, until all who are strange there must wait.
-    for (let n = 0, waits = false; !waits; n++) {
+    // A stranger's one refusal, and the next, until all who are strange there must wait, and whoever has done nothing too:
+    // if a second was too short to see it, then for longer.
+    for (let n = 0, wait = false; !wait; n++) {
       expect(n).toBeLessThan(30)
-      waits = (await wrong(`made-up-${n}`, one)).status === 429
+      if ((await wrong(`made-up-${n}`, one)).status !== 429) continue
+      const subject_token = await ofAgent({ subject: `new-here-${n}` })
+      wait = (await exchange({ subject_token }, one)).status === 429
     }
-    expect((await exchange({ subject_token: await ofAgent({ subject: 'new-here' }) }, one)).status).toBe(429)
     expect((await exchange({ subject_token: known }, one)).status).toBe(200)
     expect((await exchange({ subject_token: await ofAgent({ subject: 'known', expiresIn: 99 }) }, one)).status).toBe(
       200,
