@@ -19,6 +19,8 @@ import { answers, bearer, problemsOf, type Routes } from './routes.ts'
 const tags = ['campaigns']
 /** A scope may name 10,000 agents. */
 export const bodyLimit = 4 * 1024 * 1024
+/** Whoever is not told what came of a call calls again. */
+const Keyed = z.object({ 'idempotency-key': z.string().min(8).max(128).optional() })
 const Id = z.object({ id: z.string().max(100) })
 const Flag = z.enum(['true', 'false']).transform((text) => text === 'true')
 const Query = ListQuery.extend({
@@ -60,15 +62,18 @@ export function campaignRoutes(app: Routes, { campaigns }: Pick<Reviews, 'campai
       schema: {
         tags,
         summary: 'Make a draft of a campaign',
-        description: 'For reviewers and admins.',
+        description:
+          'For reviewers and admins. With an Idempotency-Key the same plan again answers the campaign that there is; another plan 409.',
         security: bearer,
+        headers: Keyed,
         body: CampaignPlan,
-        response: answers(201, 'The draft.', Campaign, 400, 403),
+        response: answers(201, 'The draft.', Campaign, 400, 403, 409),
       },
     },
-    async ({ caller, body }, reply) => {
+    async ({ caller, body, headers }, reply) => {
       const person = runsReviews(caller)
-      return reply.code(201).send(await refusing(() => campaigns.create(person, body)))
+      const key = headers['idempotency-key']
+      return reply.code(201).send(await refusing(() => campaigns.create(person, body, key)))
     },
   )
 

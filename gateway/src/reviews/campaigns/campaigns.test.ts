@@ -102,6 +102,26 @@ describe('who may what, in which state', () => {
     expect((await world.ask('rae', method, path, body)).status).toBe(400)
   })
 
+  it('made again under the same key it is the same campaign; the key of another person is another', async () => {
+    const make = async (as: Caller, title: string, key = 'autumn-2026') => {
+      const { status, body } = await world.ask(
+        as,
+        'POST',
+        '/campaigns',
+        { title, ...small },
+        { 'idempotency-key': key },
+      )
+      return { status, id: body.id }
+    }
+    const both = await Promise.all([make('rae', 'Once'), make('rae', 'Once')])
+    expect(both).toEqual([both[0], both[0]])
+    expect(both[0]).toMatchObject({ status: 201, id: expect.stringMatching(/^ca_/) })
+    expect(await make('rae', 'Another plan')).toMatchObject({ status: 409 })
+    expect((await make('max', 'Once')).id).not.toBe(both[0]!.id)
+    expect((await make('rae', 'Once', 'winter-2026')).id).not.toBe(both[0]!.id)
+    expect(await make('rae', 'Once', 'short')).toMatchObject({ status: 400 })
+  })
+
   it('refuses a cursor that no list gave out', async () => {
     const { id } = await world.begun(small)
     for (const path of ['/campaigns?after=x', `/campaigns/${id}/items?after=x`])

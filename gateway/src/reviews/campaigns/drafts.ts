@@ -10,6 +10,7 @@ import { sql } from 'kysely'
 import { appendAudit } from '../../store/audit.ts'
 import { appendFeed } from '../../store/feed.ts'
 import type { Store } from '../../store/store.ts'
+import { idOfKey } from './ids.ts'
 import { type ItemQuery, type Looking, listItems } from './items.ts'
 import { makeDraft, mustBeReadable, rowOf, sayChanged } from './making.ts'
 import { CampaignRefused } from './refused.ts'
@@ -25,7 +26,11 @@ export interface CampaignQuery {
 
 /** Campaigns as people make, read and change them. */
 export interface Drafts {
-  create(by: PersonRef, plan: CampaignPlan): Promise<Campaign>
+  /**
+   * @param key of the caller's: the same plan again under it answers the campaign that there is
+   * @throws CampaignRefused: `conflict` where another plan was made under it
+   */
+  create(by: PersonRef, plan: CampaignPlan, key?: string): Promise<Campaign>
   /** Newest first. @throws CampaignRefused */
   list(query: CampaignQuery, looking: Looking): Promise<{ items: Campaign[]; next: string | null }>
   get(id: string, looking: Looking): Promise<Campaign | undefined>
@@ -47,12 +52,20 @@ export function createDrafts(options: { store: Store; starting: Starting; clock:
 
   return {
     get,
-    async create(by, plan) {
+    async create(by, plan, key) {
       mustBeReadable(plan)
       const at = new Date(clock())
-      const id = await db
-        .transaction()
-        .execute((tx) => makeDraft(tx, { plan, trigger: { kind: 'person' }, by, owner: by.id, at }))
+      const own = key === undefined ? undefined : idOfKey(by.id, key)
+      const id = await db.transaction().execute(async (tx) => {
+        const there = own && (await tx.selectFrom('campaigns').select('plan').where('id', '=', own).executeTakeFirst())
+        if (!there) return makeDraft(tx, { plan, trigger: { kind: 'person' }, by, owner: by.id, at, id: own })
+        if (there.plan !== JSON.stringify(plan))
+          throw new CampaignRefused(
+            'conflict',
+            'Under this Idempotency-Key there is a campaign of another plan: change that one, or use another key.',
+          )
+        return own
+      })
       return (await get(id, undefined))!
     },
     async list({ state, template, limit, after }, looking) {

@@ -21,10 +21,11 @@ export async function makeDraft(
     /** Whose it is: who made it, or who has saved the template that did. */
     owner: string | undefined
     at: Date
+    /** Absent: a new one. */
+    id?: string | undefined
   },
 ): Promise<string> {
-  const { plan, trigger, by, owner, at } = made
-  const id = newId('ca')
+  const { plan, trigger, by, owner, at, id = newId('ca') } = made
   await tx
     .insertInto('campaigns')
     .values({

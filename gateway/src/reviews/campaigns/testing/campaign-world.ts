@@ -115,8 +115,10 @@ export class CampaignWorld implements AsyncDisposable {
     method: string,
     path: string,
     body?: object,
+    more: Record<string, string> = {},
   ): Promise<{ status: number; body: T & { detail?: string } }> {
     const headers = {
+      ...more,
       authorization: `Bearer ${await this.world.token(as)}`,
       ...(body && { 'content-type': 'application/json' }),
     }
