@@ -155,6 +155,7 @@ test('addresses that guess at tokens: 10,000, and good tokens kept for them: 2,0
     },
   }
   const callers = createCallers({
+    api: () => 'http://127.0.0.1:7440',
     identity,
     signIns: { ok() {}, refused() {} },
     barred: () => undefined,

@@ -174,7 +174,9 @@ describe('tokens', () => {
   ])('%s is 401', async (_, authorization) => {
     const response = await send(authorization)
     expect(response.status).toBe(401)
-    expect(response.headers.get('www-authenticate')).toContain('Bearer')
+    expect(response.headers.get('www-authenticate')).toMatch(
+      /^Bearer realm="countersign", resource_metadata="http:\/\/127\.0\.0\.1:\d+\/\.well-known\/oauth-protected-resource"/,
+    )
     await problemOf(response)
   })
 

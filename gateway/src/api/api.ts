@@ -148,7 +148,19 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     },
   })
 
+  const reachedNow = (): Reached => ({
+    api:
+      options.url?.replace(/\/+$/, '') ?? `${pair ? 'https' : 'http'}://${formatListen(reached(bound(), undefined))}`,
+    listeners: {
+      postgres: listeners?.postgres && reached(listeners.postgres, options.url),
+      ssh: listeners?.ssh && reached(listeners.ssh, options.url),
+      http: listeners?.http && reached(listeners.http, options.url),
+    },
+    tls: listeners?.tls ?? false,
+    sshHostKey: listeners?.sshHostKey,
+  })
   const callers = createCallers({
+    api: () => reachedNow().api,
     identity: options.identity,
     signIns: options.signIns,
     barred: options.access.barred,
@@ -175,17 +187,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     retentionRoutes(typed, options.retention)
     annotationRoutes(typed, { annotations: options.annotations, sessions: options.sessions, clock })
     ledgerRoutes(typed, options)
-    accessRoutes(typed, options, () => ({
-      api:
-        options.url?.replace(/\/+$/, '') ?? `${pair ? 'https' : 'http'}://${formatListen(reached(bound(), undefined))}`,
-      listeners: {
-        postgres: listeners?.postgres && reached(listeners.postgres, options.url),
-        ssh: listeners?.ssh && reached(listeners.ssh, options.url),
-        http: listeners?.http && reached(listeners.http, options.url),
-      },
-      tls: listeners?.tls ?? false,
-      sshHostKey: listeners?.sshHostKey,
-    }))
+    accessRoutes(typed, options, reachedNow)
     reviewRoutes(typed, options)
     const feed = feedRoute(typed, {
       feed: options.feed,

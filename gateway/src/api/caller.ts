@@ -11,7 +11,6 @@ const addressesMost = 10_000
 const goodMost = 2_000
 /** For the ledger; what the caller is told has names and reasons in it. */
 const barredBecause = { agent: 'the agent is disabled', person: 'the person has left' }
-const challenge = 'Bearer realm="countersign"'
 
 export interface Callers {
   /**
@@ -24,6 +23,8 @@ export interface Callers {
 
 /** Checks bearer tokens, and slows down who guesses. */
 export function createCallers(options: {
+  /** URL of the API as clients have it. */
+  api: () => string
   identity: Identity
   signIns: SignIns
   /** Why somebody whose token is good may do nothing, in words for them. */
@@ -32,6 +33,9 @@ export function createCallers(options: {
   clock: () => number
 }): Callers {
   const { identity, signIns, log, clock } = options
+  /** Says where to read whose tokens are taken (RFC 9728, section 5.1). */
+  const challenge = () =>
+    `Bearer realm="countersign", resource_metadata="${options.api()}/.well-known/oauth-protected-resource"`
   const refused = new Map<string, { since: number; times: number }>()
   /** Tokens that were good once are checked even for an address that others guess from (a shared proxy, say). */
   const good = new Set<string>()
@@ -59,7 +63,7 @@ export function createCallers(options: {
       const token = header && /^Bearer +([\x21-\x7e]+) *$/i.exec(header)?.[1]
       if (!token)
         throw new HttpProblem(401, 'This needs a token: send it as Authorization: Bearer TOKEN.', {
-          'www-authenticate': challenge,
+          'www-authenticate': challenge(),
         })
       const address = request.socket.remoteAddress ?? ''
       const digest = hash('sha256', token)
@@ -92,7 +96,7 @@ export function createCallers(options: {
         signIns.refused({ via: 'api', address, reason: refusedBecause(error.fault) })
         log.info({ address, fault: error.fault, reason: error.message }, 'a token was refused')
         throw new HttpProblem(401, 'This token is not valid here: sign in again, or get a new one.', {
-          'www-authenticate': `${challenge}, error="invalid_token"`,
+          'www-authenticate': `${challenge()}, error="invalid_token"`,
         })
       }
     },
