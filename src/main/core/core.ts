@@ -181,7 +181,16 @@ async function coreIn(folder: Disposable, options: CoreOptions): Promise<Core> {
   const seal = await sealFor(options.secrets)
   const shelf = policyShelf(store, seal)
   const works = draftWorks(store, seal, () => (me && settings.gateway ? `${settings.gateway} ${me.id}` : undefined))
-  const policy = createPolicy({ store, clock, log, asking: () => asking(), me: () => me, works: works.all, say: emit })
+  const policy = createPolicy({
+    store,
+    seal,
+    clock,
+    log,
+    asking: () => asking(),
+    me: () => me,
+    works: works.all,
+    say: emit,
+  })
   const lookAround = () => {
     void duty.look()
     // Where this ends meanwhile, there is nothing to keep it in.

@@ -216,9 +216,12 @@ test('what is written of drafts can’t be read on the disk, saved or not, and n
   const id = saved.draft.id
   await gateway.down()
   expect(await core.call('policyDraft', { id })).toMatchObject({ source: 'local', draft: { files } })
+  // Its title is in the list of drafts.
+  expect(saved.draft.title).toBe('Tighter')
   for (const file of readdirSync(folder.path))
     if (file.startsWith('console.sqlite'))
-      expect(readFileSync(join(folder.path, file)).includes(secret), file).toBe(false)
+      for (const word of [secret, saved.draft.title])
+        expect(readFileSync(join(folder.path, file)).includes(word), `${word} in ${file}`).toBe(false)
 })
 
 test('overlays: applied by another admin with the digest that was shown; refusals and lost answers are said', async () => {

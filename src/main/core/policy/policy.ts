@@ -15,6 +15,7 @@ import {
 } from '../../../policy-api.ts'
 import { type GatewayApi, Refused } from '../gateway-api.ts'
 import type { Asking } from '../library/downloads.ts'
+import type { Seal } from '../outbox/seal.ts'
 import type { Clock } from '../ports/clock.ts'
 import type { Log } from '../ports/log.ts'
 import type { Store } from '../store/store.ts'
@@ -56,6 +57,9 @@ const Kept = z.object({
   parts: z.record(PolicyPart, PartState),
 })
 type Kept = z.infer<typeof Kept>
+/** Policy tells where the gaps are: on a desktop it is kept shut, as drafts and backtests are. */
+const Shut = z.object({ sealed: z.base64() })
+const ABOUT = 'policy lists'
 
 const nobody = { at: null }
 const nothing: Kept = {
@@ -65,6 +69,7 @@ const nothing: Kept = {
 
 export function createPolicy(options: {
   store: Store
+  seal: Seal
   clock: Clock
   log: Log
   asking: Asking
@@ -87,8 +92,17 @@ export function createPolicy(options: {
   let cancelAgain = () => {}
 
   let kept: Kept | undefined
+  const opened = (): Kept | undefined => {
+    const row = store.kept('policy', Shut)
+    try {
+      return row && Kept.parse(options.seal.open(Buffer.from(row.sealed, 'base64'), ABOUT))
+    } catch {
+      // An older form, or another key: the gateway will tell it anew.
+      return undefined
+    }
+  }
   const known = (): Kept => {
-    kept ??= store.kept('policy', Kept) ?? nothing
+    kept ??= opened() ?? nothing
     return kept
   }
   const now = () => new Date(clock.now()).toISOString()
@@ -96,7 +110,7 @@ export function createPolicy(options: {
   const keep = (what: Partial<Kept>) => {
     if (stopped) return
     kept = { ...known(), ...what }
-    store.keep('policy', kept)
+    store.keep('policy', { sealed: options.seal.shut(kept, ABOUT).toString('base64') })
     say({ type: 'policy', changed: { ...what, loading: under.size > 0 } })
   }
   const part = (name: PolicyPart, state: PartState) => ({ parts: { ...known().parts, [name]: state } })
