@@ -23,7 +23,7 @@ const policies = [
   POLICY,
   `${POLICY} @id("stop") forbid (principal, action == Action::"access:request", resource)
   when { context.actions.contains("sql:write") };`,
-  POLICY.replace('context.actions.contains("sql:write")', 'false'),
+  POLICY.replace('context.actions.contains("sql:write")', 'context.actions.contains("nothing")'),
 ]
 
 const who = fc.constantFrom(bot, other)
