@@ -135,11 +135,15 @@ function listen(child: ChildProcess): Pick<RunningDouble, 'events' | 'seen' | 'd
   }
 }
 
-/** The page at that address, once there is one: a page is told of before it has come to its address. */
+/**
+ * The page at that address, once there is one: a page is told of before it has come to its address, and the console goes on
+ * to another place of its own at once.
+ */
 function pageAt(browser: BrowserContext, url: string): Promise<Page> {
+  const document = (url: string) => url.split('#')[0]
   return new Promise((resolve) => {
     const watch = (page: Page) => {
-      const look = () => page.url() === url && resolve(page)
+      const look = () => document(page.url()) === document(url) && resolve(page)
       page.on('framenavigated', look)
       look()
     }
