@@ -145,7 +145,9 @@ test('a bundle that is dropped is verified there and then; a flipped bit in it i
   const session = /sessions\/(\w+)/.exec(page.url())![1]!
   const file = join(world.folder, 'evidence.tar')
   const gateway = join(import.meta.dirname, '../gateway/bin/countersign-gateway.js')
-  execFileSync(process.execPath, [gateway, 'export', '--config', world.configFile, '--session', session, '--out', file])
+  const cut = ['export', '--config', world.configFile, '--session', session, '--out', file]
+  // There is one once a checkpoint covers it, a moment after it began.
+  await expect(() => execFileSync(process.execPath, [gateway, ...cut], { stdio: 'pipe' })).toPass()
   const bundle = readFileSync(file)
   const at = bundle.indexOf('FROM products')
   expect(at).toBeGreaterThan(0)
