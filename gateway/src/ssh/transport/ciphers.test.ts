@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { HOST, run } from '../testing/clients.ts'
 import { CIPHERS, MACS } from './algorithms.ts'
 import { cipherFor, decipherFor } from './ciphers.ts'
+import type { Connection } from './inner.ts'
 import { closed, startServer, unpatchedClient } from './testing/server.ts'
 
 const sha = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
@@ -25,6 +26,21 @@ test.each(pairs)('OpenSSH and %s %s understand each other', async (cipher, mac) 
   const args = ['-c', cipher, ...(mac ? ['-m', mac] : []), HOST, 'cat']
   const ran = await run(server.way, 'ssh', args, { input: content })
   expect([ran.said, sha(ran.stdout)]).toEqual(['', sha(content)])
+})
+
+test.each([
+  ['aes128-gcm@openssh.com', 'Gcm'],
+  ['aes256-ctr', 'Etm'],
+])('%s is our own, both ways, in use', async (cipher, ours) => {
+  await using server = await startServer((channel) => {
+    const { _protocol } = server.connections[0] as unknown as Connection
+    const { _cipher, _decipher } = _protocol as unknown as Record<'_cipher' | '_decipher', object>
+    channel.stdout.end(`${_cipher.constructor.name} ${_decipher.constructor.name}`)
+    channel.exit(0)
+    channel.end()
+  })
+  const ran = await run(server.way, 'ssh', ['-c', cipher, HOST, 'which'])
+  expect(ran.stdout.toString()).toBe(`${ours}Cipher ${ours}Decipher`)
 })
 
 test.each([

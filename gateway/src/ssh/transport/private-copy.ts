@@ -29,8 +29,15 @@ export function privateCopy(amend: (part: Part) => void): typeof ssh2 {
   const others = Object.entries(require.cache).filter(([file]) => belongs(file))
   for (const [file] of others) delete require.cache[file]
   try {
-    for (const each of rewritten) rewrite(root, each)
-    amend((path) => require(join(root, 'lib', path)))
+    const left = new Map(rewritten.map((each) => [each.file, each]))
+    amend((path) => {
+      const each = left.get(path)
+      left.delete(path)
+      const file = join(root, 'lib', path)
+      if (each) rewrite(file, each)
+      return require(file)
+    })
+    if (left.size > 0) throw new Error(`nobody asked for ${[...left.keys()].join(', ')}, which would be read as it is`)
     return require('ssh2')
   } finally {
     for (const file of Object.keys(require.cache).filter(belongs)) delete require.cache[file]
@@ -41,16 +48,17 @@ export function privateCopy(amend: (part: Part) => void): typeof ssh2 {
 /**
  * What no export of ssh2 1.17 lets be changed, and is read with other words in its source. It breaks the connection off
  * over packets of more than 35,000 bytes, the least that RFC 4253, section 6.1 asks for: so over every longer command.
- * And it knows no exchange of keys but its own; `hybrid` is put into the module's exports by whoever amends it.
+ * And it knows no exchange of keys but its own; `hybrid` is put into the module's exports by whoever amends it. Each is read when it is asked
+ * for: a module takes what it needs of others when it is read, so those are amended before.
  */
 const rewritten: { file: string; from: string; to: string }[] = [
   {
-    file: 'lib/protocol/crypto.js',
+    file: 'protocol/crypto.js',
     from: 'const MAX_PACKET_SIZE = 35000;',
     to: `const MAX_PACKET_SIZE = ${LARGEST_PACKET};`,
   },
   {
-    file: 'lib/protocol/kex.js',
+    file: 'protocol/kex.js',
     from: "        case 'curve25519-sha256':\n",
     to: `        case '${MLKEM}':
           return new (module.exports.hybrid(Curve25519Exchange))('sha256', ...args);
@@ -59,8 +67,8 @@ const rewritten: { file: string; from: string; to: string }[] = [
   },
 ]
 
-function rewrite(root: string, { file: path, from, to }: (typeof rewritten)[number]): void {
-  const file = join(root, path)
+function rewrite(file: string, { from, to }: (typeof rewritten)[number]): void {
+  if (require.cache[file]) throw new Error(`${file} was read before it could be read with other words`)
   const source = readFileSync(file, 'utf8')
   const amended = source.replace(from, to)
   if (amended === source) throw new Error(`${file} doesn't say “${from.trim()}” as it did: read it`)

@@ -56,12 +56,13 @@ export interface TransportOptions {
 const copy = privateCopy((part) => {
   const { doFatalError } = part<{ doFatalError(protocol: Protocol, message: string): number }>('protocol/utils.js')
   const crypto = part<Record<'createCipher' | 'createDecipher', (config: never) => object>>('protocol/crypto.js')
-  const { SUPPORTED_KEX } = part<{ SUPPORTED_KEX: string[] }>('protocol/constants.js')
-  SUPPORTED_KEX.push(MLKEM)
-  part<{ hybrid: typeof hybrid }>('protocol/kex.js').hybrid = hybrid
   const { createCipher, createDecipher } = crypto
   crypto.createCipher = (config) => cipherFor(config) ?? createCipher(config)
   crypto.createDecipher = (config) => decipherFor(config) ?? createDecipher(config)
+  const { SUPPORTED_KEX } = part<{ SUPPORTED_KEX: string[] }>('protocol/constants.js')
+  SUPPORTED_KEX.push(MLKEM)
+  // It takes hold of the ciphers when it is read.
+  part<{ hybrid: typeof hybrid }>('protocol/kex.js').hybrid = hybrid
   rawRequests(part)
   const utils = part<{ ChannelManager: Parameters<typeof patchedManager>[0] }>('utils.js')
   utils.ChannelManager = patchedManager(utils.ChannelManager)
