@@ -36,8 +36,10 @@ export default defineConfig({
     },
   },
   projects: [
-    { name: 'browser', testMatch: '*.e2e.ts', testIgnore: '**/electron/**' },
+    { name: 'browser', testMatch: '*.e2e.ts', testIgnore: ['**/electron/**', '**/start.e2e.ts'] },
     // The desktop shell: by real Electron where its binary is, else the built main and preload under a double of its API.
     { name: 'electron', testMatch: '**/electron/*.e2e.ts' },
+    // `npm start` builds the console anew: nobody else may be loading its pages meanwhile.
+    { name: 'start', testMatch: 'start.e2e.ts', dependencies: ['browser', 'electron'] },
   ],
 })
